@@ -1,0 +1,46 @@
+"""latently: codes learned from images without labels.
+
+    >>> import latently
+    >>> digits = latently.data.load("digits")
+    >>> model = latently.Autoencoder(latently.VAE(latent_dim=2), epochs=1, random_state=0)
+    >>> model.fit(digits.images).transform(digits.images).shape
+    (1797, 2)
+
+The public names are imported on first use (PEP 562), so that `latently --help` need not wait for torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latently import data as data
+    from latently.errors import InputError as InputError
+    from latently.estimator import Autoencoder as Autoencoder
+    from latently.estimator import load as load
+    from latently.evaluation import evaluate as evaluate
+    from latently.models import AE as AE
+    from latently.models import VAE as VAE
+    from latently.networks import Network as Network
+
+_HOME = {
+    "AE": "models",
+    "VAE": "models",
+    "Autoencoder": "estimator",
+    "InputError": "errors",
+    "Network": "networks",
+    "data": "data",
+    "evaluate": "evaluation",
+    "load": "estimator",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'latently' has no attribute {name!r}")
+    home = importlib.import_module(f"latently.{_HOME[name]}")
+    return home if name == _HOME[name] else getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,124 @@
+"""Arrays of any origin -> the pixels and labels of an `ImageSet`; NumPy's own files."""
+
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from latently.data.imageset import UNLABELLED, ImageSet
+from latently.data.reading import open_plain, reading, require_memory
+from latently.errors import InputError, require
+
+
+def read_npy(path: Path) -> ImageSet:
+    """One array of images, no labels. Never unpickles."""
+    with reading(str(path), "a .npy array of numbers"), open_plain(path) as stream:
+        return image_set(np.load(stream, allow_pickle=False), None, path)
+
+
+def read_npz(path: Path) -> ImageSet:
+    """The arrays `images` and, where there, `labels`. Never unpickles."""
+    with reading(str(path), "a .npz archive of arrays of numbers"), open_plain(path) as stream:
+        # np.load opens a .npy array and a pickle under this name, too: only a zip is a .npz.
+        require(zipfile.is_zipfile(stream), f"{path} is not a .npz archive; write it with np.savez(file, images=...)")
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as archive:
+            keys = ", ".join(archive.files) or "none"
+            require("images" in archive.files, f"{path} holds no array named 'images' (its keys: {keys}); rename one")
+            labels = archive["labels"] if "labels" in archive.files else None
+            return image_set(archive["images"], labels, path)
+
+
+def image_set(array: np.ndarray, labels: np.ndarray | None, path: Path) -> ImageSet:
+    """An `ImageSet` of an array (N, H, W), (N, H, W, C) or (N, D) and its labels (N,), or an `InputError`."""
+    images = as_pixels(as_images(array, str(path)), str(path))
+    n = len(images)
+    codes, classes = (np.full(n, UNLABELLED), ()) if labels is None else encode_labels(labels, n, str(path))
+    return ImageSet(images, codes, classes, np.arange(n).astype(str), str(path.absolute()))
+
+
+def as_images(array: np.ndarray, where: str) -> np.ndarray:
+    """View (N, H, W), (N, H, W, 1..4) or (N, D) with square D as (N, H, W[, C]); one channel is (N, H, W)."""
+    shape = array.shape
+    require(
+        array.ndim in (2, 3, 4),
+        f"{where} holds an array of shape {shape}; expected images as (N, H, W), (N, H, W, C) or (N, D) with square D",
+    )
+    require(0 not in shape, f"{where} holds no images (its shape is {shape}); expected at least one")
+    if array.ndim == 2:
+        side = math.isqrt(shape[1])
+        require(
+            side * side == shape[1],
+            f"{where} holds rows of {shape[1]} values, which is no square image; save it as (N, H, W) or (N, H, W, C)",
+        )
+        return array.reshape(-1, side, side)
+    if array.ndim == 4 and shape[3] not in (1, 2, 3, 4):
+        advice = "the channels stand first: transpose it to (N, H, W, C)" if shape[1] in (1, 3) else "C must be 1..4"
+        raise InputError(f"{where} holds an array of shape {shape}; expected (N, H, W, C), {advice}")
+    return array[..., 0] if array.ndim == 4 and shape[3] == 1 else array
+
+
+def as_pixels(array: np.ndarray, where: str) -> np.ndarray:
+    """Pixels as uint8 0..255 (bytes, bools, whole numbers in that range) or float32, unscaled, where they are floats.
+
+    Raises `InputError` on whole numbers outside 0..255, NaN, infinity, and anything that is not a real number.
+    """
+    kind = array.dtype.kind
+    require(
+        kind in "buif", f"{where} holds values of type {array.dtype}; expected whole numbers 0..255, bools or floats"
+    )
+    require_memory(array.size * (4 if kind == "f" else 1), where)
+    if kind == "b":
+        return array.astype(np.uint8) * np.uint8(255)
+    if kind == "f":
+        return _finite(array, where)
+    low, high = int(array.min()), int(array.max())
+    require(
+        0 <= low and high <= 255,
+        f"{where} holds whole numbers from {low} to {high}; expected 0..255: rescale them, or save them as floats",
+    )
+    return np.ascontiguousarray(array, dtype=np.uint8)
+
+
+def _finite(array: np.ndarray, where: str) -> np.ndarray:
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is reported as that
+        pixels = np.ascontiguousarray(array, dtype=np.float32)
+    bad = ~np.isfinite(pixels)
+    if bad.any():
+        first = int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
+        raise InputError(
+            f"{where} holds {int(bad.sum()):,} NaN or infinite values, the first in image {first}; "
+            "expected finite pixels: replace them or leave these images out"
+        )
+    return pixels
+
+
+def encode_labels(labels: np.ndarray, n: int, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as whole numbers or text -> (N,) int64 indices into the sorted classes, and the classes' names.
+
+    -1, an empty text and NaN mean unlabelled. Classes that are all numbers are sorted as numbers, else as text.
+    Raises `InputError` on another length than `n` and on labels that are neither whole numbers nor text.
+    """
+    require(
+        labels.shape == (n,),
+        f"{where} has {n} images but labels of shape {labels.shape}; expected one label per image, -1 for none",
+    )
+    if labels.dtype.kind == "f":
+        labels = np.where(np.isnan(labels), UNLABELLED, labels)
+        require(bool((labels == np.rint(labels)).all()), f"{where} has labels with fractions; expected whole numbers")
+        labels = labels.astype(np.int64)
+    require(labels.dtype.kind in "buiUS", f"{where} has labels of type {labels.dtype}; expected whole numbers or text")
+    values, positions = np.unique(labels, return_inverse=True)
+    names = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.tolist()]
+    classes = _sorted_classes({name for name in names if name not in ("", str(UNLABELLED))})
+    code_of = {name: code for code, name in enumerate(classes)}
+    codes = np.array([code_of.get(name, UNLABELLED) for name in names], dtype=np.int64)
+    return codes[positions], classes
+
+
+def _sorted_classes(names: set[str]) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(names, key=float))
+    except ValueError:
+        return tuple(sorted(names))

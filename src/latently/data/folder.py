@@ -1,0 +1,134 @@
+"""A folder of images: one subfolder per class; images directly inside are unlabelled."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+
+from latently.data.imageset import UNLABELLED, ImageSet
+from latently.data.preparation import Preparation, over_black
+from latently.data.reading import reading, require_memory
+from latently.errors import InputError, require
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no others: Pillow's EPS would start Ghostscript
+FILES_AT_ONCE = 64
+
+
+def read_folder(folder: Path, preparation: Preparation) -> ImageSet:
+    """Every image in `folder`, sorted by relative path, decoded to uint8 and prepared one by one.
+
+    Grey files give (N, H, W), colour (N, H, W, 3). Alpha is composed over black. A palette that shows greys only is
+    grey. 16-bit grey is value / 257, rounded. The EXIF orientation is applied. Of an animation the first frame counts.
+    Raises `InputError` naming the file that is damaged, or of another size or channel count than the first one.
+    """
+    names = sorted(_image_names(folder))
+    require(bool(names), f"{folder} holds no image; expected {' '.join(SUFFIXES)} in it or in one subfolder per class")
+    with warnings.catch_warnings():
+        from PIL import Image
+
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        images = _decode_all(folder, names, preparation)
+    tops = [name.split("/")[0] if "/" in name else None for name in names]
+    classes = tuple(sorted({top for top in tops if top is not None}))
+    code_of = {top: code for code, top in enumerate(classes)}
+    labels = np.array([UNLABELLED if top is None else code_of[top] for top in tops], dtype=np.int64)
+    return ImageSet(images, labels, classes, np.array(names), str(folder.absolute()))
+
+
+def _image_names(folder: Path) -> Iterator[str]:
+    """Relative paths, with "/", of the images in `folder`; hidden files and folders are passed over."""
+    for entry in _visible(os.scandir(folder)):
+        if (
+            not entry.is_dir()
+        ):  # a class folder may be a link; links deeper down are not followed, so there are no loops
+            yield from (name for name in [entry.name] if _is_image(name))
+            continue
+        for root, subfolders, files in os.walk(entry.path, onerror=_raise):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            below = Path(root).relative_to(folder).as_posix()
+            yield from (f"{below}/{name}" for name in files if _is_image(name))
+
+
+def _visible(entries: Iterator[os.DirEntry]) -> Iterator[os.DirEntry]:
+    return (entry for entry in entries if not entry.name.startswith("."))
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
+def _decode_all(folder: Path, names: list[str], preparation: Preparation) -> np.ndarray:
+    first = _decode(folder / names[0], preparation)
+    require_memory(first.nbytes * len(names), f"{folder}, {len(names):,} images of {_size(first)},")
+    images = np.empty((len(names), *first.shape), np.uint8)
+
+    def decode_some(start: int) -> None:
+        for i in range(start, min(start + FILES_AT_ONCE, len(names))):
+            image = _decode(folder / names[i], preparation)
+            if image.shape != first.shape:
+                raise InputError(_odd_one(folder / names[i], image, names[0], first))
+            images[i] = image
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        try:
+            list(pool.map(decode_some, range(0, len(names), FILES_AT_ONCE)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # the first bad file ends it, not the last good one
+            raise
+    return images
+
+
+def _odd_one(path: Path, image: np.ndarray, first_name: str, first: np.ndarray) -> str:
+    differ, flags = [], []
+    if image.shape[:2] != first.shape[:2]:
+        differ.append(f"{_size(image)} where {first_name} is {_size(first)} (height x width)")
+        flags.append(f"--image-size {first.shape[0]} {first.shape[1]}")
+    if image.ndim != first.ndim:
+        kinds = {2: "grey", 3: "colour"}
+        differ.append(f"{kinds[image.ndim]} where {first_name} is {kinds[first.ndim]}")
+        flags.append("--channels 1 (or 3)")
+    return f"{path} is {' and '.join(differ)}; all images must be alike: {' with '.join(flags)} makes them so"
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[0]}x{image.shape[1]}"
+
+
+def _decode(path: Path, preparation: Preparation) -> np.ndarray:
+    """One file -> (H, W) or (H, W, 3) uint8, prepared."""
+    from PIL import Image, ImageOps
+
+    with reading(str(path), "an image"), Image.open(path, formats=FORMATS) as image:
+        pixels = _pixels(ImageOps.exif_transpose(image), path)
+    return preparation.apply_one(pixels)
+
+
+def _pixels(image: "Image", path: Path) -> np.ndarray:
+    mode = image.mode
+    require(mode != "F", f"{path} holds floats, which have no known range; save them as a .npy array (N, H, W)")
+    if mode.startswith("I"):
+        return _from_16_bit(np.asarray(image), path)
+    has_alpha = image.has_transparency_data
+    if mode in ("1", "L", "LA", "La"):
+        return over_black(np.asarray(image.convert("LA" if has_alpha else "L")))
+    pixels = over_black(np.asarray(image.convert("RGBA" if has_alpha else "RGB")))
+    is_grey = mode in ("P", "PA") and bool((pixels == pixels[..., :1]).all())
+    return pixels[..., 0] if is_grey else pixels
+
+
+def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
+    low, high = int(values.min()), int(values.max())
+    require(0 <= low and high <= 65535, f"{path} holds grey values from {low} to {high}; expected 16 bits, 0..65535")
+    return ((values.astype(np.int32) + 128) // 257).astype(np.uint8)  # 257 = 65535 / 255

@@ -1,0 +1,35 @@
+"""What every source becomes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+UNLABELLED = -1  # as in sklearn.semi_supervised
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """N images of one shape, their labels and their names.
+
+    images: (N, H, W) or (N, H, W, C), uint8 0..255, or float32 where the source held floats (kept as they are).
+    labels: (N,) int64, an index into `classes`; -1 = unlabelled.
+    classes: the labels' names, in order ("0".."9" for MNIST, subfolder names for a folder).
+    names: (N,) strings: the file's path relative to its folder, or the index as text.
+    source: how the user named it: a known name, or an absolute path.
+    n_train: where the source has its own test split, the number of images before it (60,000 for MNIST), else None.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    names: np.ndarray
+    source: str
+    n_train: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(H, W) or (H, W, C)."""
+        return self.images.shape[1:]

@@ -1,0 +1,57 @@
+"""Opening files that may be gzipped, damaged or too big, with one sentence when they are."""
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from latently.errors import InputError, require
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@contextmanager
+def reading(where: str, expected: str) -> Iterator[None]:
+    """Turn what a decoder raises on broken bytes into an `InputError` that names the file `where`.
+
+    Everything is caught, because decoders raise nearly everything on broken bytes (OSError, SyntaxError, zlib.error,
+    struct.error, IndexError ...). The disk's own errors (missing, not permitted: they carry an errno) pass through.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{where} cannot be read as {expected}: {reason}; it is damaged or of another kind: repair or remove it"
+        ) from error
+
+
+@contextmanager
+def open_plain(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes as a stream, decompressed where they are gzip (whatever the file is called)."""
+    with open(path, "rb") as raw:
+        is_gzip = raw.read(2) == GZIP_MAGIC
+        raw.seek(0)
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if is_gzip else raw
+
+
+def available_memory() -> int:
+    """Bytes that can be taken without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def require_memory(n_bytes: int, what: str) -> None:
+    """Raise `InputError` where `what` needs more bytes than are free."""
+    free = available_memory()
+    require(
+        n_bytes <= free,
+        f"{what} needs {n_bytes / 1e9:,.1f} GB of memory but {free / 1e9:,.1f} GB are free; "
+        "use fewer images, or smaller ones with --image-size H W",
+    )

@@ -1,0 +1,97 @@
+"""`load`: a name or a path -> an `ImageSet`."""
+
+import difflib
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from latently.data import arrays, download, idx, table
+from latently.data.folder import read_folder
+from latently.data.imageset import ImageSet
+from latently.data.preparation import Preparation
+from latently.data.reading import open_plain, reading
+from latently.errors import InputError, require
+
+NAMED = {
+    "digits": "1,797 handwritten digits, 8x8, grey; embedded, never downloads (scikit-learn)",
+    "mnist": "60,000 + 10,000 handwritten digits, 28x28, grey",
+    "fashion-mnist": "60,000 + 10,000 pictures of clothes, 28x28, grey",
+    "kmnist": "60,000 + 10,000 cursive Japanese characters, 28x28, grey",
+}
+KINDS = "a folder of images, .npy, .npz, .csv or IDX, gzipped or not"
+
+DIGITS = tuple("0123456789")
+CLASSES = {
+    "mnist": DIGITS,
+    "fashion-mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+    "kmnist": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+}
+READERS = {".npy": arrays.read_npy, ".npz": arrays.read_npz, ".csv": table.read_csv}
+
+
+def load(source: str | Path, preparation: Preparation | None = None, progress: bool = False) -> ImageSet:
+    """The images of a known name (`NAMED`) or a path: a folder, .npy, .npz, .csv or IDX, gzipped or not.
+
+    `preparation` makes sizes and channels alike, `progress` shows a bar on stderr while a named set downloads. A name
+    wins over a path: write ./mnist for a folder of that name. Raises `InputError` on data that cannot be used; what
+    the disk itself refuses (a right to read, for one) stays an `OSError` with its path.
+
+    >>> load("digits").images.shape
+    (1797, 8, 8)
+    """
+    preparation = preparation or Preparation()
+    name = str(source)
+    if name in NAMED:
+        data = _digits() if name == "digits" else _mnist_like(name, progress)
+    else:
+        path = Path(source).expanduser()
+        require(bool(name) and os.path.exists(path), _unknown(name))
+        if path.is_dir():
+            return read_folder(path, preparation)
+        data = _read_file(path)
+    return replace(data, images=preparation.apply(data.images))
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name.lower(), NAMED, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"{name!r} is neither a known name nor a path{hint}; expected {', '.join(NAMED)}, or the path of {KINDS}"
+
+
+def _read_file(path: Path) -> ImageSet:
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix in READERS:
+        return READERS[suffix](path)
+    with reading(str(path), "IDX"), open_plain(path) as stream:
+        head = stream.read(4)
+    if not idx.is_idx(head) and "idx" not in path.name:
+        raise InputError(f"{path} is of no known kind; expected {KINDS}")
+    return idx.read_idx(path)
+
+
+def _digits() -> ImageSet:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # stored as 0..16
+    return _named("digits", images, bunch.target, DIGITS)
+
+
+def _mnist_like(name: str, progress: bool) -> ImageSet:
+    parts = [idx.read_array(io.BytesIO(content), name) for content in download.fetch(name, progress)]
+    train_images, train_labels, test_images, test_labels = parts
+    images = np.concatenate([train_images, test_images])
+    labels = np.concatenate([train_labels, test_labels])
+    return _named(name, images, labels, CLASSES[name], n_train=len(train_images))
+
+
+def _named(
+    name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], n_train: int | None = None
+) -> ImageSet:
+    return ImageSet(images, labels.astype(np.int64), classes, np.arange(len(images)).astype(str), name, n_train)

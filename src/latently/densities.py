@@ -1,0 +1,101 @@
+"""Every formula, once. Log-densities, divergences and bounds; per image, in nats.
+
+A distribution over images or codes has a leading batch dimension B; all others are summed over, so that
+`log_prob` and the divergences are (B,). Arithmetic is float32 also where the network ran in bfloat16.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def sum_per_image(terms: Tensor) -> Tensor:
+    """(B, ...) -> (B,): the sum over everything that is not the batch."""
+    return terms.flatten(1).sum(1)
+
+
+@dataclass
+class Bernoulli:
+    """Independent Bernoulli pixels given by `logits` (B, ...), any real number.
+
+    On grey pixels x in [0, 1] this is the cross-entropy, the `continuous` likelihood of the studies: a bound to compare
+    with others of its kind, not the log-density of a distribution over [0, 1] (it lacks the normaliser).
+    """
+
+    logits: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(x) = sum x log p + (1 - x) log(1 - p), from logits: finite wherever the logits are. -> (B,)"""
+        return -sum_per_image(F.binary_cross_entropy_with_logits(self.logits.float(), x, reduction="none"))
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.sigmoid(self.logits.float())
+
+
+@dataclass
+class Normal:
+    """Independent normals with `mean` (B, ...) and `log_variance`, of the same shape or one that broadcasts."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def __post_init__(self) -> None:
+        self.mean, self.log_variance = self.mean.float(), self.log_variance.float()
+
+    @property
+    def stddev(self) -> Tensor:
+        return torch.exp(0.5 * self.log_variance)
+
+    def rsample(self, noise: Tensor | None = None) -> Tensor:
+        """mean + stddev * noise, noise ~ N(0, I) where none is given (Kingma & Welling 2013, section 2.4)."""
+        return self.mean + self.stddev * (torch.randn_like(self.mean) if noise is None else noise)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log N(x; mean, variance) -> (B,)"""
+        squared = (x - self.mean).square() * torch.exp(-self.log_variance)
+        return -0.5 * sum_per_image(squared + self.log_variance + LOG_2PI)
+
+    def kl_to_standard_normal_per_dimension(self) -> Tensor:
+        """KL(q || N(0, 1)) of each dimension (Kingma & Welling 2013, appendix B). -> (B, Z), never negative."""
+        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)
+
+    def kl_to_standard_normal(self) -> Tensor:
+        """KL(q || N(0, I)) -> (B,)"""
+        return sum_per_image(self.kl_to_standard_normal_per_dimension())
+
+
+@dataclass
+class Point:
+    """A code without spread: what a plain autoencoder has in place of q(z|x)."""
+
+    mean: Tensor
+
+
+@dataclass
+class SquaredError:
+    """The unnormalised 'likelihood' of an autoencoder trained on squared error; in squared pixel units, not nats."""
+
+    mean: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """-sum (x - mean)^2 -> (B,)"""
+        return -sum_per_image((x - self.mean.float()).square())
+
+
+def free_bits(kl: Tensor, floor_nats: float) -> Tensor:
+    """KL with a floor under each latent dimension's mean over the batch (Kingma et al. 2016, eq. 15).
+
+    kl: (B, Z). -> (B,), the same for every image: a dimension below the floor costs the floor and gets no gradient.
+    """
+    return kl.mean(0).clamp(min=floor_nats).sum().expand(len(kl))
+
+
+def bits_per_dim(elbo_nats: float, n_dimensions: int) -> float:
+    """-ELBO in bits, spread over the pixels and channels of one image."""
+    return -elbo_nats / (n_dimensions * math.log(2))

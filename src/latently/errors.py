@@ -1,0 +1,14 @@
+"""The one error that a person is meant to read."""
+
+
+class InputError(ValueError):
+    """What a user gave cannot be used. One sentence: what came, what is expected, what to do.
+
+    The command line prints it and exits with code 2; in Python it is a `ValueError` like any other.
+    """
+
+
+def require(condition: bool, sentence: str) -> None:
+    """Raise `InputError(sentence)` unless `condition` holds."""
+    if not condition:
+        raise InputError(sentence)

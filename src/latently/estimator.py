@@ -1,0 +1,251 @@
+"""The scikit-learn face: an estimator holds a model and fits it with the loop.
+
+    >>> from sklearn.datasets import load_digits
+    >>> from latently import VAE, Autoencoder
+    >>> X = load_digits().images / 16                                    # (1797, 8, 8), floats in 0..1
+    >>> codes = Autoencoder(VAE(latent_dim=2), epochs=1, random_state=0).fit_transform(X)
+    >>> codes.shape
+    (1797, 2)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from latently.data.batches import Batches, Binarise, to_channels_first
+from latently.errors import InputError, require
+from latently.models import Model, can, model_from_json, model_to_json
+from latently.models.vae import VAE
+from latently.noise import image_normal
+from latently.networks import count_parameters
+from latently.runs import Run, versions
+from latently.training import Loop, Training, check_memory, resolve, resolve_device, seeded
+
+VALUES_PER_BATCH = 2**19  # pixels in one inference batch: 668 images of 28 x 28, 10 of 128 x 128 x 3
+
+
+@dataclass(eq=False, repr=False)
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, Training):
+    """An autoencoder of any kind as a scikit-learn transformer: images to codes and back.
+
+    X is (n, h, w), (n, h, w, c) or (n, features): uint8 0..255, which is scaled to 0..1, or numbers, which are taken as
+    they are (float32). Codes are (n, latent_dim) float32. What comes back has the shape of X.
+
+    Parameters: `model` (default `VAE()`), `binarise`, `random_state`, and every setting of `Training`
+    (`epochs`, `batch_size`, `lr`, ...). A fit on a CPU with one int `random_state` is repeatable bit for bit.
+
+    After fit: `net_`, `model_`, `history_` (a dict per epoch), `image_shape_`, `training_` (every `auto` decided),
+    `n_features_in_`.
+    """
+
+    model: Model | None = None
+    binarise: Binarise = "none"
+    """none: grey pixels as they are; static: one black-and-white draw, kept; dynamic: a new draw at every use."""
+    random_state: int | np.random.RandomState | None = None
+
+    # Fitting ------------------------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, *, validation: Any = None, **loop: Any) -> Self:
+        """Train the model on X. `y` is ignored by models without labels.
+
+        validation: images for the validation figures, and for `patience`. `loop`: `run`, `watchers` and the checkpoint
+        intervals of `training.Loop`.
+        Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
+        """
+        images = self._images(X, reset=True)
+        self.model_ = VAE() if self.model is None else self.model
+        self.model_.check()
+        self._check_pixels(images)
+        self.training_ = resolve(Training(**{name: getattr(self, name) for name in Training.field_types()}), len(images))
+        self.seed_ = self._draw_seed()
+        device = torch.device(self.training_.device)
+        check_memory(self.model_, self._tensor_shape, len(images), 0, self.training_)
+        with seeded(self.seed_, device):
+            self.net_ = self.model_.build(self._tensor_shape, 0).to(device)
+        train = self._batches(images)
+        held_out = None if validation is None else self._batches(self._images(validation))
+        self.history_ = Loop(self.model_, self.net_, train, held_out, self.training_, seed=self.seed_, **loop).train()
+        self._n_features_out = self.model_.latent_dim
+        return self
+
+    def _draw_seed(self) -> int:
+        """An int is the seed itself; None asks the operating system, so that the caller's generators stand still."""
+        if self.random_state is None:
+            return int(np.random.SeedSequence().generate_state(1)[0])
+        if isinstance(self.random_state, np.random.RandomState):
+            return int(check_random_state(self.random_state).randint(2**31))
+        return int(self.random_state)
+
+    def _images(self, X: Any, reset: bool = False) -> np.ndarray:
+        """X as a finite array, uint8 or float32, of the shape that was fitted."""
+        X = validate_data(
+            self, X, reset=reset, allow_nd=True, dtype=[np.uint8, np.float32, np.float64], accept_large_sparse=False
+        )
+        require(X.ndim <= 4, f"X has shape {X.shape}; expected (n, features), (n, h, w) or (n, h, w, channels)")
+        if reset:
+            self.image_shape_ = X.shape[1:]
+        expected = f"X holds images of shape {X.shape[1:]}; this model was fitted on {self.image_shape_}"
+        require(X.shape[1:] == self.image_shape_, expected)
+        return X if X.dtype == np.uint8 else X.astype(np.float32)
+
+    def _check_pixels(self, images: np.ndarray) -> None:
+        scale = 255 if images.dtype == np.uint8 else 1
+        self.model_.check_pixels(float(images.min()) / scale, float(images.max()) / scale)
+        if self.binarise != "none":
+            in_range = images.dtype == np.uint8 or (images.min() >= 0 and images.max() <= 1)
+            require(in_range, "binarise takes a grey value as a probability; it expects pixels from 0 to 1")
+
+    @property
+    def _tensor_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the net sees."""
+        return tuple(to_channels_first(np.zeros((1, *self.image_shape_), np.uint8)).shape[1:])
+
+    def _batches(self, images: np.ndarray) -> Batches:
+        labels = np.full(len(images), -1)
+        return Batches(images, labels, torch.device(self.training_.device), self.binarise, self.seed_)
+
+    # Using --------------------------------------------------------------------------------------------------------------
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Codes: the posterior mean. -> (n, latent_dim) float32"""
+        return self._map_images(X, lambda x: self.model_.encode(self.net_, x).mean)
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """The decoder's mean at codes (n, latent_dim). -> float32 of the shape of X; for uint8 X in 0..1"""
+        check_is_fitted(self)
+        Z = np.asarray(Z, dtype=np.float32)
+        wanted = (len(Z), self._n_features_out)
+        require(Z.shape == wanted, f"Z has shape {Z.shape}; expected (n, {self._n_features_out})")
+        require(bool(np.isfinite(Z).all()), "Z holds NaN or infinite codes; expected finite numbers")
+        return self._to_images(self._in_batches(torch.from_numpy(Z), lambda z: self.model_.decode(self.net_, z).mean))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """decoder(encoder(X)), both at their means. -> float32 of the shape of X; for uint8 X in 0..1"""
+        return self.inverse_transform(self.transform(X))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """ELBO of each image, nats, (n,); an autoencoder without a prior: minus its reconstruction loss.
+
+        One sample of z per image, by noise that belongs to the image: repeatable, independent of order and batch.
+        """
+        return -sum(terms.reshape(len(terms), -1).sum(1) for terms in self.bound_terms(X).values())
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`: nats per image, larger is better."""
+        return float(self.score_samples(X).mean(dtype=np.float64))
+
+    def bound_terms(self, X: Any) -> dict[str, np.ndarray]:
+        """What `score_samples` is minus the sum of: `reconstruction` (n,) and, where there is a prior, `kl` (n, Z)."""
+        width = self.model_.latent_dim if hasattr(self, "model_") else 0
+        names: list[str] = []
+
+        def terms(x: Tensor) -> Tensor:
+            bound = self.model_.bound(self.net_, x, image_normal(x, width))
+            names[:] = bound
+            return torch.cat([term.reshape(len(x), -1) for term in bound.values()], dim=1)
+
+        columns = self._map_images(X, terms)
+        named = {"reconstruction": columns[:, 0], "kl": columns[:, 1:]}
+        return {name: named[name] for name in names}
+
+    def sample(self, n: int = 1, random_state: int | None = None) -> np.ndarray:
+        """Decoder means at n codes drawn from the prior. Raises InputError for a model that has none."""
+        check_is_fitted(self)
+        require(n >= 1, f"n is {n}; expected at least 1")
+        name = getattr(self.model_, "name", "this model")
+        no_prior = f"a plain autoencoder ({name}) has no prior to sample from; train a vae, or decode codes of your own"
+        require(can(self.model_, "prior"), no_prior)
+        prior = self.model_.prior()  # type: ignore[attr-defined]
+        seed = np.random.SeedSequence().entropy if random_state is None else random_state
+        generator = torch.Generator().manual_seed(int(seed) % 2**63)
+        noise = torch.randn(n, self.model_.latent_dim, generator=generator)
+        return self.inverse_transform(prior.rsample(noise).numpy())
+
+    def _map_images(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        check_is_fitted(self)
+        images = self._images(X)
+        self._check_pixels(images)
+        batches = self._batches(images)
+        return self._in_batches(batches.raw, lambda raw: function(batches.evaluation_pixels(raw)))
+
+    @torch.no_grad()
+    def _in_batches(self, inputs: Tensor, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """Rows of `function`, float32. Every batch has one size, the last is padded: a row then never depends on its
+        neighbours, not even in the last bit, for the same kernels run on it."""
+        size = max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape_)))
+        rows = []
+        for part in inputs.to(self.training_.device).split(size):
+            padded = part if len(part) == size else torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
+            rows.append(function(padded)[: len(part)].float().cpu())
+        return torch.cat(rows).numpy()
+
+    def _to_images(self, x: np.ndarray) -> np.ndarray:
+        """(n, C, H, W) -> the shape of X."""
+        return x.transpose(0, 2, 3, 1).reshape(-1, *self.image_shape_)
+
+    # Keeping --------------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Self:
+        """Write a run folder: settings, weights and history. `latently.load` reads it."""
+        run = Run(path)
+        check_is_fitted(self)
+        run.create(overwrite)
+        run.params = self.describe()
+        run.write_history(self.history_)
+        run.write_weights(self.net_)
+        return self
+
+    def describe(self) -> dict[str, Any]:
+        """What params.json says of the estimator: enough to build and to fit it again."""
+        return {
+            "estimator": "autoencoder",
+            "model": model_to_json(self.model_),
+            "training": {name: getattr(self, name) for name in Training.field_types()},
+            "resolved": {name: getattr(self.training_, name) for name in ("device", "precision", "compile")},
+            "binarise": self.binarise,
+            "seed": self.seed_,
+            "image_shape": list(self.image_shape_),
+            "n_parameters": count_parameters(self.net_),
+            "versions": versions(),
+        }
+
+    @classmethod
+    def from_description(cls, params: dict[str, Any]) -> Self:
+        """An unfitted estimator with the settings of params.json, every `auto` as it was decided then."""
+        training = Training.from_json(params["training"] | params.get("resolved", {}))
+        settings = training.get_params() | {"binarise": params["binarise"], "random_state": params["seed"]}
+        return cls(model_from_json(params["model"]), **settings)
+
+
+    def restore(self, run: Run) -> Self:
+        """Become the fitted estimator of a run folder, by its weights."""
+        self.image_shape_ = tuple(run.params["image_shape"])
+        self.n_features_in_ = self.image_shape_[0]
+        self.model_ = self.model
+        self.seed_ = self.random_state
+        self.training_ = Training(**{name: getattr(self, name) for name in Training.field_types()})
+        device = resolve_device(self.device)
+        self.net_ = self.model_.build(self._tensor_shape, 0)
+        run.read_weights(self.net_)
+        self.net_.to(device).eval()
+        self._n_features_out = self.model_.latent_dim
+        self.history_ = run.read_history()
+        return self
+
+
+def load(path: str | Path, device: str = "auto") -> Autoencoder:
+    """The fitted estimator of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
+    run = Run(path)
+    try:
+        return Autoencoder.from_description(run.params | {"device": device}).restore(run)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{run.path / 'params.json'} is damaged: {error!r}") from None

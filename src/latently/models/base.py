@@ -1,0 +1,57 @@
+"""The one interface of every model.
+
+A model is a dataclass of hyperparameters that builds a network and states its objective. What else it can do is what
+it offers; evaluation, pictures and explorer ask for the capability (`can(model, "prior")`), never for the class:
+
+    encode(net, x)          q(z|x), a density with `.mean` (B, Z)
+    decode(net, z)          p(x|z), a density with `.mean` (B, C, H, W) and `.log_prob(x)` (B,)
+    bound(net, x, noise)    the terms of minus the bound, each (B,) or (B, Z), at weight 1; `noise` (B, Z) makes it repeatable
+    prior()                 p(z), to sample codes from
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from latently.errors import require
+from latently.networks import Shape
+from latently.settings import Settings
+
+
+@dataclass
+class Model(Settings):
+    """Hyperparameters, a network and an objective; never an optimiser, a file or a picture."""
+
+    name: ClassVar[str]
+    """How the command line and params.json call it."""
+    monitor: ClassVar[str] = "loss"
+    """The validation term by which the best epoch is chosen; smaller is better."""
+
+    def build(self, image_shape: Shape, n_classes: int) -> nn.Module:
+        """The network for images of shape (C, H, W). Raises InputError where a setting cannot be."""
+        raise NotImplementedError
+
+    def loss(self, net: nn.Module, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+        """The objective `loss` and the terms to watch, each (B,), nats per image.
+
+        x (B, C, H, W) float32; y (B,) class indices, -1 = unlabelled, or None; progress 0..1 of the run.
+        """
+        raise NotImplementedError
+
+    def check_pixels(self, low: float, high: float) -> None:
+        """Raise InputError if the model's likelihood cannot take pixels from `low` to `high`."""
+
+
+def can(model: Model, *capabilities: str) -> bool:
+    """Whether a model offers all of these."""
+    return all(hasattr(model, capability) for capability in capabilities)
+
+
+def check_unit_interval(low: float, high: float) -> None:
+    """The pixels that a Bernoulli likelihood takes."""
+    require(
+        0 <= low and high <= 1,
+        f"the pixels reach from {low:g} to {high:g}; a Bernoulli likelihood expects 0 to 1: "
+        "rescale them, or use the gaussian likelihood (squared-error for an autoencoder)",
+    )

@@ -1,0 +1,87 @@
+"""The variational autoencoder. Kingma & Welling 2013, eq. 3:
+
+    log p(x) >= E_q[log p(x|z)] - KL(q(z|x) || p(z)) = ELBO,   q(z|x) a diagonal normal, p(z) = N(0, I)
+
+With the parameters below the objective becomes
+
+    loss(x) = beta * warm-up * max(KL, free bits) - log p(x|z),   z ~ q(z|x), one sample,
+
+while the figure that is reported stays the ELBO, at weight 1.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from latently.densities import Bernoulli, Normal, free_bits
+from latently.models.base import Model, check_unit_interval
+from latently.networks import Network, Shape
+from latently.settings import Count, Fraction, NonNegative, Positive
+
+
+@dataclass
+class VAE(Model):
+    """Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`."""
+
+    name: ClassVar[str] = "vae"
+
+    latent_dim: Count = 20
+    """Width of the code."""
+    network: Network = field(default_factory=Network)
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    """p(x|z): bernoulli for pixels in 0..1, gaussian for any real ones."""
+    variance: Positive | Literal["learned"] = "learned"
+    """Of the gaussian likelihood: a fixed number, or one for all pixels, learned (Rybkin et al. 2021)."""
+    beta: NonNegative = 1.0
+    """Weight of the KL in the objective; the reported ELBO has weight 1."""
+    kl_warmup: Fraction = 0.0
+    """Share of the run over which the KL's weight rises from 0 to beta."""
+    free_bits: NonNegative = 0.0
+    """Nats per latent dimension that cost no KL (Kingma et al. 2016)."""
+
+    def build(self, image_shape: Shape, n_classes: int = 0) -> nn.Module:
+        self.check()
+        net = nn.Module()
+        net.encoder = self.network.build_encoder(image_shape, 2 * self.latent_dim)
+        net.decoder = self.network.build_decoder(image_shape, self.latent_dim)
+        if self.likelihood == "gaussian" and self.variance == "learned":
+            net.log_variance = nn.Parameter(torch.zeros(()))
+        return net
+
+    def loss(self, net: nn.Module, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+        terms = self.bound(net, x)
+        reconstruction, kl = terms["reconstruction"], terms["kl"]  # (B,), (B, Z)
+        penalty = free_bits(kl, self.free_bits) if self.free_bits else kl.sum(1)  # (B,)
+        return {"loss": self.weight(progress) * penalty + reconstruction, "reconstruction": reconstruction, "kl": kl.sum(1)}
+
+    def bound(self, net: nn.Module, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
+        """Minus the ELBO is the sum of these: reconstruction (B,) from one z ~ q(z|x), and kl (B, Z) in closed form."""
+        q = self.encode(net, x)
+        log_px = self.decode(net, q.rsample(noise)).log_prob(x)  # (B,)
+        return {"reconstruction": -log_px, "kl": q.kl_to_standard_normal_per_dimension()}
+
+    def weight(self, progress: Tensor | float) -> Tensor | float:
+        """beta, reached along a straight line over the first `kl_warmup` of the run."""
+        if not self.kl_warmup:
+            return self.beta
+        return self.beta * torch.clamp(torch.as_tensor(progress) / self.kl_warmup, max=1.0)
+
+    def encode(self, net: nn.Module, x: Tensor) -> Normal:
+        mean, log_variance = net.encoder(x).chunk(2, dim=1)  # (B, Z) each
+        return Normal(mean, log_variance)
+
+    def decode(self, net: nn.Module, z: Tensor) -> Bernoulli | Normal:
+        output = net.decoder(z)  # (B, C, H, W)
+        if self.likelihood == "bernoulli":
+            return Bernoulli(output)
+        return Normal(output, net.log_variance if self.variance == "learned" else output.new_tensor(self.variance).log())
+
+    def prior(self) -> Normal:
+        """p(z) = N(0, I)."""
+        return Normal(torch.zeros(1, self.latent_dim), torch.zeros(1, self.latent_dim))
+
+    def check_pixels(self, low: float, high: float) -> None:
+        if self.likelihood == "bernoulli":
+            check_unit_interval(low, high)

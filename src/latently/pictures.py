@@ -1,0 +1,698 @@
+"""Arrays to matplotlib figures: curves, reconstructions, scatter, canvas, samples, traversals, sheets.
+
+Nothing here loads, trains or decodes. Every function returns a `matplotlib.figure.Figure`, made without pyplot and in a
+private style: the caller's rcParams neither shape a picture nor change. Images are (N,H,W) or (N,H,W,C), uint8 0..255
+or floats shown clipped to [0,1], and are drawn upright. Latent dimensions count from one in print: z1 is code column 0.
+
+    figure = scatter(codes, labels)
+    save(figure, "RUN/figures/scatter.png")
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import NormalDist
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from latently.errors import InputError, require
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+# Ten colours that stay apart for normal, protan, deutan and tritan eyes: five of Okabe & Ito's (2008) and five searched
+# for beside them, maximising the smallest OKLab distance under simulated colour blindness (0.086; 0.076 for Okabe and
+# Ito's own eight). Ordered so that consecutive classes, and the digits often mistaken for each other, differ most.
+TEN_COLOURS = (
+    "#9c2e5a", "#56b4e9", "#5d05a4", "#e69f00", "#0072b2", "#5a1a0a", "#009e73", "#10256b", "#a264f6", "#d55e00",
+)  # fmt: skip
+# Ten more from the same search (0.053 among all twenty): beyond ten, the names written into the scatter do the work.
+TWENTY_COLOURS = TEN_COLOURS + (
+    "#a2eb3c", "#424e08", "#9ec773", "#da76bb", "#3041ca", "#604b83", "#8f5c2f", "#5fe6fc", "#700048", "#ce9c9b",
+)  # fmt: skip
+TRAIN, VALIDATION = "#0072b2", "#d55e00"
+INK, QUIET, UNLABELLED, OTHER = "#222222", "#6b6b6b", "#cfcfcf", "#8a8a8a"
+
+STYLE = {
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#9a9a9a",
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#e8e8e8",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "text.color": INK,
+    "xtick.color": "#9a9a9a",
+    "ytick.color": "#9a9a9a",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "pdf.fonttype": 42,  # real letters, so that a journal's checks pass and the text can be searched
+    "svg.hashsalt": "latently",  # the same figure gives the same file
+}
+DPI = 200
+PAGE_WIDTH = 6.4  # inches of picture across: a text column of A4 or letter
+TITLE_HEIGHT = 0.36  # inches that a title takes above a picture
+CAPTION_LINE = 0.15  # inches a line of 8-point text takes
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with matplotlib.style.context(["default", STYLE]):
+        yield
+
+
+# ---- Curves -------------------------------------------------------------------------------------------------------
+
+
+def training_curves(history: Mapping[str, Sequence[float]], units: Mapping[str, str] | None = None) -> Figure:
+    """One panel per term of the history, training and validation together.
+
+    `history` maps column names to one value per epoch: `epoch` (else 1, 2, ...) and `train_TERM`, `val_TERM`; other
+    columns are left out, and NaN marks an epoch without a value. `units` names a term's y axis; loss, reconstruction
+    and kl are in nats per image unless it says otherwise. Where the first epochs would flatten all that follows,
+    the panel leaves them off the scale and says so.
+
+    >>> figure = training_curves({"epoch": [1, 2], "train_loss": [190.0, 140.0], "val_loss": [150.0, 130.0]})
+    >>> figure.axes[0].get_title(loc="left"), figure.axes[0].get_ylabel()
+    ('Loss', 'nats per image')
+    """
+    columns = {name: np.asarray(values, dtype=float) for name, values in history.items()}
+    terms = _terms(columns)
+    lengths = {len(values) for values in columns.values()}
+    require(bool(terms), "The history holds no train_* or val_* column, so there is no curve to draw.")
+    require(len(lengths) == 1, f"The history's columns differ in length ({sorted(lengths)}); give one value per epoch.")
+    n_epochs = lengths.pop()
+    require(n_epochs > 0, "The history holds no epoch yet, so there is no curve to draw; train for one epoch first.")
+    epochs = columns.get("epoch", np.arange(1.0, n_epochs + 1))
+    across = min(3, len(terms))
+    down = math.ceil(len(terms) / across)
+    with _style():
+        figure = Figure(figsize=(0.6 + 2.35 * across if across > 1 else 4.2, 0.45 + 2.25 * down), dpi=DPI)
+        figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.06)
+        figure.suptitle(f"Training over {_count(n_epochs, 'epoch')}", x=0.01, ha="left", weight="bold", size=10)
+        for place, term in enumerate(terms, start=1):
+            axes = figure.add_subplot(down, across, place)
+            _curve(axes, epochs, columns.get(f"train_{term}"), columns.get(f"val_{term}"))
+            axes.set_title("KL divergence" if term == "kl" else _words(term))
+            axes.set_ylabel(_unit(term, units))
+        _curve_legend(figure, columns)
+    return figure
+
+
+def _terms(columns: Mapping[str, object]) -> list[str]:
+    """The terms that have a curve: loss, reconstruction and kl first, then the others as they come."""
+    found = [name.partition("_")[2] for name in columns if name.startswith(("train_", "val_"))]
+    known = [term for term in ("loss", "reconstruction", "kl") if term in found]
+    return list(dict.fromkeys(known + found))
+
+
+def _unit(term: str, units: Mapping[str, str] | None) -> str:
+    nats = dict.fromkeys(("loss", "reconstruction", "kl"), "nats per image")
+    return {**nats, **(units or {})}.get(term, _words(term).lower())
+
+
+def _curve(axes: Axes, epochs: Floats, train: Floats | None, validation: Floats | None) -> None:
+    marker = "o" if len(epochs) <= 12 else None  # a single epoch draws no line: its point must show
+    drawn = []
+    for values, colour, dashes in ((train, TRAIN, "-"), (validation, VALIDATION, (0, (4, 1.2)))):
+        if values is not None and np.isfinite(values).any():
+            seen = np.isfinite(values)  # validation may come every few epochs only
+            axes.plot(epochs[seen], values[seen], color=colour, ls=dashes, lw=1.4, marker=marker, ms=2.6)
+            drawn.append((epochs[seen], values[seen]))
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    if drawn:
+        _leave_out_a_huge_start(axes, epochs, drawn)
+
+
+def _leave_out_a_huge_start(axes: Axes, epochs: Floats, curves: list[tuple[Floats, Floats]]) -> None:
+    """Scale y to the later epochs where the first tenth of the run spans over four times their range; say so."""
+    first = epochs[max(1, len(epochs) // 10) - 1]
+    every = np.concatenate([values for _, values in curves])
+    later = np.concatenate([values[at > first] for at, values in curves])
+    if later.size < 3 or np.ptp(every) <= 4 * np.ptp(later) or np.ptp(later) == 0:
+        return
+    margin = 0.12 * np.ptp(later)
+    axes.set_ylim(later.min() - margin, later.max() + margin)
+    hidden = every[(every > later.max() + margin) | (every < later.min() - margin)]
+    farthest = hidden[np.abs(hidden - np.median(later)).argmax()]
+    above = farthest > later.max()
+    note = f"off the scale at first: {'up' if above else 'down'} to {_number(farthest)}"
+    place = {"y": 0.97, "va": "top"} if above else {"y": 0.03, "va": "bottom"}
+    axes.text(0.98, s=note, ha="right", size=8, color=QUIET, transform=axes.transAxes, **place)
+
+
+def _curve_legend(figure: Figure, columns: Mapping[str, object]) -> None:
+    lines = []
+    for prefix, label, colour, dashes in (
+        ("train_", "training", TRAIN, "-"),
+        ("val_", "validation", VALIDATION, (0, (4, 1.2))),
+    ):
+        if any(name.startswith(prefix) for name in columns):
+            lines.append(Line2D([], [], color=colour, ls=dashes, lw=1.4, label=label))
+    figure.legend(handles=lines, loc="upper right", ncols=2, borderaxespad=0.4, handlelength=2.2)
+
+
+# ---- Codes --------------------------------------------------------------------------------------------------------
+
+
+def scatter(
+    codes: ArrayLike,
+    labels: ArrayLike | None = None,
+    classes: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Codes (N,Z) as points, coloured by label (N,), unlabelled ones (-1) light grey below the others.
+
+    Two dimensions are drawn as they are; more are drawn in their first two principal components, and the axes say so
+    and give the share of the variance; a single one becomes a strip per class. `classes` names label 0, 1, ... Beyond
+    twenty classes the nineteen most frequent keep a colour and the rest are "other".
+
+    >>> codes = np.random.default_rng(0).normal(size=(50, 8))
+    >>> scatter(codes, labels=np.arange(50) % 3, classes=["cat", "dog", "owl"]).axes[0].get_xlabel()
+    'principal component 1 (23% of the variance)'
+    """
+    points = np.asarray(codes, dtype=float)  # (N, Z)
+    require(
+        points.ndim == 2 and points.size > 0,
+        f"Codes of shape {points.shape} came; a scatter wants (N, latent dimensions) with at least one code.",
+    )
+    require(bool(np.isfinite(points).all()), "The codes hold NaN or infinite values, so they have no place to draw.")
+    groups = _groups(len(points), labels, classes)
+    latent_dim = points.shape[1]
+    if latent_dim > 2:
+        points, names = _principal_components(points)
+    else:
+        names = ["z1", "z2"]
+    subject = f"Codes of {_count(len(points), 'image')}"
+    title = title or (subject if latent_dim <= 2 else f"{subject}: two of {latent_dim} dimensions, by PCA")
+    with _style():
+        figure = Figure(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_title(title, weight="bold", size=10, pad=10)
+        axes.set_xlabel(names[0])
+        if latent_dim == 1:
+            _strip(axes, points[:, 0], groups)
+        else:
+            axes.set_ylabel(names[1])
+            _cloud(axes, points, groups)
+            _scatter_legend(figure, groups)
+    return figure
+
+
+Group = tuple[str, str, Ints]  # name, colour, indices of its points
+
+
+def _groups(n: int, labels: ArrayLike | None, classes: Sequence[str] | None) -> list[Group]:
+    """What is drawn in one colour, the lowest layer first: unlabelled, other, then the classes."""
+    if labels is None:
+        return [("", TRAIN, np.arange(n))]
+    y = np.asarray(labels)
+    require(
+        y.shape == (n,) and y.dtype.kind in "iu",
+        f"Labels of shape {y.shape} and type {y.dtype} came; {n} codes want {n} whole numbers, -1 where unlabelled.",
+    )
+    found, counts = np.unique(y[y >= 0], return_counts=True)
+    require(
+        classes is None or len(found) == 0 or found[-1] < len(classes),
+        f"Label {found[-1] if len(found) else ''} came with {len(classes or ())} class names; name every class.",
+    )
+    listed = found
+    if len(found) > len(TWENTY_COLOURS):
+        listed = np.sort(found[np.argsort(-counts, kind="stable")[: len(TWENTY_COLOURS) - 1]])
+    groups: list[Group] = [
+        ("unlabelled", UNLABELLED, np.flatnonzero(y < 0)),
+        (f"other ({len(found) - len(listed)})", OTHER, np.flatnonzero((y >= 0) & ~np.isin(y, listed))),
+    ]
+    for place, label in enumerate(listed):
+        # up to twenty classes the colour belongs to the label, so that two pictures of one data set agree
+        colour = TWENTY_COLOURS[label if found[-1] < len(TWENTY_COLOURS) else place]
+        groups.append((str(classes[label] if classes is not None else label), colour, np.flatnonzero(y == label)))
+    return [group for group in groups if len(group[2])]
+
+
+def _principal_components(codes: Floats) -> tuple[Floats, list[str]]:
+    """Codes (N,Z) in their first two principal components (N,2), and the two axis labels."""
+    centred = codes - codes.mean(axis=0)
+    variances, directions = np.linalg.eigh(centred.T @ centred)  # ascending
+    variances, directions = np.maximum(variances[::-1], 0), directions[:, ::-1][:, :2]  # (Z,), (Z, 2)
+    largest = directions[np.abs(directions).argmax(axis=0), [0, 1]]
+    directions = directions * np.where(largest < 0, -1, 1)  # a sign is arbitrary: fix it, for repeatable pictures
+    shares = variances[:2] / max(variances.sum(), np.finfo(float).tiny)
+    names = [f"principal component {i} ({share:.0%} of the variance)" for i, share in enumerate(shares, start=1)]
+    return centred @ directions, names
+
+
+def _cloud(axes: Axes, points: Floats, groups: list[Group]) -> None:
+    size, alpha = _point_look(len(points))
+    below = [group for group in groups if group[1] in (UNLABELLED, OTHER)]
+    above = [group for group in groups if group[1] not in (UNLABELLED, OTHER)]
+    for _, colour, members in below:
+        axes.scatter(*points[members].T, s=size, c=colour, alpha=alpha, lw=0, rasterized=len(points) > 2000)
+    if above:
+        # all classes in one shuffled layer, else the last class would hide those drawn before it
+        order = np.random.default_rng(0).permutation(np.concatenate([members for *_, members in above]))
+        colours = np.empty(len(points), dtype=object)
+        for _, colour, members in above:
+            colours[members] = colour
+        axes.scatter(
+            *points[order].T, s=size, c=colours[order].tolist(), alpha=alpha, lw=0, rasterized=len(points) > 2000
+        )
+    axes.set_aspect("equal", adjustable="datalim")
+    _name_the_clouds(axes, points, above)
+
+
+def _name_the_clouds(axes: Axes, points: Floats, groups: list[Group]) -> None:
+    """Short class names at their medians: colour alone must not carry the meaning."""
+    if len(groups) < 2 or max(len(name) for name, *_ in groups) > 12:
+        return
+    halo = [withStroke(linewidth=2.2, foreground="white")]
+    for name, colour, members in groups:
+        x, y = np.median(points[members], axis=0)
+        axes.text(
+            x, y, name, color=colour, size=10, weight="bold", ha="center", va="center", path_effects=halo, zorder=5
+        )
+
+
+def _scatter_legend(figure: Figure, groups: list[Group]) -> None:
+    ordered = [group for group in groups if group[1] not in (UNLABELLED, OTHER)]
+    ordered += [group for group in groups if group[1] in (OTHER, UNLABELLED)]
+    handles = [
+        Line2D([], [], marker="o", ls="", ms=5, mew=0, color=colour, label=_shorten(name, 24))
+        for name, colour, _ in ordered
+        if name
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="outside right center", labelspacing=0.45, handletextpad=0.2)
+
+
+def _strip(axes: Axes, values: Floats, groups: list[Group]) -> None:
+    """One row of points per class along a single latent dimension, spread a little so that they do not hide."""
+    size, alpha = _point_look(len(values))
+    spread = np.random.default_rng(0).uniform(-0.32, 0.32, len(values))
+    for row, (_, colour, members) in enumerate(groups):
+        axes.scatter(
+            values[members], row + spread[members], s=size, c=colour, alpha=alpha, lw=0, rasterized=len(values) > 2000
+        )
+    axes.set_yticks(range(len(groups)), [_shorten(name, 24) for name, *_ in groups])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylabel("class" if groups[0][0] else "")
+    axes.invert_yaxis()
+
+
+def _point_look(n: int) -> tuple[float, float]:
+    """Area in square points and opacity: 100 points stand out, 70,000 still show where they are dense."""
+    return float(np.clip(75 * n**-0.36, 1.2, 16)), float(np.clip(1.75 - 0.28 * math.log10(n), 0.45, 0.9))
+
+
+# ---- The plane of a two-dimensional code --------------------------------------------------------------------------
+
+
+def canvas_codes(grid: int, low: float | Sequence[float], high: float | Sequence[float]) -> Floats:
+    """The codes (grid*grid, 2) behind a canvas, in drawing order: top row first, z2 falling; z1 rising to the right.
+
+    `low` and `high` are the ends of both dimensions, or pairs, one value for each.
+
+    >>> canvas_codes(2, -1, 1).tolist()
+    [[-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]]
+    """
+    require(grid >= 1, f"A canvas of {grid} tiles a side came; it wants at least 1.")
+    lows, highs = np.broadcast_to(np.asarray(low, float), 2), np.broadcast_to(np.asarray(high, float), 2)
+    require(
+        bool(np.isfinite([lows, highs]).all() and (lows < highs).all()),
+        f"A canvas from {low} to {high} came; it wants two finite ends, the lower one first.",
+    )
+    if grid == 1:
+        return ((lows + highs) / 2)[None]
+    return _mesh(*np.linspace(lows, highs, grid).T)
+
+
+def quantile_codes(grid: int) -> Floats:
+    """The codes (grid*grid, 2) at the quantiles (i + 0.5) / grid of the prior N(0, I), in `canvas_codes`' order.
+
+    Each tile then stands for the same share of the prior's mass.
+
+    >>> quantile_codes(2).round(3).tolist()
+    [[-0.674, 0.674], [0.674, 0.674], [-0.674, -0.674], [0.674, -0.674]]
+    """
+    require(grid >= 1, f"A canvas of {grid} tiles a side came; it wants at least 1.")
+    half = [NormalDist().inv_cdf((i + 0.5) / grid) for i in range(grid // 2)]
+    # mirrored by hand: the quantile function is exact only to rounding, and the middle tile is 0
+    values = np.array(half + [0.0] * (grid % 2) + [-value for value in reversed(half)])
+    return _mesh(values, values)
+
+
+def _mesh(z1: Floats, z2: Floats) -> Floats:
+    columns, rows = np.meshgrid(z1, z2[::-1])
+    return np.stack([columns.ravel(), rows.ravel()], axis=1)
+
+
+def canvas(images: ArrayLike, z1: ArrayLike, z2: ArrayLike, title: str | None = None) -> Figure:
+    """Images decoded over the plane of a 2-D code, as one seamless picture with the codes along its edges.
+
+    `images` (rows*columns, H, W[, C]) come in `canvas_codes`' order. `z1` holds the columns' values and `z2` the rows',
+    in any order and repeated or not: the two columns of the codes will do.
+
+    >>> codes = canvas_codes(3, -2, 2)
+    >>> figure = canvas(np.zeros((9, 8, 8)), codes[:, 0], codes[:, 1])
+    >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    ['2', '0', '−2']
+    """
+    tiles = _images(images)
+    across, down = np.unique(np.asarray(z1, float)), np.unique(np.asarray(z2, float))[::-1]
+    require(
+        len(tiles) == len(across) * len(down),
+        f"{len(tiles)} images came for a canvas of {len(down)} rows by {len(across)} columns; give one image per tile.",
+    )
+    title = title or "Images decoded over the plane of codes"
+    axes, x, y = _draw_tiles(tiles, len(across), title=title, gap=0, left=0.55, bottom=0.5, width=5.4)
+    with _style():
+        for axis, places, values, label in ((axes.xaxis, x, across, "z1"), (axes.yaxis, y, down, "z2")):
+            shown = _spread(len(values), 7)
+            axis.set_ticks(places[shown], [_number(value) for value in values[shown]])
+            axis.set_label_text(label)
+    return axes.get_figure()  # type: ignore[return-value]
+
+
+# ---- Sheets of images ---------------------------------------------------------------------------------------------
+
+
+def reconstructions(
+    originals: ArrayLike, reconstructions: ArrayLike, labels: Sequence[object] | None = None, columns: int = 10
+) -> Figure:
+    """Each original (N,H,W[,C]) above its reconstruction (same shape), in rows of pairs; `labels` go above the pairs.
+
+    >>> digits = np.zeros((12, 8, 8))
+    >>> [tick.get_text() for tick in reconstructions(digits, digits).axes[0].get_yticklabels()]
+    ['original', 'reconstruction', 'original', 'reconstruction']
+    """
+    above, below = _images(originals), _images(reconstructions)
+    require(
+        above.shape == below.shape,
+        f"Originals of shape {above.shape} and reconstructions of shape {below.shape} came; they must be alike.",
+    )
+    height = above.shape[1]
+    seam = np.ones((len(above), max(1, round(0.05 * height)), *above.shape[2:]))
+    pairs = np.concatenate([above, seam, below], axis=1)  # one tall image per pair: (N, 2H + seam, W[, 3])
+    captions = None if labels is None else [str(label) for label in labels]
+    axes, _, y = _draw_tiles(
+        pairs,
+        columns,
+        title="Originals and their reconstructions",
+        captions=captions,
+        left=1.0,
+        gap=0.05,
+        row_gap=0.14,
+        shape=above.shape[1:3],
+    )
+    with _style():
+        offset = (pairs.shape[1] - height) / 2
+        places = np.stack([y - offset, y + offset], axis=1).ravel()
+        axes.set_yticks(places, ["original", "reconstruction"] * len(y))
+    return axes.get_figure()  # type: ignore[return-value]
+
+
+def samples(images: ArrayLike, columns: int | None = None) -> Figure:
+    """Images (N,H,W[,C]) drawn from a model, on a sheet that is near square unless `columns` says otherwise.
+
+    >>> samples(np.zeros((16, 8, 8))).axes[0].images[0].get_array().shape
+    (35, 35)
+    """
+    tiles = _images(images)
+    count, height, width = tiles.shape[:3]
+    columns = columns or min(count, math.ceil(math.sqrt(count * height / width)))
+    title = f"{_count(count, 'sample')} from the model"
+    axes, _, _ = _draw_tiles(tiles, columns, title=title, largest=0.8)
+    return axes.get_figure()  # type: ignore[return-value]
+
+
+def traversals(
+    images: ArrayLike, values: ArrayLike, dims: Sequence[int], activity: Sequence[float] | None = None
+) -> Figure:
+    """What one latent dimension at a time does: images (D,S,H,W[,C]), a row per dimension, a column per value (S,).
+
+    `dims` (D,) are positions in the code, from 0: position 6 is named z7, as in `scatter` and `canvas`. `activity` (D,)
+    is each dimension's KL in nats, shown beside its name. The rows stand in the order in which they come.
+
+    >>> figure = traversals(np.zeros((2, 5, 8, 8)), [-2, -1, 0, 1, 2], dims=[6, 0], activity=[2.31, 0.002])
+    >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    ['z7 · 2.31 nats', 'z1 · 0.00 nats']
+    """
+    block, steps = np.asarray(images), np.asarray(values, float)
+    require(
+        block.ndim >= 4 and block.shape[:2] == (len(dims), len(steps)),
+        f"Images of shape {block.shape} came for {len(dims)} dimensions and {len(steps)} values; "
+        "a traversal wants (dimensions, values, height, width[, channels]).",
+    )
+    require(
+        activity is None or len(activity) == len(dims),
+        f"{len(activity or ())} activities came for {len(dims)} dimensions; give one for each.",
+    )
+    names = [f"z{dim + 1}" for dim in dims]
+    if activity is not None:
+        names = [f"{name} · {nats:.2f} nats" for name, nats in zip(names, activity, strict=True)]
+    axes, x, y = _draw_tiles(
+        _images(block.reshape(-1, *block.shape[2:])),
+        len(steps),
+        title="One latent dimension at a time",
+        left=0.2 + 0.075 * max(map(len, names)),
+        top=0.2,
+        gap=0.03,
+        width=5.4,
+    )
+    with _style():
+        shown = _spread(len(steps), 11)
+        axes.set_yticks(y, names)
+        axes.set_xticks(x[shown], [_number(value) for value in steps[shown]])
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+    return axes.get_figure()  # type: ignore[return-value]
+
+
+def sheet(
+    images: ArrayLike, captions: Sequence[str] | None = None, title: str | None = None, columns: int = 10
+) -> Figure:
+    """Images (N,H,W[,C]) with a caption (N,) above each; a line too long for its tile is shortened in the middle.
+
+    >>> figure = sheet(np.zeros((2, 8, 8)), captions=["holiday/beach/IMG_20240817_0042.png", "b.png"])
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['holiday/b…_0042.png', 'b.png']
+    """
+    axes, _, _ = _draw_tiles(_images(images), columns, title=title, captions=captions, gap=0.08)
+    return axes.get_figure()  # type: ignore[return-value]
+
+
+# ---- Tiles: the heart of all pictures made of images --------------------------------------------------------------
+
+
+def _images(images: ArrayLike) -> Floats:
+    """Images as floats in [0,1], (N,H,W) or (N,H,W,3): a single channel is squeezed, alpha is laid on white."""
+    given = np.asarray(images)
+    colours = given.shape[3:]
+    require(
+        given.size > 0 and (given.ndim == 3 or (given.ndim == 4 and colours[0] in (1, 3, 4))),
+        f"Images of shape {given.shape} came; a picture wants (N, height, width) or (N, height, width, 1, 3 or 4).",
+    )
+    require(
+        given.dtype == np.uint8 or given.dtype.kind in "fb",
+        f"Images of type {given.dtype} came; a picture wants uint8 from 0 to 255 or floats from 0 to 1.",
+    )
+    shown = given / 255.0 if given.dtype == np.uint8 else given.astype(float)
+    require(not np.isnan(shown).any(), "The images hold NaN pixels, which have no grey to draw.")
+    shown = np.clip(shown, 0, 1)
+    if colours == (1,):
+        return shown[..., 0]
+    if colours == (4,):
+        return shown[..., :3] * shown[..., 3:] + 1 - shown[..., 3:]
+    return shown
+
+
+def _tile(images: Floats, columns: int, gap_x: int = 0, gap_y: int = 0) -> Floats:
+    """Images (N,H,W[,3]) row by row in one array, white between them (gaps in pixels) and after the last."""
+    count, height, width = images.shape[:3]
+    rows, colours = math.ceil(count / columns), images.shape[3:]
+    cells = np.ones((rows * columns, height + gap_y, width + gap_x, *colours))
+    cells[:count, :height, :width] = images
+    grid = cells.reshape(rows, columns, height + gap_y, width + gap_x, *colours).swapaxes(1, 2)
+    picture = grid.reshape(rows * (height + gap_y), columns * (width + gap_x), *colours)
+    return picture[: picture.shape[0] - gap_y, : picture.shape[1] - gap_x]
+
+
+def _draw_tiles(
+    tiles: Floats,
+    columns: int,
+    *,
+    title: str | None,
+    captions: Sequence[str] | None = None,
+    gap: float = 0.05,
+    row_gap: float | None = None,
+    left: float = 0.12,
+    top: float = 0.0,
+    bottom: float = 0.12,
+    width: float = PAGE_WIDTH,
+    largest: float = 1.1,
+    shape: tuple[int, ...] | None = None,
+) -> tuple[Axes, Floats, Floats]:
+    """Tiles on a new figure; returns its axes and the tile centres along x (columns) and y (rows), in pixels.
+
+    Lengths are inches: the gaps, the margins beside what title and captions need, the picture's `width` at most, and
+    the `largest` side of an image. `shape` is an image's (H,W) where a tile holds more than one.
+    """
+    require(columns >= 1, f"A sheet of {columns} columns came; it wants at least 1.")
+    require(
+        captions is None or len(captions) == len(tiles),
+        f"{len(captions or ())} captions came for {len(tiles)} images; give one for each.",
+    )
+    count, tile_height, tile_width = tiles.shape[:3]
+    columns = min(columns, count)
+    longest = max(shape or (tile_height, tile_width))
+    if gap > 0:  # a canvas fills its page; loose tiles have a size beyond which they gain nothing
+        width = min(width, columns * (largest * tile_width / longest + gap))
+    pixels_per_inch = columns * tile_width / (width - (columns - 1) * gap)
+    lines = max((caption.count("\n") + 1 for caption in captions or ()), default=0)
+    gap_x = math.ceil(gap * pixels_per_inch)
+    gap_y = math.ceil(((gap if row_gap is None else row_gap) + lines * CAPTION_LINE) * pixels_per_inch)
+    picture = _tile(tiles, columns, gap_x, gap_y)
+    above = top + 0.12 + lines * CAPTION_LINE + (TITLE_HEIGHT if title else 0)
+    with _style():
+        axes = _place(picture, width, left, above, bottom, title)
+        x = np.arange(columns) * (tile_width + gap_x) + (tile_width - 1) / 2
+        y = np.arange(math.ceil(count / columns)) * (tile_height + gap_y) + (tile_height - 1) / 2
+        letters = int(width / columns / 0.062)  # an 8-point letter is about 0.062 inches wide
+        for place, caption in enumerate(captions or ()):
+            axes.annotate(
+                "\n".join(_shorten(line, letters) for line in caption.split("\n")),
+                (x[place % columns], y[place // columns] - tile_height / 2),
+                xytext=(0, 2.5),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                size=8,
+                linespacing=1.1,
+            )
+    return axes, x, y
+
+
+def _place(picture: Floats, width: float, left: float, above: float, below: float, title: str | None) -> Axes:
+    """An axes that shows `picture` (rows, columns[, 3]) `width` inches wide, margins in inches, on a figure of its own.
+
+    The resolution is chosen so that each pixel becomes a square of whole dots: no pixel is wider than its neighbour.
+    """
+    rows, columns = picture.shape[:2]
+    dots = max(1, math.ceil(DPI * width / columns))  # per pixel
+    dpi = dots * columns / width
+    margins = [round(margin * dpi) for margin in (left, above, below)]
+    page_width = max(margins[0] + dots * columns + round(0.12 * dpi), round(3.4 * dpi))  # room for a title
+    page_height = margins[1] + dots * rows + margins[2]
+    # the tenth of a dot: a canvas is cut to whole dots, and 1299.999 would lose one
+    figure = Figure(figsize=((page_width + 0.1) / dpi, (page_height + 0.1) / dpi), dpi=dpi)
+    axes = figure.add_axes(
+        (
+            margins[0] / page_width,
+            margins[2] / page_height,
+            dots * columns / page_width,
+            dots * rows / page_height,
+        )
+    )
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    axes.set(xticks=[], yticks=[])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if title:
+        x, y = 0.12 * dpi / page_width, 1 - 0.14 * dpi / page_height
+        figure.text(x, y, title, weight="bold", size=10, ha="left", va="top")
+    return axes
+
+
+# ---- Words and files ----------------------------------------------------------------------------------------------
+
+
+def _number(value: float) -> str:
+    """A value as an axis shows it: two figures below ten, whole numbers beyond, a true minus sign."""
+    value = round(float(value), 6) + 0.0  # 1e-17 and -0.0 are zero to a reader
+    return (f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}").replace("-", "−")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ").capitalize()
+
+
+def _shorten(text: str, letters: int) -> str:
+    """`text` in at most `letters` letters, the middle left out: of a path, both ends tell images apart."""
+    letters = max(letters, 3)
+    if len(text) <= letters:
+        return text
+    tail = (letters - 1) // 2
+    return f"{text[: letters - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def _spread(n: int, most: int) -> Ints:
+    """At most `most` of n positions, evenly apart, both ends among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+
+
+ENDINGS = (".png", ".pdf", ".svg")
+
+
+def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a figure as .png, .pdf or .svg, by its ending; folders are made, and a reader never sees half a file.
+
+    `metadata` is kept inside the file: as text entries of a PNG, in the keywords of a PDF, the description of an SVG.
+    Raises `InputError` for another ending and where the file cannot be written.
+    """
+    target = Path(path)
+    ending = target.suffix.lower()
+    require(
+        ending in ENDINGS,
+        f"{target} cannot be written as a picture; end its name in one of {', '.join(ENDINGS)}.",
+    )
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _style():
+            figure.savefig(beside, format=ending[1:], dpi=figure.dpi, metadata=_file_metadata(ending, metadata or {}))
+        os.replace(beside, target)
+    except OSError as error:
+        raise InputError(
+            f"{target} could not be written ({error.strerror or error}); choose another place with --out."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True) if target.parent.is_dir() else None
+
+
+def _file_metadata(ending: str, metadata: Mapping[str, str]) -> dict[str, str | None]:
+    if ending == ".png":
+        return dict(metadata)
+    text = "; ".join(f"{key}={value}" for key, value in metadata.items())
+    # without a date, the same figure gives the same bytes
+    return {"CreationDate": None, "Keywords": text} if ending == ".pdf" else {"Date": None, "Description": text}

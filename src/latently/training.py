@@ -1,0 +1,477 @@
+"""The one training loop. It knows no model, no data set and no picture.
+
+A run is a function of its settings and seed alone: the order of images is drawn from (seed, epoch), the learning rate is
+a function of the step, and noise comes from torch's generators, forked so that the caller's stand still. So a checkpoint
+needs the weights, the optimiser's moments, the generators' state and the sums of the epoch under way, and nothing else.
+"""
+
+import math
+import shutil
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from latently.data.batches import Batches
+from latently.errors import InputError, require
+from latently.models.base import Model
+from latently.runs import Run, fit_into, read_tensors, write_tensors
+from latently.settings import Count, NonNegative, Positive, Probability, Settings
+
+VALIDATION_BATCH = 1000  # fixed, so that a figure does not depend on the training batch size
+COMPILE_FROM_STEPS = 5000  # compiling costs 10 to 20 s once and saves about 2 ms a step on a CPU (docs/performance.md)
+
+
+@dataclass(kw_only=True)
+class Training(Settings):
+    """How a model is trained. The defaults are ours; a preset brings its study's."""
+
+    epochs: Count = 30
+    """Passes over the training images."""
+    batch_size: Count = 128
+    """Images per step; the last batch of an epoch holds what is left."""
+    optimiser: Literal["adam", "adamw", "rmsprop"] = "adamw"
+    """adamw decouples the weight decay; rmsprop averages squares with 0.9, as Keras does."""
+    lr: Positive = 2e-3
+    """Learning rate; where the schedule varies it, the highest."""
+    schedule: Literal["constant", "one-cycle", "cosine"] = "one-cycle"
+    """one-cycle: rise over the warm-up, cosine to 0; cosine: the same with a straight rise; constant."""
+    warmup: Probability = 0.1
+    """Share of the run over which the learning rate rises; not used by constant."""
+    weight_decay: NonNegative = 0.0
+    """Pull of the weights towards 0, per step and unit of learning rate."""
+    clip_norm: Positive | None = None
+    """Largest norm of the gradient over all weights; longer ones are scaled down to it."""
+    patience: Count | None = None
+    """Stop after so many epochs in a row without a better validation figure, and restore the best weights."""
+    ema: Probability | None = None
+    """Decay per step of an exponential moving average of the weights, which is then what is kept (0.999, say)."""
+    device: str = "auto"
+    """auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of matrix products and convolutions; auto: bfloat16 where the processor computes in it. Sums stay float32."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the step; auto: from 5,000 steps on, where a C++ compiler is there."""
+
+
+# What is decided once ------------------------------------------------------------------------------------------------
+
+
+def resolve(settings: Training, n_images: int) -> Training:
+    """The settings with every `auto` decided by rule, never by a stopwatch: the same machine decides the same.
+
+    Raises InputError where a setting is out of range or asks for what this machine does not have.
+    """
+    settings.check()
+    device = resolve_device(settings.device)
+    n_steps = settings.epochs * math.ceil(n_images / settings.batch_size)
+    precision, compiled = settings.precision, settings.compile
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16(device) else "float32"
+    if compiled == "auto":
+        compiled = "on" if n_steps >= COMPILE_FROM_STEPS and has_compiler(device) else "off"
+    require(compiled == "off" or has_compiler(device), "compile is 'on', but no C++ compiler (g++) is there; give 'off'")
+    return replace(settings, device=str(device), precision=precision, compile=compiled)
+
+
+def resolve_device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise InputError(f"device is {name!r}; this machine and its torch do not have it: give auto or cpu") from None
+    return device
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def has_compiler(device: torch.device) -> bool:
+    return device.type == "cuda" or (device.type == "cpu" and any(map(shutil.which, ("g++", "clang++"))))
+
+
+def learning_rate(settings: Training, progress: float) -> float:
+    """The rate at `progress` 0..1 of the run: rise from 1/25 to 1 over the warm-up, then half a cosine down to 0.
+
+    One-cycle after Smith & Topin 2018, with the cosine of Loshchilov & Hutter 2017 in both halves.
+    """
+    if settings.schedule == "constant":
+        return settings.lr
+    if progress < settings.warmup:
+        rise = progress / settings.warmup
+        rise = rise if settings.schedule == "cosine" else 0.5 - 0.5 * math.cos(math.pi * rise)
+        return settings.lr * (0.04 + 0.96 * rise)
+    fall = (progress - settings.warmup) / (1 - settings.warmup)
+    return settings.lr * (0.5 + 0.5 * math.cos(math.pi * fall))
+
+
+def build_optimiser(settings: Training, net: nn.Module) -> torch.optim.Optimizer:
+    arguments: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    if settings.optimiser == "rmsprop":
+        return torch.optim.RMSprop(net.parameters(), alpha=0.9, eps=1e-7, foreach=True, **arguments)
+    kind = torch.optim.Adam if settings.optimiser == "adam" else torch.optim.AdamW
+    return kind(net.parameters(), fused=settings.device != "mps", **arguments)
+
+
+def check_memory(model: Model, image_shape: tuple[int, ...], n_images: int, n_classes: int, settings: Training) -> None:
+    """Raise InputError where weights, moments, gradients, activations and images cannot fit into free memory."""
+    activations: list[int] = []
+    with torch.device("meta"):  # shapes without storage
+        net = model.build(image_shape, n_classes)
+        for module in net.modules():
+            if not list(module.children()):
+                module.register_forward_hook(lambda _, __, output: activations.append(output.numel()))
+        model.loss(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    needed = 4 * (4 * parameters + 2 * settings.batch_size * sum(activations)) + n_images * math.prod(image_shape)
+    on_gpu = settings.device.startswith("cuda")
+    free = torch.cuda.mem_get_info(settings.device)[0] if on_gpu else psutil.virtual_memory().available
+    require(
+        needed <= free,
+        f"this run needs about {needed / 1e9:.1f} GB ({parameters:,} weights, batches of {settings.batch_size}), but "
+        f"{free / 1e9:.1f} GB are free: take a smaller batch size, network or image size",
+    )
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Torch's generators start from `seed` inside, and are what they were afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+# The objective over a batch ----------------------------------------------------------------------------------------------
+
+Terms = dict[str, Tensor]
+BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]
+
+
+def training_loss(model: Model, images: Batches, settings: Training) -> BatchLoss:
+    """(net, raw images, labels, progress) -> each term summed over the batch; scaling and noise included."""
+    autocast = settings.precision == "bfloat16"
+
+    def loss(net: nn.Module, raw: Tensor, y: Tensor, progress: Tensor) -> Terms:
+        x = images.training_pixels(raw)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
+            terms = model.loss(net, x, y, progress)
+        return {name: term.sum() for name, term in terms.items()}
+
+    return loss
+
+
+@torch.no_grad()
+def validate(model: Model, net: nn.Module, images: Batches, seed: int) -> dict[str, float]:
+    """Mean of each term over all images, in float32, with the same noise at every call."""
+    net.eval()
+    totals: Terms = {}
+    with seeded(seed, images.device):
+        for raw, y in zip(images.raw.split(VALIDATION_BATCH), images.labels.split(VALIDATION_BATCH), strict=True):
+            terms = model.loss(net, images.evaluation_pixels(raw), y, 1.0)
+            totals = {name: term.sum() + totals.get(name, 0) for name, term in terms.items()}
+    net.train()
+    return {name: float(total) / len(images) for name, total in totals.items()}
+
+
+def permutation(n: int, seed: int, epoch: int) -> Tensor:
+    """The order of the images in an epoch, a function of seed and epoch alone: a resumed run need not store it."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+
+
+# What changes while a run trains ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class State:
+    """What a checkpoint keeps."""
+
+    net: nn.Module
+    optimiser: torch.optim.Optimizer
+    losses: Tensor  # of each step of the epoch under way, (steps,)
+    average: dict[str, Tensor]  # exponential moving average of the weights; empty where none is asked for
+    best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best epoch; empty without patience
+    sums: Terms = field(default_factory=dict)  # of each term over the epoch under way
+    epoch: int = 0
+    step: int = 0  # within the epoch
+    seconds: float = 0.0  # of the epoch under way
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    PLAIN = ("epoch", "step", "seconds", "best_epoch", "history")
+
+    def save(self, path: Path) -> None:
+        moments = self.optimiser.state_dict()["state"]
+        groups: dict[str, dict[str, Tensor]] = {
+            "net": self.net.state_dict(),
+            "average": self.average,
+            "best": self.best,
+            "sums": self.sums,
+            "optimiser": {f"{i}/{name}": value for i, slots in moments.items() for name, value in slots.items()},
+            "loop": {"losses": self.losses, "cpu_generator": torch.get_rng_state()},
+        }
+        if self.losses.is_cuda:
+            groups["loop"]["cuda_generator"] = torch.cuda.get_rng_state(self.losses.device)
+        tensors = {f"{group}/{name}": value for group, members in groups.items() for name, value in members.items()}
+        write_tensors(path, tensors, {name: getattr(self, name) for name in self.PLAIN})
+
+    def load(self, path: Path) -> None:
+        """Take up where `save` left off. Raises InputError for a checkpoint that is damaged or another model's."""
+        tensors, plain = read_tensors(path)
+        groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for key, value in tensors.items():
+            group, _, name = key.partition("/")
+            groups[group][name] = value
+        fit_into(self.net.state_dict(), groups["net"], path)
+        self.net.load_state_dict(groups["net"])
+        moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for key, value in groups["optimiser"].items():
+            i, _, name = key.partition("/")
+            moments[int(i)][name] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": dict(moments)})
+        device = self.losses.device
+        for group in ("average", "best", "sums"):
+            setattr(self, group, {name: value.to(device) for name, value in groups[group].items()})
+        self.losses = groups["loop"]["losses"].to(device)
+        torch.set_rng_state(groups["loop"]["cpu_generator"])
+        if self.losses.is_cuda:
+            torch.cuda.set_rng_state(groups["loop"]["cuda_generator"], device)
+        for name in self.PLAIN:
+            setattr(self, name, plain[name])
+
+
+class Watcher(Protocol):
+    """Who looks on: a progress bar, a log, TensorBoard. Watching changes nothing."""
+
+    def stepped(self, state: State, n_steps: int) -> None:
+        """After every step; must not wait for the device."""
+
+    def epoch_ended(self, state: State, settings: Training) -> None:
+        """After validation, with the epoch's row last in `state.history`."""
+
+
+class Interrupts:
+    """Ctrl-C or a polite kill sets a flag that the loop reads between steps; a second one acts at once."""
+
+    def __init__(self, watching: bool) -> None:
+        self.received = False
+        self.watching = watching and threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> Self:
+        if self.watching:
+            self.before = {number: signal.signal(number, self.receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def receive(self, *_: object) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = True
+
+    def __exit__(self, *_: object) -> None:
+        if self.watching:
+            for number, handler in self.before.items():
+                signal.signal(number, handler)
+
+
+# The loop -------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Loop:
+    """Trains `net` in place by `model.loss`; `run` keeps checkpoints, `watchers` look on.
+
+    settings: resolved (see `resolve`). With a run, a checkpoint is written there every `checkpoint_epochs` epochs and
+    every `checkpoint_minutes` minutes, and one that is there is taken up, to the very weights of an uninterrupted run.
+    """
+
+    model: Model
+    net: nn.Module
+    images: Batches
+    validation: Batches | None
+    settings: Training
+    seed: int
+    run: Run | None = None
+    checkpoint_epochs: int = 1
+    checkpoint_minutes: float = 5.0
+    watchers: Sequence[Watcher] = ()
+
+    def train(self) -> list[dict[str, float]]:
+        """-> the history, one row per epoch.
+
+        Raises InputError where the loss is no longer finite, and KeyboardInterrupt once an interrupted run is saved.
+        """
+        needs_validation = self.settings.patience is not None and self.validation is None
+        require(not needs_validation, "patience needs validation images: give some, or leave patience out")
+        with seeded(self.seed, self.images.device), Interrupts(watching=self.run is not None) as self.interrupts:
+            self.begin()
+            while self.state.epoch < self.settings.epochs and not self.out_of_patience():
+                self.train_epoch()
+                self.end_epoch()
+            self.keep_chosen_weights()
+        return self.state.history
+
+    def begin(self) -> None:
+        settings, device = self.settings, self.images.device
+        self.n_steps = math.ceil(len(self.images) / settings.batch_size)
+        self.net.train()
+        average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+        self.state = State(
+            net=self.net,
+            optimiser=build_optimiser(settings, self.net),
+            losses=torch.zeros(self.n_steps, device=device),
+            average=average if settings.ema is not None else {},
+        )
+        if self.run is not None and self.run.checkpoint.exists():
+            self.state.load(self.run.checkpoint)
+        self.eager = self.compiled = training_loss(self.model, self.images, settings)
+        if settings.compile == "on":
+            self.compile()
+        self.saved_at = time.monotonic()
+
+    def compile(self) -> None:
+        """Compile for the full batch, before the clock runs; the first batch is thrown away and its noise given back.
+
+        dynamic=False: a process that met the odd last batch first would otherwise compile other kernels, and a resumed
+        run would drift from an uninterrupted one.
+        """
+        self.compiled = torch.compile(self.eager, dynamic=False)
+        index = torch.arange(self.settings.batch_size, device=self.images.device) % len(self.images)
+        with seeded(self.seed, self.images.device):
+            raw, y = self.images.gather(index)
+            self.compiled(self.net, raw, y, torch.zeros((), device=self.images.device))["loss"].backward()
+        self.net.zero_grad(set_to_none=True)
+
+    def train_epoch(self) -> None:
+        state = self.state
+        order = permutation(len(self.images), self.seed, state.epoch).to(self.images.device)
+        progress = (state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.epochs
+        on_device = progress.to(self.images.device)
+        batches = order.split(self.settings.batch_size)
+        self.clock = time.perf_counter()
+        while state.step < self.n_steps:
+            self.take_step(batches[state.step], float(progress[state.step]), on_device[state.step])
+            if self.run is not None and state.step < self.n_steps and (self.interrupts.received or self.is_late()):
+                self.stop_clock()
+                self.save()
+        self.stop_clock()
+
+    def take_step(self, index: Tensor, progress: float, progress_on_device: Tensor) -> None:
+        """One batch. Nothing here waits for the device."""
+        state, settings = self.state, self.settings
+        raw, y = self.images.gather(index)
+        # The odd last batch runs eagerly: compiling a second shape takes seconds and would serve one step an epoch.
+        batch_loss = self.compiled if len(index) == settings.batch_size else self.eager
+        terms = batch_loss(self.net, raw, y, progress_on_device)
+        loss = terms["loss"] / len(index)
+        loss.backward()
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), settings.clip_norm)
+        for group in state.optimiser.param_groups:
+            group["lr"] = learning_rate(settings, progress)
+        state.optimiser.step()
+        state.losses[state.step] = loss.detach()
+        state.sums = {name: term.detach() + state.sums.get(name, 0) for name, term in terms.items()}
+        state.step += 1
+        self.move_average()
+        for watcher in self.watchers:
+            watcher.stepped(state, self.n_steps)
+        state.optimiser.zero_grad(set_to_none=True)
+
+    def move_average(self) -> None:
+        """Early on the decay is smaller, so that the average forgets where the weights began."""
+        if self.settings.ema is None:
+            return
+        n = self.state.epoch * self.n_steps + self.state.step
+        decay = min(self.settings.ema, (1 + n) / (10 + n))
+        torch._foreach_lerp_(list(self.state.average.values()), list(self.net.state_dict().values()), 1 - decay)
+
+    def stop_clock(self) -> None:
+        """Add the time since the clock was set to the epoch's, and set it again. Then hold the losses to be finite."""
+        if self.images.device.type == "cuda":
+            torch.cuda.synchronize(self.images.device)
+        self.state.seconds += time.perf_counter() - self.clock
+        finite = torch.isfinite(self.state.losses[: self.state.step])
+        if not bool(finite.all()):
+            step = int(finite.logical_not().nonzero()[0]) + 1
+            raise InputError(
+                f"the loss is no longer finite at step {step} of epoch {self.state.epoch + 1}; "
+                f"try a lower learning rate (it is {self.settings.lr:g}), a gradient clip (clip_norm 1) or float32"
+            )
+        self.clock = time.perf_counter()
+
+    def end_epoch(self) -> None:
+        state, n = self.state, len(self.images)
+        row = {"epoch": state.epoch + 1, "seconds": state.seconds, "images_per_second": n / state.seconds}
+        row |= {"learning_rate": state.optimiser.param_groups[0]["lr"]}
+        row |= {f"train_{name}": float(total) / n for name, total in state.sums.items()}
+        with self.averaged():
+            if self.validation is not None:
+                terms = validate(self.model, self.net, self.validation, self.seed)
+                row |= {f"val_{name}": value for name, value in terms.items()}
+            state.history.append(row)
+            state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
+            self.keep_if_best()
+        for watcher in self.watchers:
+            watcher.epoch_ended(state, self.settings)
+        if self.run is not None:
+            self.run.write_history(state.history)
+            if self.interrupts.received or self.is_late() or state.epoch % self.checkpoint_epochs == 0:
+                self.save()
+
+    def is_late(self) -> bool:
+        return time.monotonic() - self.saved_at > 60 * self.checkpoint_minutes
+
+    def save(self) -> None:
+        assert self.run is not None
+        self.state.save(self.run.checkpoint)
+        self.saved_at, self.clock = time.monotonic(), time.perf_counter()
+        if self.interrupts.received:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the net has the averaged weights, where an average is kept."""
+        if not self.state.average:
+            yield
+            return
+        raw = {name: value.clone() for name, value in self.net.state_dict().items()}
+        self.net.load_state_dict(self.state.average)
+        yield
+        self.net.load_state_dict(raw)
+
+    def score(self, epoch: int) -> float:
+        """The validation figure by which epochs (counted from 1) are chosen; smaller is better."""
+        return self.state.history[epoch - 1][f"val_{self.model.monitor}"]
+
+    def keep_if_best(self) -> None:
+        state = self.state
+        if self.settings.patience is None:
+            return
+        if not state.best_epoch or self.score(state.epoch) < self.score(state.best_epoch):
+            state.best_epoch = state.epoch
+            state.best = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+
+    def out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.epoch - self.state.best_epoch >= patience
+
+    def keep_chosen_weights(self) -> None:
+        """Of the best epoch where one was watched for, else the average, else the last."""
+        chosen = self.state.best or self.state.average
+        if chosen:
+            self.net.load_state_dict(chosen)
+        self.net.eval()
