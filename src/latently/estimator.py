@@ -10,7 +10,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,11 +54,21 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     # Fitting ------------------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None, *, validation: Any = None, **loop: Any) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        validation: Any = None,
+        run: Run | None = None,
+        about: dict[str, Any] | None = None,
+        **watching: Any,
+    ) -> Self:
         """Train the model on X. `y` is ignored by models without labels.
 
-        validation: images for the validation figures, and for `patience`. `loop`: `run`, `watchers` and the checkpoint
-        intervals of `training.Loop`.
+        validation: images for the validation figures and for `patience`. run: a run folder that gets params.json before
+        the first step (with `about` added, what the caller knows of the data), checkpoints on the way and the weights at
+        the end; where it holds a checkpoint, that is taken up. watching: `watchers` and intervals of `training.Loop`.
         Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
         """
         images = self._images(X, reset=True)
@@ -67,15 +77,25 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._check_pixels(images)
         self.training_ = resolve(Training(**{name: getattr(self, name) for name in Training.field_types()}), len(images))
         self.seed_ = self._draw_seed()
-        device = torch.device(self.training_.device)
         check_memory(self.model_, self._tensor_shape, len(images), 0, self.training_)
-        with seeded(self.seed_, device):
-            self.net_ = self.model_.build(self._tensor_shape, 0).to(device)
+        self._build()
         train = self._batches(images)
         held_out = None if validation is None else self._batches(self._images(validation))
-        self.history_ = Loop(self.model_, self.net_, train, held_out, self.training_, seed=self.seed_, **loop).train()
-        self._n_features_out = self.model_.latent_dim
+        loop = Loop(self.model_, self.net_, train, held_out, self.training_, self.seed_, run, **watching)
+        if run is not None and not run.started:
+            run.params = self.describe() | (about or {})
+        self.history_ = loop.train()
+        if run is not None:
+            run.write_history(self.history_)
+            run.write_weights(self.net_)
+            run.drop_checkpoint()
         return self
+
+    def _build(self) -> None:
+        device = torch.device(self.training_.device)
+        with seeded(self.seed_, device):
+            self.net_ = self.model_.build(self._tensor_shape, 0).to(device)
+        self._n_features_out = self.model_.latent_dim
 
     def _draw_seed(self) -> int:
         """An int is the seed itself; None asks the operating system, so that the caller's generators stand still."""
@@ -157,6 +177,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         named = {"reconstruction": columns[:, 0], "kl": columns[:, 1:]}
         return {name: named[name] for name in names}
 
+    def seen(self, X: Any) -> np.ndarray:
+        """X as the model sees it: float32 (scaled if uint8, black and white if binarised), in the shape of X."""
+        return self._to_images(self._map_images(X, lambda x: x))
+
     def sample(self, n: int = 1, random_state: int | None = None) -> np.ndarray:
         """Decoder means at n codes drawn from the prior. Raises InputError for a model that has none."""
         check_is_fitted(self)
@@ -230,14 +254,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """Become the fitted estimator of a run folder, by its weights."""
         self.image_shape_ = tuple(run.params["image_shape"])
         self.n_features_in_ = self.image_shape_[0]
-        self.model_ = self.model
-        self.seed_ = self.random_state
-        self.training_ = Training(**{name: getattr(self, name) for name in Training.field_types()})
-        device = resolve_device(self.device)
-        self.net_ = self.model_.build(self._tensor_shape, 0)
+        self.model_, self.seed_ = self.model, self.random_state
+        settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
+        self.training_ = replace(settings, device=str(resolve_device(self.device)))
+        self._build()
         run.read_weights(self.net_)
-        self.net_.to(device).eval()
-        self._n_features_out = self.model_.latent_dim
+        self.net_.eval()
         self.history_ = run.read_history()
         return self
 
@@ -245,7 +267,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 def load(path: str | Path, device: str = "auto") -> Autoencoder:
     """The fitted estimator of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
     run = Run(path)
+    params = run.params
     try:
-        return Autoencoder.from_description(run.params | {"device": device}).restore(run)
-    except (KeyError, TypeError) as error:
+        estimator = Autoencoder.from_description(params)
+        return estimator.set_params(device=device).restore(run)
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{run.path / 'params.json'} is damaged: {error!r}") from None

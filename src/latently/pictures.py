@@ -11,7 +11,7 @@ or floats shown clipped to [0,1], and are drawn upright. Latent dimensions count
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import NormalDist
 
@@ -19,8 +19,10 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -36,7 +38,8 @@ TEN_COLOURS = (
     "#9c2e5a", "#56b4e9", "#5d05a4", "#e69f00", "#0072b2", "#5a1a0a", "#009e73", "#10256b", "#a264f6", "#d55e00",
 )  # fmt: skip
 # Ten more from the same search (0.053 among all twenty): beyond ten, the names written into the scatter do the work.
-TWENTY_COLOURS = TEN_COLOURS + (
+TWENTY_COLOURS = (
+    *TEN_COLOURS,
     "#a2eb3c", "#424e08", "#9ec773", "#da76bb", "#3041ca", "#604b83", "#8f5c2f", "#5fe6fc", "#700048", "#ce9c9b",
 )  # fmt: skip
 TRAIN, VALIDATION = "#0072b2", "#d55e00"
@@ -58,6 +61,7 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "text.color": INK,
+    "text.parse_math": False,  # a file may be called $5.png
     "xtick.color": "#9a9a9a",
     "ytick.color": "#9a9a9a",
     "xtick.labelcolor": INK,
@@ -71,9 +75,13 @@ STYLE = {
     "pdf.fonttype": 42,  # real letters, so that a journal's checks pass and the text can be searched
     "svg.hashsalt": "latently",  # the same figure gives the same file
 }
+MINUS = "\N{MINUS SIGN}"  # a hyphen is too short for a number
 DPI = 200
-PAGE_WIDTH = 6.4  # inches of picture across: a text column of A4 or letter
-TITLE_HEIGHT = 0.36  # inches that a title takes above a picture
+PAGE_WIDTH = 6.8  # inches across: a text column of A4 or letter
+PAGE_HEIGHT = 8.0
+MARGIN = 0.12  # inches of white around a picture
+LARGEST_IMAGE = 1.2  # inches: beyond it a tile shows nothing more
+TITLE_HEIGHT = 0.3  # inches that a title takes above a picture
 CAPTION_LINE = 0.15  # inches a line of 8-point text takes
 
 
@@ -141,30 +149,35 @@ def _curve(axes: Axes, epochs: Floats, train: Floats | None, validation: Floats 
             seen = np.isfinite(values)  # validation may come every few epochs only
             axes.plot(epochs[seen], values[seen], color=colour, ls=dashes, lw=1.4, marker=marker, ms=2.6)
             drawn.append((epochs[seen], values[seen]))
+    if len(epochs) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     if drawn:
         _leave_out_a_huge_start(axes, epochs, drawn)
 
 
 def _leave_out_a_huge_start(axes: Axes, epochs: Floats, curves: list[tuple[Floats, Floats]]) -> None:
-    """Scale y to the later epochs where the first tenth of the run spans over four times their range; say so."""
-    first = epochs[max(1, len(epochs) // 10) - 1]
-    every = np.concatenate([values for _, values in curves])
-    later = np.concatenate([values[at > first] for at, values in curves])
-    if later.size < 3 or np.ptp(every) <= 4 * np.ptp(later) or np.ptp(later) == 0:
+    """Where the whole run spans over four times what follows its first tenth, drop first epochs from y; say so."""
+
+    def after(epoch: float) -> Floats:
+        return np.concatenate([values[at > epoch] for at, values in curves])
+
+    start = max(1, len(epochs) // 10)
+    every, later = after(-math.inf), after(epochs[start - 1])
+    if later.size < 3 or np.ptp(later) == 0 or np.ptp(every) <= 4 * np.ptp(later):
         return
-    margin = 0.12 * np.ptp(later)
-    axes.set_ylim(later.min() - margin, later.max() + margin)
-    hidden = every[(every > later.max() + margin) | (every < later.min() - margin)]
-    farthest = hidden[np.abs(hidden - np.median(later)).argmax()]
-    above = farthest > later.max()
-    note = f"off the scale at first: {'up' if above else 'down'} to {_number(farthest)}"
-    place = {"y": 0.97, "va": "top"} if above else {"y": 0.03, "va": "bottom"}
-    axes.text(0.98, s=note, ha="right", size=8, color=QUIET, transform=axes.transAxes, **place)
+    # as few as will do: often the very first epoch alone is the huge one
+    shown = next(kept for epoch in epochs[:start] if np.ptp(kept := after(epoch)) <= 4 * np.ptp(later))
+    low, high = shown.min() - 0.06 * np.ptp(shown), shown.max() + 0.06 * np.ptp(shown)
+    axes.set_ylim(low, high)
+    hidden = every[(every < low) | (every > high)]
+    farthest = hidden[np.abs(hidden - np.median(shown)).argmax()]
+    arrow = "↑" if farthest > high else "↓"
+    axes.set_title(f"off scale: {_number(farthest)} {arrow}", loc="right", size=8, color=QUIET)
 
 
 def _curve_legend(figure: Figure, columns: Mapping[str, object]) -> None:
@@ -212,7 +225,8 @@ def scatter(
     subject = f"Codes of {_count(len(points), 'image')}"
     title = title or (subject if latent_dim <= 2 else f"{subject}: two of {latent_dim} dimensions, by PCA")
     with _style():
-        figure = Figure(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
+        height = 5.2 if latent_dim > 1 else min(1.4 + 0.4 * len(groups), 9)
+        figure = Figure(figsize=(6.4, height), dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(title, weight="bold", size=10, pad=10)
         axes.set_xlabel(names[0])
@@ -240,7 +254,7 @@ def _groups(n: int, labels: ArrayLike | None, classes: Sequence[str] | None) -> 
     found, counts = np.unique(y[y >= 0], return_counts=True)
     require(
         classes is None or len(found) == 0 or found[-1] < len(classes),
-        f"Label {found[-1] if len(found) else ''} came with {len(classes or ())} class names; name every class.",
+        f"Label {max(found, default=0)} came with {_length(classes)} class names; name every class, from label 0 on.",
     )
     listed = found
     if len(found) > len(TWENTY_COLOURS):
@@ -269,34 +283,54 @@ def _principal_components(codes: Floats) -> tuple[Floats, list[str]]:
 
 
 def _cloud(axes: Axes, points: Floats, groups: list[Group]) -> None:
-    size, alpha = _point_look(len(points))
     below = [group for group in groups if group[1] in (UNLABELLED, OTHER)]
     above = [group for group in groups if group[1] not in (UNLABELLED, OTHER)]
     for _, colour, members in below:
-        axes.scatter(*points[members].T, s=size, c=colour, alpha=alpha, lw=0, rasterized=len(points) > 2000)
+        _points(axes, points[members], colour, len(points))
     if above:
         # all classes in one shuffled layer, else the last class would hide those drawn before it
-        order = np.random.default_rng(0).permutation(np.concatenate([members for *_, members in above]))
-        colours = np.empty(len(points), dtype=object)
-        for _, colour, members in above:
-            colours[members] = colour
-        axes.scatter(
-            *points[order].T, s=size, c=colours[order].tolist(), alpha=alpha, lw=0, rasterized=len(points) > 2000
-        )
+        members = np.concatenate([members for *_, members in above])
+        colours = np.repeat([colour for _, colour, _ in above], [len(members) for *_, members in above])
+        order = np.random.default_rng(0).permutation(len(members))
+        _points(axes, points[members[order]], colours[order].tolist(), len(points))
     axes.set_aspect("equal", adjustable="datalim")
     _name_the_clouds(axes, points, above)
 
 
+def _points(axes: Axes, points: Floats, colours: str | list[str], n_in_all: int) -> None:
+    """Points (N,2), so large and so opaque that 100 stand out and 70,000 still show where they are dense."""
+    size = float(np.clip(75 * n_in_all**-0.36, 1.2, 16))
+    alpha = float(np.clip(1.75 - 0.28 * math.log10(n_in_all), 0.45, 0.9))
+    # thousands of points would make a PDF of megabytes: they are kept as a picture inside it
+    axes.scatter(points[:, 0], points[:, 1], s=size, c=colours, alpha=alpha, lw=0, rasterized=n_in_all > 2000)
+
+
 def _name_the_clouds(axes: Axes, points: Floats, groups: list[Group]) -> None:
-    """Short class names at their medians: colour alone must not carry the meaning."""
+    """Short class names near their medians: colour alone must not carry the meaning."""
     if len(groups) < 2 or max(len(name) for name, *_ in groups) > 12:
         return
-    halo = [withStroke(linewidth=2.2, foreground="white")]
-    for name, colour, members in groups:
-        x, y = np.median(points[members], axis=0)
-        axes.text(
-            x, y, name, color=colour, size=10, weight="bold", ha="center", va="center", path_effects=halo, zorder=5
-        )
+    places = np.array([np.median(points[members], axis=0) for *_, members in groups])
+    letter = 0.019 * max(np.ptp(points, axis=0).max(), np.finfo(float).tiny)  # a letter's width in the data's units
+    places = _pushed_apart(
+        places, widths=letter * np.array([len(name) + 0.6 for name, *_ in groups]), height=2 * letter
+    )
+    for (name, colour, _), (x, y) in zip(groups, places, strict=True):
+        word = axes.text(x, y, name, color=colour, size=10, weight="bold", ha="center", va="center", zorder=5)
+        word.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
+
+
+def _pushed_apart(places: Floats, widths: Floats, height: float) -> Floats:
+    """Places (C,2) of words, moved up and down until no two boxes (widths (C,), one height) overlap, or nearly."""
+    places = places.copy()
+    for _ in range(50):
+        for i, j in zip(*np.triu_indices(len(places), 1), strict=True):
+            across, up = places[i] - places[j]
+            overlap = height - abs(up)
+            if abs(across) < (widths[i] + widths[j]) / 2 and overlap > 0:
+                push = math.copysign(overlap / 2, up)
+                places[i, 1] += push
+                places[j, 1] -= push
+    return places
 
 
 def _scatter_legend(figure: Figure, groups: list[Group]) -> None:
@@ -313,22 +347,14 @@ def _scatter_legend(figure: Figure, groups: list[Group]) -> None:
 
 def _strip(axes: Axes, values: Floats, groups: list[Group]) -> None:
     """One row of points per class along a single latent dimension, spread a little so that they do not hide."""
-    size, alpha = _point_look(len(values))
     spread = np.random.default_rng(0).uniform(-0.32, 0.32, len(values))
     for row, (_, colour, members) in enumerate(groups):
-        axes.scatter(
-            values[members], row + spread[members], s=size, c=colour, alpha=alpha, lw=0, rasterized=len(values) > 2000
-        )
+        _points(axes, np.stack([values[members], row + spread[members]], axis=1), colour, len(values))
     axes.set_yticks(range(len(groups)), [_shorten(name, 24) for name, *_ in groups])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_ylabel("class" if groups[0][0] else "")
     axes.invert_yaxis()
-
-
-def _point_look(n: int) -> tuple[float, float]:
-    """Area in square points and opacity: 100 points stand out, 70,000 still show where they are dense."""
-    return float(np.clip(75 * n**-0.36, 1.2, 16)), float(np.clip(1.75 - 0.28 * math.log10(n), 0.45, 0.9))
 
 
 # ---- The plane of a two-dimensional code --------------------------------------------------------------------------
@@ -391,11 +417,11 @@ def canvas(images: ArrayLike, z1: ArrayLike, z2: ArrayLike, title: str | None = 
         f"{len(tiles)} images came for a canvas of {len(down)} rows by {len(across)} columns; give one image per tile.",
     )
     title = title or "Images decoded over the plane of codes"
-    axes, x, y = _draw_tiles(tiles, len(across), title=title, gap=0, left=0.55, bottom=0.5, width=5.4)
+    axes, x, y = _draw_tiles(tiles, len(across), title=title, gap=0, left=0.62, bottom=0.5)
     with _style():
         for axis, places, values, label in ((axes.xaxis, x, across, "z1"), (axes.yaxis, y, down, "z2")):
-            shown = _spread(len(values), 7)
-            axis.set_ticks(places[shown], [_number(value) for value in values[shown]])
+            shown = _spread(len(values), 9)
+            axis.set_ticks(places[shown], _numbers(values[shown]))
             axis.set_label_text(label)
     return axes.get_figure()  # type: ignore[return-value]
 
@@ -427,9 +453,8 @@ def reconstructions(
         title="Originals and their reconstructions",
         captions=captions,
         left=1.0,
-        gap=0.05,
         row_gap=0.14,
-        shape=above.shape[1:3],
+        stacked=2,
     )
     with _style():
         offset = (pairs.shape[1] - height) / 2
@@ -448,7 +473,7 @@ def samples(images: ArrayLike, columns: int | None = None) -> Figure:
     count, height, width = tiles.shape[:3]
     columns = columns or min(count, math.ceil(math.sqrt(count * height / width)))
     title = f"{_count(count, 'sample')} from the model"
-    axes, _, _ = _draw_tiles(tiles, columns, title=title, largest=0.8)
+    axes, _, _ = _draw_tiles(tiles, columns, title=title)
     return axes.get_figure()  # type: ignore[return-value]
 
 
@@ -472,7 +497,7 @@ def traversals(
     )
     require(
         activity is None or len(activity) == len(dims),
-        f"{len(activity or ())} activities came for {len(dims)} dimensions; give one for each.",
+        f"{_length(activity)} activities came for {len(dims)} dimensions; give one for each.",
     )
     names = [f"z{dim + 1}" for dim in dims]
     if activity is not None:
@@ -481,15 +506,14 @@ def traversals(
         _images(block.reshape(-1, *block.shape[2:])),
         len(steps),
         title="One latent dimension at a time",
-        left=0.2 + 0.075 * max(map(len, names)),
+        left=0.2 + max(map(_inches, names)),
         top=0.2,
         gap=0.03,
-        width=5.4,
     )
     with _style():
-        shown = _spread(len(steps), 11)
+        shown = _spread(len(steps), 13)
         axes.set_yticks(y, names)
-        axes.set_xticks(x[shown], [_number(value) for value in steps[shown]])
+        axes.set_xticks(x[shown], _numbers(steps[shown]))
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
     return axes.get_figure()  # type: ignore[return-value]
@@ -498,13 +522,25 @@ def traversals(
 def sheet(
     images: ArrayLike, captions: Sequence[str] | None = None, title: str | None = None, columns: int = 10
 ) -> Figure:
-    """Images (N,H,W[,C]) with a caption (N,) above each; a line too long for its tile is shortened in the middle.
+    """Images (N,H,W[,C]) with a caption (N,) above each, in at most so many columns.
+
+    Long captions get wider tiles, down to five columns; what is longer still is shortened in the middle.
 
     >>> figure = sheet(np.zeros((2, 8, 8)), captions=["holiday/beach/IMG_20240817_0042.png", "b.png"])
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['holiday/b…_0042.png', 'b.png']
     """
-    axes, _, _ = _draw_tiles(_images(images), columns, title=title, captions=captions, gap=0.08)
+    gap = 0.08
+    longest = (
+        max(
+            (_inches(line) for caption in ([] if captions is None else captions) for line in str(caption).split("\n")),
+            default=0,
+        )
+        + gap
+    )
+    fitting = int((PAGE_WIDTH - 2 * MARGIN + gap) / (longest + gap))
+    columns = min(columns, max(5, fitting))
+    axes, _, _ = _draw_tiles(_images(images), columns, title=title, captions=captions, gap=gap)
     return axes.get_figure()  # type: ignore[return-value]
 
 
@@ -552,50 +588,44 @@ def _draw_tiles(
     captions: Sequence[str] | None = None,
     gap: float = 0.05,
     row_gap: float | None = None,
-    left: float = 0.12,
+    left: float = MARGIN,
     top: float = 0.0,
-    bottom: float = 0.12,
-    width: float = PAGE_WIDTH,
-    largest: float = 1.1,
-    shape: tuple[int, ...] | None = None,
+    bottom: float = MARGIN,
+    stacked: int = 1,
 ) -> tuple[Axes, Floats, Floats]:
     """Tiles on a new figure; returns its axes and the tile centres along x (columns) and y (rows), in pixels.
 
-    Lengths are inches: the gaps, the margins beside what title and captions need, the picture's `width` at most, and
-    the `largest` side of an image. `shape` is an image's (H,W) where a tile holds more than one.
+    Gaps and margins are inches, `top` beside what title and captions need; `stacked` images make one tile's height.
     """
     require(columns >= 1, f"A sheet of {columns} columns came; it wants at least 1.")
     require(
         captions is None or len(captions) == len(tiles),
-        f"{len(captions or ())} captions came for {len(tiles)} images; give one for each.",
+        f"{_length(captions)} captions came for {len(tiles)} images; give one for each.",
     )
+    texts = [] if captions is None else [str(caption) for caption in captions]
+    lines = max((text.count("\n") + 1 for text in texts), default=0)
     count, tile_height, tile_width = tiles.shape[:3]
     columns = min(columns, count)
-    longest = max(shape or (tile_height, tile_width))
-    if gap > 0:  # a canvas fills its page; loose tiles have a size beyond which they gain nothing
-        width = min(width, columns * (largest * tile_width / longest + gap))
+    width = PAGE_WIDTH - left - MARGIN
+    rows = math.ceil(count / columns)
+    if gap > 0:  # loose tiles have a size beyond which they gain nothing
+        across = LARGEST_IMAGE * tile_width / max(tile_width, tile_height / stacked)
+        width = min(width, columns * (across + gap))
+    else:  # a canvas fills its page, but no more
+        width = min(width, PAGE_HEIGHT * columns * tile_width / (rows * tile_height))
     pixels_per_inch = columns * tile_width / (width - (columns - 1) * gap)
-    lines = max((caption.count("\n") + 1 for caption in captions or ()), default=0)
     gap_x = math.ceil(gap * pixels_per_inch)
     gap_y = math.ceil(((gap if row_gap is None else row_gap) + lines * CAPTION_LINE) * pixels_per_inch)
-    picture = _tile(tiles, columns, gap_x, gap_y)
-    above = top + 0.12 + lines * CAPTION_LINE + (TITLE_HEIGHT if title else 0)
+    x = np.arange(columns) * (tile_width + gap_x) + (tile_width - 1) / 2
+    y = np.arange(rows) * (tile_height + gap_y) + (tile_height - 1) / 2
+    above = MARGIN + top + lines * CAPTION_LINE + (TITLE_HEIGHT if title else 0)
     with _style():
-        axes = _place(picture, width, left, above, bottom, title)
-        x = np.arange(columns) * (tile_width + gap_x) + (tile_width - 1) / 2
-        y = np.arange(math.ceil(count / columns)) * (tile_height + gap_y) + (tile_height - 1) / 2
-        letters = int(width / columns / 0.062)  # an 8-point letter is about 0.062 inches wide
-        for place, caption in enumerate(captions or ()):
-            axes.annotate(
-                "\n".join(_shorten(line, letters) for line in caption.split("\n")),
-                (x[place % columns], y[place // columns] - tile_height / 2),
-                xytext=(0, 2.5),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                size=8,
-                linespacing=1.1,
-            )
+        axes = _place(_tile(tiles, columns, gap_x, gap_y), width, left, above, bottom, title)
+        for place, text in enumerate(texts):
+            corner = x[place % columns], y[place // columns] - tile_height / 2
+            text = "\n".join(_fit(line, width / columns - 0.03) for line in text.split("\n"))
+            above_it = axes.annotate(text, corner, xytext=(0, 2.5), textcoords="offset points", size=8)
+            above_it.set(ha="center", va="bottom", linespacing=1.1)
     return axes, x, y
 
 
@@ -608,7 +638,8 @@ def _place(picture: Floats, width: float, left: float, above: float, below: floa
     dots = max(1, math.ceil(DPI * width / columns))  # per pixel
     dpi = dots * columns / width
     margins = [round(margin * dpi) for margin in (left, above, below)]
-    page_width = max(margins[0] + dots * columns + round(0.12 * dpi), round(3.4 * dpi))  # room for a title
+    title_width = 1.45 * _inches(title) + 2 * MARGIN if title else 0.0  # bold 10-point against 8-point letters
+    page_width = max(margins[0] + dots * columns + round(MARGIN * dpi), round(title_width * dpi))
     page_height = margins[1] + dots * rows + margins[2]
     # the tenth of a dot: a canvas is cut to whole dots, and 1299.999 would lose one
     figure = Figure(figsize=((page_width + 0.1) / dpi, (page_height + 0.1) / dpi), dpi=dpi)
@@ -625,7 +656,7 @@ def _place(picture: Floats, width: float, left: float, above: float, below: floa
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if title:
-        x, y = 0.12 * dpi / page_width, 1 - 0.14 * dpi / page_height
+        x, y = MARGIN * dpi / page_width, 1 - MARGIN * dpi / page_height
         figure.text(x, y, title, weight="bold", size=10, ha="left", va="top")
     return axes
 
@@ -636,11 +667,25 @@ def _place(picture: Floats, width: float, left: float, above: float, below: floa
 def _number(value: float) -> str:
     """A value as an axis shows it: two figures below ten, whole numbers beyond, a true minus sign."""
     value = round(float(value), 6) + 0.0  # 1e-17 and -0.0 are zero to a reader
-    return (f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}").replace("-", "−")
+    return (f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}").replace("-", MINUS)
+
+
+def _numbers(values: Floats) -> list[str]:
+    """The values along one axis, with as many decimals as their range asks for and the same for all."""
+    span = float(np.ptp(values)) or abs(float(values[0])) or 1.0
+    decimals = max(0, 1 - math.floor(math.log10(span)))
+    rounded = np.round(values, decimals) + 0.0  # a reader knows no -0.0
+    if np.array_equal(rounded, np.round(rounded)):
+        decimals = 0
+    return [f"{value:.{decimals}f}".replace("-", MINUS) for value in rounded]
 
 
 def _count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _length(given: Sequence[object] | None) -> int:
+    return 0 if given is None else len(given)
 
 
 def _words(key: str) -> str:
@@ -656,9 +701,28 @@ def _shorten(text: str, letters: int) -> str:
     return f"{text[: letters - 1 - tail]}…{text[len(text) - tail :]}"
 
 
+def _fit(text: str, inches: float) -> str:
+    """`text` shortened until it is no wider than so many inches."""
+    letters = len(text)
+    while letters > 3 and _inches(_shorten(text, letters)) > inches:
+        letters -= 1
+    return _shorten(text, letters)
+
+
+def _inches(text: str) -> float:
+    """How wide a line of 8-point text is."""
+    return text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=8), False)[0] / 72
+
+
 def _spread(n: int, most: int) -> Ints:
-    """At most `most` of n positions, evenly apart, both ends among them."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+    """At most `most` of n positions, both ends among them: evenly apart if four or more can be, else nearly so."""
+    if n <= most:
+        return np.arange(n)
+    for step in range(math.ceil((n - 1) / (most - 1)), (n - 1) // 3 + 1):
+        if (n - 1) % step == 0:
+            return np.arange(0, n, step)
+    count = 6 if n % 2 == 0 else 7  # as even or odd as n is, for symmetric positions
+    return np.linspace(0, n - 1, min(count, most)).round().astype(int)
 
 
 ENDINGS = (".png", ".pdf", ".svg")
@@ -687,7 +751,8 @@ def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, st
             f"{target} could not be written ({error.strerror or error}); choose another place with --out."
         ) from error
     finally:
-        beside.unlink(missing_ok=True) if target.parent.is_dir() else None
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def _file_metadata(ending: str, metadata: Mapping[str, str]) -> dict[str, str | None]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from latently.errors import InputError, require
@@ -60,9 +60,10 @@ def read_json(path: Path) -> Any:
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any] | None = None) -> None:
     """A safetensors file; `metadata` travels as JSON in its header."""
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = save(plain, {"json": json.dumps(metadata or {})})
     with replacing(path) as temporary:
-        save_file(plain, temporary, {"json": json.dumps(metadata or {})})
+        temporary.write_bytes(content)  # Python's own write: a full disk is an OSError with the path in it
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -140,19 +141,27 @@ class Run:
             writer.writeheader()
             writer.writerows(rows)
 
-    def read_history(self) -> dict[str, list[float]]:
-        """Columns by name. Raises InputError where the file is missing or damaged."""
+    def read_history(self) -> list[dict[str, float]]:
+        """A row per epoch. Raises InputError where the file is missing or damaged."""
         path = self.path / "history.csv"
         require(path.is_file(), f"{path} does not exist; is {self.path} a run folder?")
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         try:
-            return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+            return [{name: float(value) for name, value in row.items()} for row in rows]
         except (TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged: {error}") from None
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         write_json(self.path / "metrics.json", metrics)
+
+    def write_split(self, split: dict[str, Any]) -> None:
+        write_text(self.path / "split.json", json.dumps(split) + "\n")
+
+    def read_split(self) -> dict[str, Any] | None:
+        """None where the source has a fixed split."""
+        path = self.path / "split.json"
+        return read_json(path) if path.exists() else None
 
     def figure(self, name: str) -> Path:
         return self.path / "figures" / f"{name}.png"

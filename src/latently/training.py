@@ -257,7 +257,7 @@ class State:
 class Watcher(Protocol):
     """Who looks on: a progress bar, a log, TensorBoard. Watching changes nothing."""
 
-    def stepped(self, state: State, n_steps: int) -> None:
+    def stepped(self, state: State, settings: Training) -> None:
         """After every step; must not wait for the device."""
 
     def epoch_ended(self, state: State, settings: Training) -> None:
@@ -388,7 +388,7 @@ class Loop:
         state.step += 1
         self.move_average()
         for watcher in self.watchers:
-            watcher.stepped(state, self.n_steps)
+            watcher.stepped(state, settings)
         state.optimiser.zero_grad(set_to_none=True)
 
     def move_average(self) -> None:

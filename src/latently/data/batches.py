@@ -16,7 +16,7 @@ def to_channels_first(images: np.ndarray) -> Tensor:
     if images.ndim == 2:
         images = images[:, None, :]
     channels = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(channels))
+    return torch.tensor(channels)
 
 
 def scale(raw: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What every source becomes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,3 +33,7 @@ class ImageSet:
     def image_shape(self) -> tuple[int, ...]:
         """(H, W) or (H, W, C)."""
         return self.images.shape[1:]
+
+    def take(self, index: np.ndarray) -> "ImageSet":
+        """The images at `index`, as a set of their own without a split."""
+        return replace(self, images=self.images[index], labels=self.labels[index], names=self.names[index], n_train=None)

@@ -1,0 +1,5 @@
+import sys
+
+from latently.cli import main
+
+sys.exit(main())
