@@ -12,12 +12,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -52,6 +52,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """none: grey pixels as they are; static: one black-and-white draw, kept; dynamic: a new draw at every use."""
     random_state: int | np.random.RandomState | None = None
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # codes are float32 whatever X was
+        return tags
+
     # Fitting ------------------------------------------------------------------------------------------------------------
 
     def fit(
@@ -74,6 +79,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         images = self._images(X, reset=True)
         self.model_ = VAE() if self.model is None else self.model
         self.model_.check()
+        kinds = get_args(Binarise)
+        require(self.binarise in kinds, f"binarise is {self.binarise!r}; expected {' or '.join(kinds)}")
         self._check_pixels(images)
         self.training_ = resolve(Training(**{name: getattr(self, name) for name in Training.field_types()}), len(images))
         self.seed_ = self._draw_seed()

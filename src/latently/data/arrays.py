@@ -7,27 +7,31 @@ from pathlib import Path
 import numpy as np
 
 from latently.data.imageset import UNLABELLED, ImageSet
-from latently.data.reading import open_plain, reading, require_memory
+from latently.data.reading import open_plain, reading
 from latently.errors import InputError, require
 
 
 def read_npy(path: Path) -> ImageSet:
     """One array of images, no labels. Never unpickles."""
-    with reading(str(path), "a .npy array of numbers"), open_plain(path) as stream:
-        return image_set(np.load(stream, allow_pickle=False), None, path)
+    with reading(str(path), "a .npy array of numbers, never of Python objects"), open_plain(path) as stream:
+        # np.load opens a pickle under this name, too, or advises how to: only this magic is a .npy.
+        require(stream.read(6) == b"\x93NUMPY", f"{path} is not a .npy array; write it with np.save(file, images)")
+        stream.seek(0)
+        array = np.load(stream, allow_pickle=False)
+    return image_set(array, None, path)
 
 
 def read_npz(path: Path) -> ImageSet:
     """The arrays `images` and, where there, `labels`. Never unpickles."""
-    with reading(str(path), "a .npz archive of arrays of numbers"), open_plain(path) as stream:
-        # np.load opens a .npy array and a pickle under this name, too: only a zip is a .npz.
+    with reading(str(path), "a .npz archive of numbers or text, never of Python objects"), open_plain(path) as stream:
         require(zipfile.is_zipfile(stream), f"{path} is not a .npz archive; write it with np.savez(file, images=...)")
         stream.seek(0)
         with np.load(stream, allow_pickle=False) as archive:
             keys = ", ".join(archive.files) or "none"
             require("images" in archive.files, f"{path} holds no array named 'images' (its keys: {keys}); rename one")
             labels = archive["labels"] if "labels" in archive.files else None
-            return image_set(archive["images"], labels, path)
+            images = archive["images"]
+    return image_set(images, labels, path)
 
 
 def image_set(array: np.ndarray, labels: np.ndarray | None, path: Path) -> ImageSet:
@@ -68,14 +72,13 @@ def as_pixels(array: np.ndarray, where: str) -> np.ndarray:
     require(
         kind in "buif", f"{where} holds values of type {array.dtype}; expected whole numbers 0..255, bools or floats"
     )
-    require_memory(array.size * (4 if kind == "f" else 1), where)
     if kind == "b":
         return array.astype(np.uint8) * np.uint8(255)
     if kind == "f":
         return _finite(array, where)
     low, high = int(array.min()), int(array.max())
     require(
-        0 <= low and high <= 255,
+        low >= 0 and high <= 255,
         f"{where} holds whole numbers from {low} to {high}; expected 0..255: rescale them, or save them as floats",
     )
     return np.ascontiguousarray(array, dtype=np.uint8)
@@ -106,7 +109,7 @@ def encode_labels(labels: np.ndarray, n: int, where: str) -> tuple[np.ndarray, t
     )
     if labels.dtype.kind == "f":
         labels = np.where(np.isnan(labels), UNLABELLED, labels)
-        require(bool((labels == np.rint(labels)).all()), f"{where} has labels with fractions; expected whole numbers")
+        require(bool((labels % 1 == 0).all()), f"{where} has labels with fractions; expected whole numbers")
         labels = labels.astype(np.int64)
     require(labels.dtype.kind in "buiUS", f"{where} has labels of type {labels.dtype}; expected whole numbers or text")
     values, positions = np.unique(labels, return_inverse=True)
@@ -119,6 +122,6 @@ def encode_labels(labels: np.ndarray, n: int, where: str) -> tuple[np.ndarray, t
 
 def _sorted_classes(names: set[str]) -> tuple[str, ...]:
     try:
-        return tuple(sorted(names, key=float))
+        return tuple(sorted(sorted(names), key=float))  # sorted first, so that "1" and "1.0" have an order, too
     except ValueError:
         return tuple(sorted(names))

@@ -1,7 +1,7 @@
 """The named sets' archives: from the cache, else from the first mirror that gives the right bytes.
 
 An archive is fetched into memory, verified there, and only then written: under a temporary name, then renamed. So the
-cache never holds half a file or a wrong one under an archive's name, and a cache that cannot be written serves as well.
+cache never holds half a file or a wrong one under an archive's name. A full cache need not be writable.
 """
 
 import gzip
@@ -139,16 +139,17 @@ def _download(name: str, which: int, progress: bool, problem: str, folder: Path)
     import pooch
 
     download: Callable = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 16, timeout=TIMEOUT_SECONDS)
-    reasons = []
+    reason = ""
     for mirror in MIRRORS[name]:
         received = io.BytesIO()
         try:
             download(mirror + ARCHIVES[which], received, None)
             return received.getvalue(), _verified(received.getvalue(), name, which)
         except (OSError, WrongBytes) as error:  # requests' errors are OSErrors
-            reasons.append(f"{mirror}: {' '.join(str(error).split())}")
+            reason = " ".join(str(error).split())
     raise InputError(
-        f"{problem}, and no mirror of {name} gave it ({'; '.join(reasons)}); check the network and try again, "
+        f"{problem}, and no mirror of {name} gave it (tried {', '.join(MIRRORS[name])}; the last one: {reason}); "
+        "check the network and try again, "
         f"put {', '.join(ARCHIVES)} into {folder} by hand, or set LATENTLY_DATA to a folder with {name}/*.gz"
     )
 

@@ -130,5 +130,5 @@ def _pixels(image: "Image", path: Path) -> np.ndarray:
 
 def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
     low, high = int(values.min()), int(values.max())
-    require(0 <= low and high <= 65535, f"{path} holds grey values from {low} to {high}; expected 16 bits, 0..65535")
+    require(low >= 0 and high <= 65535, f"{path} holds grey values from {low} to {high}; expected 16 bits, 0..65535")
     return ((values.astype(np.int32) + 128) // 257).astype(np.uint8)  # 257 = 65535 / 255

@@ -45,7 +45,8 @@ def read_array(stream: BinaryIO, where: str) -> np.ndarray:
     """The one array of an IDX stream, in its own type; `InputError` where header and length do not agree."""
     head = stream.read(4)
     require(
-        is_idx(head), f"{where} does not begin like an IDX file ({head.hex(' ')}); it is damaged or of another kind"
+        is_idx(head),
+        f"{where} does not begin like an IDX file ({head.hex(' ') or 'it is empty'}); it is damaged or of another kind",
     )
     sizes = stream.read(4 * head[3])
     require(len(sizes) == 4 * head[3], f"{where} ends inside its IDX header; it is truncated: fetch or write it again")

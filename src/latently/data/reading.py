@@ -25,9 +25,9 @@ def reading(where: str, expected: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(
-            f"{where} cannot be read as {expected}: {reason}; it is damaged or of another kind: repair or remove it"
+            f"{where} cannot be read as {expected}: {reason}; it is damaged or of another kind: replace or remove it"
         ) from error
 
 

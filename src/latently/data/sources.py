@@ -12,7 +12,7 @@ from latently.data import arrays, download, idx, table
 from latently.data.folder import read_folder
 from latently.data.imageset import ImageSet
 from latently.data.preparation import Preparation
-from latently.data.reading import open_plain, reading
+from latently.data.reading import open_plain, reading, require_memory
 from latently.errors import InputError, require
 
 NAMED = {
@@ -50,7 +50,7 @@ def load(source: str | Path, preparation: Preparation | None = None, progress: b
     if name in NAMED:
         data = _digits() if name == "digits" else _mnist_like(name, progress)
     else:
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))
         require(bool(name) and os.path.exists(path), _unknown(name))
         if path.is_dir():
             return read_folder(path, preparation)
@@ -65,6 +65,7 @@ def _unknown(name: str) -> str:
 
 
 def _read_file(path: Path) -> ImageSet:
+    require_memory(path.stat().st_size, str(path))
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix in READERS:
         return READERS[suffix](path)

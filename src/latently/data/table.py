@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import warnings
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -15,7 +16,8 @@ from latently.data.reading import open_plain, reading
 from latently.errors import InputError, require
 
 LINES_AT_ONCE = 4096
-Row = tuple[int, str, str]  # line number in the file, label, the pixels' text
+Line = tuple[int, str]  # number in the file, from 1, and text
+Row = tuple[int, str, str]  # the same with the label cut off: number, label, the pixels' text
 
 
 def read_csv(path: Path) -> ImageSet:
@@ -26,10 +28,10 @@ def read_csv(path: Path) -> ImageSet:
     """
     where = str(path)
     with reading(where, "CSV"), open_plain(path) as stream, io.TextIOWrapper(stream, "utf-8-sig") as text:
-        lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(text, 1) if line.strip())
+        lines: Iterator[Line] = ((number, line.rstrip("\r\n")) for number, line in enumerate(text, 1) if line.strip())
         first = next(lines, None)
-        require(first is not None, f"{where} is empty; expected one image a line")
-        assert first is not None
+        if first is None:
+            raise InputError(f"{where} is empty; expected one image a line")
         delimiter = max(",;\t", key=first[1].count)
         cells = _cells(first[1], delimiter)
         n_pixels, has_label = _columns(len(cells), where)
@@ -41,8 +43,8 @@ def read_csv(path: Path) -> ImageSet:
         while batch := list(islice(rows, LINES_AT_ONCE)):
             labels += [label for _, label, _ in batch]
             parts.append(_parse(batch, delimiter, n_pixels, where))
-        require(bool(parts), f"{where} holds a header and no images; expected one image a line")
-        return image_set(_whole(np.concatenate(parts)), _label_array(labels) if has_label else None, path)
+    require(bool(parts), f"{where} holds a header and no images; expected one image a line")
+    return image_set(_whole(np.concatenate(parts)), _label_array(labels) if has_label else None, path)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -77,9 +79,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _rows(
-    lines: Iterator[tuple[int, str]], delimiter: str, n_pixels: int, has_label: bool, where: str
-) -> Iterator[Row]:
+def _rows(lines: Iterator[Line], delimiter: str, n_pixels: int, has_label: bool, where: str) -> Iterator[Row]:
     for number, line in lines:
         label, pixels = "", line
         if has_label and line.startswith('"'):  # a quoted label may hold the delimiter
@@ -100,7 +100,11 @@ def _parse(rows: list[Row], delimiter: str, n_pixels: int, where: str) -> np.nda
     text = [pixels for _, _, pixels in rows]
     for dtype in (np.uint8, np.float32):
         try:
-            return np.loadtxt(text, dtype, delimiter=delimiter, comments=None, quotechar='"', ndmin=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "error", DeprecationWarning
+                )  # NumPy 1 cuts 0.5 to the uint8 0 with no more than this
+                return np.loadtxt(text, dtype, delimiter=delimiter, comments=None, quotechar='"', ndmin=2)
         except (ValueError, DeprecationWarning):
             pass
     for number, _, pixels in rows:
