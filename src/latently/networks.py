@@ -187,7 +187,7 @@ class Upsample(Layer):
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """reshape(channels, height, width): a row of values becomes an image."""
+    """reshape(channels, height, width): the same values as an image of that shape."""
 
     channels: int
     height: int
@@ -199,7 +199,8 @@ class Reshape(Layer):
         return made
 
     def modules(self, shape: Shape) -> list[nn.Module]:
-        return [nn.Unflatten(1, (self.channels, self.height, self.width))]
+        flatten = [nn.Flatten()] if len(shape) == 3 else []
+        return [*flatten, nn.Unflatten(1, (self.channels, self.height, self.width))]
 
 
 LAYERS: dict[str, type[Layer]] = {

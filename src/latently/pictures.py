@@ -109,10 +109,10 @@ def training_curves(history: Mapping[str, Sequence[float]], units: Mapping[str, 
     columns = {name: np.asarray(values, dtype=float) for name, values in history.items()}
     terms = _terms(columns)
     lengths = {len(values) for values in columns.values()}
-    require(bool(terms), "The history holds no train_* or val_* column, so there is no curve to draw.")
-    require(len(lengths) == 1, f"The history's columns differ in length ({sorted(lengths)}); give one value per epoch.")
+    require(bool(terms), "the history holds no train_* or val_* column, so there is no curve to draw")
+    require(len(lengths) == 1, f"the history's columns differ in length ({sorted(lengths)}); give one value per epoch")
     n_epochs = lengths.pop()
-    require(n_epochs > 0, "The history holds no epoch yet, so there is no curve to draw; train for one epoch first.")
+    require(n_epochs > 0, "the history holds no epoch yet, so there is no curve to draw; train for one epoch first")
     epochs = columns.get("epoch", np.arange(1.0, n_epochs + 1))
     across = min(3, len(terms))
     down = math.ceil(len(terms) / across)
@@ -213,9 +213,9 @@ def scatter(
     points = np.asarray(codes, dtype=float)  # (N, Z)
     require(
         points.ndim == 2 and points.size > 0,
-        f"Codes of shape {points.shape} came; a scatter wants (N, latent dimensions) with at least one code.",
+        f"codes of shape {points.shape} came; a scatter wants (N, latent dimensions) with at least one code",
     )
-    require(bool(np.isfinite(points).all()), "The codes hold NaN or infinite values, so they have no place to draw.")
+    require(bool(np.isfinite(points).all()), "the codes hold NaN or infinite values, so they have no place to draw")
     groups = _groups(len(points), labels, classes)
     latent_dim = points.shape[1]
     if latent_dim > 2:
@@ -249,12 +249,12 @@ def _groups(n: int, labels: ArrayLike | None, classes: Sequence[str] | None) -> 
     y = np.asarray(labels)
     require(
         y.shape == (n,) and y.dtype.kind in "iu",
-        f"Labels of shape {y.shape} and type {y.dtype} came; {n} codes want {n} whole numbers, -1 where unlabelled.",
+        f"labels of shape {y.shape} and type {y.dtype} came; {n} codes want {n} whole numbers, -1 where unlabelled",
     )
     found, counts = np.unique(y[y >= 0], return_counts=True)
     require(
         classes is None or len(found) == 0 or found[-1] < len(classes),
-        f"Label {max(found, default=0)} came with {_length(classes)} class names; name every class, from label 0 on.",
+        f"label {max(found, default=0)} came with {_length(classes)} class names; name every class, from label 0 on",
     )
     listed = found
     if len(found) > len(TWENTY_COLOURS):
@@ -368,11 +368,11 @@ def canvas_codes(grid: int, low: float | Sequence[float], high: float | Sequence
     >>> canvas_codes(2, -1, 1).tolist()
     [[-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]]
     """
-    require(grid >= 1, f"A canvas of {grid} tiles a side came; it wants at least 1.")
+    _require_tiles(grid)
     lows, highs = np.broadcast_to(np.asarray(low, float), 2), np.broadcast_to(np.asarray(high, float), 2)
     require(
         bool(np.isfinite([lows, highs]).all() and (lows < highs).all()),
-        f"A canvas from {low} to {high} came; it wants two finite ends, the lower one first.",
+        f"a canvas from {low} to {high} came; it wants two finite ends, the lower one first",
     )
     if grid == 1:
         return ((lows + highs) / 2)[None]
@@ -387,11 +387,15 @@ def quantile_codes(grid: int) -> Floats:
     >>> quantile_codes(2).round(3).tolist()
     [[-0.674, 0.674], [0.674, 0.674], [-0.674, -0.674], [0.674, -0.674]]
     """
-    require(grid >= 1, f"A canvas of {grid} tiles a side came; it wants at least 1.")
+    _require_tiles(grid)
     half = [NormalDist().inv_cdf((i + 0.5) / grid) for i in range(grid // 2)]
     # mirrored by hand: the quantile function is exact only to rounding, and the middle tile is 0
     values = np.array(half + [0.0] * (grid % 2) + [-value for value in reversed(half)])
     return _mesh(values, values)
+
+
+def _require_tiles(grid: int) -> None:
+    require(grid >= 1, f"a canvas of {grid} tiles a side came; it wants at least 1")
 
 
 def _mesh(z1: Floats, z2: Floats) -> Floats:
@@ -414,7 +418,7 @@ def canvas(images: ArrayLike, z1: ArrayLike, z2: ArrayLike, title: str | None = 
     across, down = np.unique(np.asarray(z1, float)), np.unique(np.asarray(z2, float))[::-1]
     require(
         len(tiles) == len(across) * len(down),
-        f"{len(tiles)} images came for a canvas of {len(down)} rows by {len(across)} columns; give one image per tile.",
+        f"{len(tiles)} images came for a canvas of {len(down)} rows by {len(across)} columns; give one image per tile",
     )
     title = title or "Images decoded over the plane of codes"
     axes, x, y = _draw_tiles(tiles, len(across), title=title, gap=0, left=0.62, bottom=0.5)
@@ -441,7 +445,7 @@ def reconstructions(
     above, below = _images(originals), _images(reconstructions)
     require(
         above.shape == below.shape,
-        f"Originals of shape {above.shape} and reconstructions of shape {below.shape} came; they must be alike.",
+        f"originals of shape {above.shape} and reconstructions of shape {below.shape} came; they must be alike",
     )
     height = above.shape[1]
     seam = np.ones((len(above), max(1, round(0.05 * height)), *above.shape[2:]))
@@ -492,12 +496,12 @@ def traversals(
     block, steps = np.asarray(images), np.asarray(values, float)
     require(
         block.ndim >= 4 and block.shape[:2] == (len(dims), len(steps)),
-        f"Images of shape {block.shape} came for {len(dims)} dimensions and {len(steps)} values; "
-        "a traversal wants (dimensions, values, height, width[, channels]).",
+        f"images of shape {block.shape} came for {len(dims)} dimensions and {len(steps)} values; "
+        "a traversal wants (dimensions, values, height, width[, channels])",
     )
     require(
         activity is None or len(activity) == len(dims),
-        f"{_length(activity)} activities came for {len(dims)} dimensions; give one for each.",
+        f"{_length(activity)} activities came for {len(dims)} dimensions; give one for each",
     )
     names = [f"z{dim + 1}" for dim in dims]
     if activity is not None:
@@ -553,14 +557,14 @@ def _images(images: ArrayLike) -> Floats:
     colours = given.shape[3:]
     require(
         given.size > 0 and (given.ndim == 3 or (given.ndim == 4 and colours[0] in (1, 3, 4))),
-        f"Images of shape {given.shape} came; a picture wants (N, height, width) or (N, height, width, 1, 3 or 4).",
+        f"images of shape {given.shape} came; a picture wants (N, height, width) or (N, height, width, 1, 3 or 4)",
     )
     require(
         given.dtype == np.uint8 or given.dtype.kind in "fb",
-        f"Images of type {given.dtype} came; a picture wants uint8 from 0 to 255 or floats from 0 to 1.",
+        f"images of type {given.dtype} came; a picture wants uint8 from 0 to 255 or floats from 0 to 1",
     )
     shown = given / 255.0 if given.dtype == np.uint8 else given.astype(float)
-    require(not np.isnan(shown).any(), "The images hold NaN pixels, which have no grey to draw.")
+    require(not np.isnan(shown).any(), "the images hold NaN pixels, which have no grey to draw")
     shown = np.clip(shown, 0, 1)
     if colours == (1,):
         return shown[..., 0]
@@ -597,10 +601,10 @@ def _draw_tiles(
 
     Gaps and margins are inches, `top` beside what title and captions need; `stacked` images make one tile's height.
     """
-    require(columns >= 1, f"A sheet of {columns} columns came; it wants at least 1.")
+    require(columns >= 1, f"a sheet of {columns} columns came; it wants at least 1")
     require(
         captions is None or len(captions) == len(tiles),
-        f"{_length(captions)} captions came for {len(tiles)} images; give one for each.",
+        f"{_length(captions)} captions came for {len(tiles)} images; give one for each",
     )
     texts = [] if captions is None else [str(caption) for caption in captions]
     lines = max((text.count("\n") + 1 for text in texts), default=0)
@@ -613,6 +617,7 @@ def _draw_tiles(
         width = min(width, columns * (across + gap))
     else:  # a canvas fills its page, but no more
         width = min(width, PAGE_HEIGHT * columns * tile_width / (rows * tile_height))
+    gap = min(gap, 0.25 * width / columns)  # hundreds of columns: the images must not become thinner than their gaps
     pixels_per_inch = columns * tile_width / (width - (columns - 1) * gap)
     gap_x = math.ceil(gap * pixels_per_inch)
     gap_y = math.ceil(((gap if row_gap is None else row_gap) + lines * CAPTION_LINE) * pixels_per_inch)
@@ -738,7 +743,7 @@ def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, st
     ending = target.suffix.lower()
     require(
         ending in ENDINGS,
-        f"{target} cannot be written as a picture; end its name in one of {', '.join(ENDINGS)}.",
+        f"{target} cannot be written as a picture; end its name in one of {', '.join(ENDINGS)}",
     )
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -748,7 +753,7 @@ def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, st
         os.replace(beside, target)
     except OSError as error:
         raise InputError(
-            f"{target} could not be written ({error.strerror or error}); choose another place with --out."
+            f"{target} could not be written ({error.strerror or error}); choose another place with --out"
         ) from error
     finally:
         with suppress(OSError):

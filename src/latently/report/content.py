@@ -1,0 +1,187 @@
+"""A run folder as the dict that the page shows: every text ready, nothing of HTML."""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from latently.report import words
+from latently.report.files import read_figures, read_history, read_metrics, read_params
+
+Row = dict[str, str]
+
+
+def collect(run_path: str | PathLike[str]) -> dict[str, Any]:
+    """What the report of a run says, as plain texts, lists and dicts.
+
+    Keys: `title`, `facts` (the run in a line), `metrics` (rows of key, name, value, spread, unit, meaning; empty before
+    `latently evaluate`), the first of them as `headlines`, `context` (what they were measured on), `figures` (name,
+    title, caption, png in base64, width, height), `training` (rows of name, value), `terms` (rows of name, unit, train,
+    validation), `settings` (tables of title and rows), `command` (None where the run was made in Python), `evaluate`
+    and `plot` (commands that fill what is missing), `version`. Raises `InputError` where a file is missing or damaged.
+    """
+    run = Path(run_path)
+    params, history, metrics = read_params(run), read_history(run), read_metrics(run) or {}
+    rows = metric_rows(metrics)
+    results = [row for row in rows if not is_context(row, metrics)]
+    return {
+        "title": title(params),
+        "facts": facts(params, history),
+        "metrics": results,
+        "headlines": [row for row in results if row["key"] in HEADLINES][:4],
+        "context": [row for row in rows if is_context(row, metrics)],
+        "figures": figures(run),
+        "training": training_rows(history),
+        "terms": term_rows(history, params),
+        "settings": settings(params),
+        "command": params.get("command"),
+        "evaluate": f"latently evaluate {shlex.quote(str(run))}",
+        "plot": f"latently plot {shlex.quote(str(run))} curves",
+        "version": str(params.get("latently") or section(params, "versions").get("latently", "")),
+    }
+
+
+# What a reader wants first; counts and contexts stay in the table.
+HEADLINES = list(words.METRICS)[: list(words.METRICS).index("ssim") + 1]
+
+
+def title(params: Mapping[str, Any]) -> str:
+    """`VAE on digits`: the model and the last part of where its images came from."""
+    name = str(params["model"].get("name", "model"))
+    source = str(section(params, "data").get("source", ""))
+    name = name.upper() if len(name) <= 4 else words.plain(name)
+    return f"{name} on {Path(source).name or source}" if source else name
+
+
+def facts(params: Mapping[str, Any], history: Mapping[str, Sequence[float]]) -> list[str]:
+    resolved = {**params, **section(params, "resolved")}
+    known = {
+        "{} images": words.value_text(params.get("image_shape")),
+        "{}-dimensional code": words.value_text(params["model"].get("latent_dim")),
+        "{} parameters": words.value_text(params.get("n_parameters")),
+        "{} epochs": words.number(len(next(iter(history.values())))),
+        "{}": words.duration(total(history.get("seconds", []))),
+        "seed {}": words.value_text(params.get("seed")),
+        "on {}": words.value_text(resolved.get("device")),
+    }
+    return [text.format(value) for text, value in known.items() if value != "none"]
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """A row per figure; one with a `KEY_std` beside it says value ± standard deviation."""
+    flat = flattened(metrics)
+    keys = [key for key in flat if not (key.endswith("_std") and key.removesuffix("_std") in flat)]
+    rows = []
+    for key in words.in_order(keys, words.METRICS):
+        reading = words.metric(key)
+        value, spread = figure_texts(flat[key], flat.get(f"{key}_std"), reading.factor)
+        row = {"key": key, "name": reading.name, "value": value, "spread": spread}
+        rows.append(row | {"unit": reading.unit, "meaning": reading.meaning})
+    return rows
+
+
+def figure_texts(value: Any, spread: Any, factor: float) -> tuple[str, str]:
+    """A figure and its standard deviation, both with the same decimals; no spread is no text."""
+    if not is_number(value):
+        return words.value_text(value), ""
+    scaled = value if factor == 1 else float(value) * factor
+    decimals = words.fitting_decimals(scaled) if factor == 1 else 1  # a tenth of a percent says enough
+    text = words.number(scaled, decimals)
+    return text, f"± {words.number(float(spread) * factor, decimals)}" if is_number(spread) else ""
+
+
+def is_context(row: Row, metrics: Mapping[str, Any]) -> bool:
+    """Whether a row says what was measured on, rather than what came out."""
+    return row["key"] in words.CONTEXT or isinstance(metrics.get(row["key"]), str)
+
+
+def figures(run: Path) -> list[dict[str, Any]]:
+    found = read_figures(run)
+    shown = []
+    for name in words.in_order(found, words.PICTURES):
+        reading = words.picture(name)
+        shown.append({"name": name, "title": reading.title, "caption": reading.caption, **found[name]})
+    return shown
+
+
+def training_rows(history: Mapping[str, Sequence[float]]) -> list[Row]:
+    seconds, speeds = history.get("seconds", []), history.get("images_per_second", [])
+    rows = {"Epochs": words.number(len(next(iter(history.values()))))}
+    if seconds:
+        rows["Training time"] = f"{words.duration(total(seconds))}, validation and checkpoints not counted"
+        rows["Time per epoch"] = f"{words.duration(median(seconds))} (median)"
+    if speeds:
+        speed = median(speeds)
+        rows["Speed"] = f"{words.number(speed, 0 if speed >= 100 else 1)} images per second (median)"
+    if "learning_rate" in history:
+        rows["Last learning rate"] = f"{history['learning_rate'][-1]:g}"
+    losses = [(loss, epoch) for epoch, loss in enumerate(history.get("val_loss", []), 1) if math.isfinite(loss)]
+    if losses:
+        loss, epoch = min(losses)
+        rows["Best validation loss"] = f"{words.number(loss)} after epoch {epoch}"
+    return [{"name": name, "value": value} for name, value in rows.items()]
+
+
+def term_rows(history: Mapping[str, Sequence[float]], params: Mapping[str, Any]) -> list[Row]:
+    """The parts of the objective in the last epoch."""
+    squared = params["model"].get("likelihood") == "squared-error"
+    nats = {"loss": words.NATS, "reconstruction": words.NATS, "kl": words.NATS}
+    units = nats | dict.fromkeys(("loss", "reconstruction"), "squared error per image") if squared else nats
+    names = dict.fromkeys(key.partition("_")[2] for key in history if key.startswith(("train_", "val_")))
+    return [
+        {
+            "name": "KL divergence" if term == "kl" else words.plain(term),
+            "unit": units.get(term, ""),
+            "train": last(history.get(f"train_{term}")),
+            "validation": last(history.get(f"val_{term}")),
+        }
+        for term in words.in_order(names, nats)
+    ]
+
+
+def settings(params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every entry of params.json, in tables by subject; what is no section of its own comes under `run`."""
+    titles = {"model": "Model", "training": "Training", "data": "Data", "run": "Run", "versions": "Versions"}
+    sections = {name: section(params, name) for name in titles}
+    told_elsewhere = {"format", "command", *titles}
+    sections["run"] = {key: value for key, value in params.items() if key not in told_elsewhere}
+    return [
+        {
+            "title": titles[name],
+            "rows": [{"name": key, "value": words.value_text(value)} for key, value in flattened(values).items()],
+        }
+        for name, values in sections.items()
+        if values
+    ]
+
+
+def section(params: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = params.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"network": {"encoder": "dense(512)"}}` -> `{"network.encoder": "dense(512)"}`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def total(values: Sequence[float]) -> float:
+    return math.fsum(value for value in values if math.isfinite(value))
+
+
+def median(values: Sequence[float]) -> float:
+    finite = sorted(value for value in values if math.isfinite(value))
+    return finite[len(finite) // 2] if finite else math.nan
+
+
+def last(values: Sequence[float] | None) -> str:
+    return "" if not values else words.number(values[-1])

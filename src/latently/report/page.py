@@ -1,0 +1,40 @@
+"""The report's dict as HTML: one file that needs no network, no script and no other file."""
+
+import os
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from latently.errors import InputError
+from latently.report.content import collect
+
+
+def render(report: dict[str, Any]) -> str:
+    """The page of what `collect` returned. Class and file names of strangers are escaped, not trusted."""
+    pages = Environment(
+        loader=FunctionLoader(lambda name: (files(__package__) / name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return pages.get_template("template.html").render(report)
+
+
+def write(run_path: str | os.PathLike[str]) -> Path:
+    """Write RUN/report.html and return its path. Raises `InputError` where the run is damaged or cannot be written."""
+    page = render(collect(run_path))
+    target = Path(run_path) / "report.html"
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(page, encoding="utf-8")
+        os.replace(beside, target)
+    except OSError as error:
+        raise InputError(f"{target} could not be written ({error.strerror or error})") from error
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+    return target

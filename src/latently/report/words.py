@@ -1,0 +1,215 @@
+"""What the report says: names, units and meanings of the figures, captions of the pictures, numbers as text."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+MINUS = "\N{MINUS SIGN}"
+
+
+class Metric(NamedTuple):
+    """How a key of metrics.json reads: its value times `factor` is in `unit`."""
+
+    name: str
+    unit: str
+    meaning: str
+    factor: float = 1.0
+
+
+NATS = "nats per image"
+# In the order in which they are shown; the first ones make the headlines.
+METRICS = {
+    "elbo_nats": Metric(
+        "Evidence lower bound (ELBO)",
+        NATS,
+        "A lower bound on the log-probability that the model gives to an image. Higher is better; it is minus the sum "
+        "of reconstruction and KL.",
+    ),
+    "iw_bound_nats": Metric(
+        "Importance-weighted bound",
+        NATS,
+        "A tighter lower bound on the same log-probability, from many samples of each code. Higher is better.",
+    ),
+    "accuracy": Metric("Accuracy", "%", "The share of images whose class is predicted rightly.", 100),
+    "accuracy_codes": Metric(
+        "Accuracy on the codes",
+        "%",
+        "The share of images that a simple classifier gets right when it sees the learned codes and few labels.",
+        100,
+    ),
+    "accuracy_pixels": Metric(
+        "Accuracy on the pixels",
+        "%",
+        "The same classifier with the same labels on the raw pixels: what the codes have to beat.",
+        100,
+    ),
+    "reconstruction_nats": Metric(
+        "Reconstruction",
+        NATS,
+        "What it costs to describe an image's pixels once its code is known. Lower is better.",
+    ),
+    "squared_error": Metric(
+        "Squared error",
+        "per image",
+        "The squared differences between an image and its reconstruction, summed over pixels. Lower is better.",
+    ),
+    "kl_nats": Metric(
+        "KL divergence",
+        NATS,
+        "What the code itself costs: how much it says about its image beyond the prior. Near 0, the code is ignored.",
+    ),
+    "bits_per_dim": Metric(
+        "Bits per dimension",
+        "bits",
+        "The ELBO as the storage that one pixel value needs, to compare images of different sizes. Lower is better.",
+    ),
+    "mse": Metric(
+        "Mean squared error",
+        "per pixel",
+        "Between images and their reconstructions, pixels from 0 to 1. Lower is better.",
+    ),
+    "psnr_db": Metric(
+        "Peak signal-to-noise ratio",
+        "dB",
+        "The same error on a logarithmic scale: 10 dB more is a tenth of the squared error. Higher is better.",
+    ),
+    "ssim": Metric("Structural similarity", "", "How alike local patterns are; 1 is identical. Higher is better."),
+    "active_dimensions": Metric(
+        "Active dimensions",
+        "",
+        "Latent dimensions that say something about the image; the rest could be left out.",
+    ),
+    "images_per_second": Metric("Speed", "images per second", "Images worked through in a second."),
+    "seconds_per_epoch": Metric("Time per epoch", "s", "One pass over the training images."),
+    "split": Metric("Measured on", "", ""),
+    "n_images": Metric("Images", "", ""),
+    "likelihood": Metric("Likelihood", "", ""),
+    "n_labels": Metric("Labels used", "", ""),
+    "n_draws": Metric("Draws of the labels", "", ""),
+}
+CONTEXT = ("split", "n_images", "likelihood", "n_labels", "n_draws")  # not results, but what they were measured on
+# Keys that are not listed above tell their unit by their ending.
+UNITS = {
+    "_nats": NATS,
+    "_db": "dB",
+    "_seconds": "s",
+    "_per_second": "per second",
+    "seconds_per_epoch": "s",
+    "bits_per_dim": "bits",
+}
+
+
+class Picture(NamedTuple):
+    title: str
+    caption: str
+
+
+PICTURES = {  # in the order in which they are shown
+    "curves": Picture(
+        "Training curves",
+        "Each panel follows one part of the objective over the epochs. Good: the two lines level out close together. "
+        "Validation that turns upwards while training still falls means overfitting.",
+    ),
+    "reconstructions": Picture(
+        "Reconstructions",
+        "Below each image stands what the model rebuilds from its code alone. Good: the same object in the same pose. "
+        "Blur is what the code could not hold.",
+    ),
+    "scatter": Picture(
+        "Codes",
+        "Each point is the code of one image. Good: images of a class lie together, classes apart. Codes of more than "
+        "two dimensions are seen from one side only, so that classes apart may seem to overlap.",
+    ),
+    "canvas": Picture(
+        "The plane of codes, decoded",
+        "The image that the decoder makes at each place of the two-dimensional code. Good: neighbours change smoothly "
+        "into each other, and few places show something that is none of the classes.",
+    ),
+    "samples": Picture(
+        "Samples",
+        "New images: codes drawn from the prior, decoded. Good: varied, and hard to tell from real ones. Smudges come "
+        "from places of the prior that no real image's code falls on.",
+    ),
+    "traversals": Picture(
+        "Traversals",
+        "Along each row one latent dimension changes and the others stay. Good: a row changes one thing that has a "
+        "name, such as slant or width. A row that stays the same is a dimension that the model does not use.",
+    ),
+    "worst": Picture(
+        "Worst explained images",
+        "The images to which the model gives the lowest score, the lowest first. Expect odd, damaged or mislabelled "
+        "ones; if they look ordinary, the model has more to learn.",
+    ),
+}
+
+
+def metric(key: str) -> Metric:
+    """How a key reads; one that is not known is spelt out, with the unit that its ending tells."""
+    if key in METRICS:
+        return METRICS[key]
+    ending = next((ending for ending in UNITS if key.endswith(ending)), "")
+    name = key.removesuffix(ending) if ending and key != ending else key
+    return Metric(plain(name), UNITS.get(ending, ""), "")
+
+
+def picture(name: str) -> Picture:
+    return PICTURES.get(name, Picture(plain(name), ""))
+
+
+def in_order(keys: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The keys in the order of those known, then the others as they come."""
+    keys, order = list(keys), {key: place for place, key in enumerate(known)}
+    return sorted(keys, key=lambda key: order.get(key, len(order)))
+
+
+def plain(key: str) -> str:
+    """A key as a title: `val_accuracy` -> `Val accuracy`."""
+    words = key.replace("_", " ").replace("-", " ").strip()
+    return words[:1].upper() + words[1:] or key
+
+
+def number(value: float, decimals: int | None = None) -> str:
+    """A number as a table shows it: two decimals from 1 on, three figures below, thousands apart, a true minus."""
+    if isinstance(value, int):
+        text = f"{value:,}"
+    elif not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite"
+    elif 0 < abs(value) < 1e-4:
+        text = f"{value:.2e}"
+    else:
+        text = f"{value:,.{fitting_decimals(value) if decimals is None else decimals}f}"
+    return text.replace("-", MINUS)
+
+
+def fitting_decimals(value: float) -> int:
+    if value == 0 or abs(value) >= 10_000 or not math.isfinite(value):
+        return 0
+    return 2 if abs(value) >= 1 else 2 - math.floor(math.log10(abs(value)))
+
+
+def duration(seconds: float) -> str:
+    """124.3 -> `2 min 4 s`."""
+    if not math.isfinite(seconds):
+        return number(seconds)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def value_text(value: Any) -> str:
+    """A setting as text: 0.001, `yes`, `8 x 8`, `cat, dog`; long lists end in how many they hold."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    if isinstance(value, int):
+        return number(value)
+    if isinstance(value, float):
+        return f"{value:g}".replace("-", MINUS)
+    if isinstance(value, list):
+        if value and all(isinstance(item, int) for item in value) and len(value) <= 4:
+            return " \N{MULTIPLICATION SIGN} ".join(map(str, value))
+        few = ", ".join(map(str, value[:20]))
+        return few if len(value) <= 20 else f"{few}, … ({len(value):,} in all)"
+    return str(value)

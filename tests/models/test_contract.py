@@ -1,0 +1,98 @@
+"""What every model promises, whatever it is."""
+
+import json
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from latently import Network
+from latently.models import MODELS, can, model_from_json, model_to_json
+from latently.models.base import Model
+
+SHAPES = [(1, 8, 8), (1, 17, 23), (3, 32, 32)]
+
+
+@pytest.fixture(params=MODELS.values(), ids=MODELS)
+def model(request) -> Model:
+    return request.param(latent_dim=3, network=Network("conv(4, 3, stride=2) dense(16)"))
+
+
+@pytest.fixture(params=SHAPES, ids=str)
+def shape(request):
+    return request.param
+
+
+def images(shape, n=5):
+    return torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_it_is_listed_under_its_own_name(model):
+    assert MODELS[model.name] is type(model)
+
+
+def test_json_there_and_back(model):
+    assert model_from_json(json.loads(json.dumps(model_to_json(model)))) == model
+
+
+def test_every_setting_has_a_type_that_holds_its_default(model):
+    type(model)().check()
+
+
+def test_a_loss_is_a_finite_number_per_image(model, shape):
+    net = model.build(shape, 10)
+    terms = model.loss(net, images(shape), torch.tensor([0, 1, 2, -1, 3]), 0.5)
+    assert "loss" in terms
+    for name, term in terms.items():
+        assert term.shape == (5,), f"{name} is not one number per image"
+        assert torch.isfinite(term).all(), f"{name} is not finite"
+    assert model.monitor in terms, "the figure that chooses the best epoch is among the terms"
+
+
+def test_the_loss_reaches_every_weight(model, shape):
+    net = model.build(shape, 10)
+    model.loss(net, images(shape), torch.tensor([0, 1, 2, 1, 3]), 1.0)["loss"].sum().backward()
+    for name, weight in net.named_parameters():
+        assert weight.grad is not None, f"{name} gets no gradient"
+        assert weight.grad.abs().sum() > 0, f"{name} gets a gradient of 0"
+
+
+def test_an_image_weighs_the_same_in_any_batch(model, shape):
+    """Terms are per image: those of a batch are those of its parts (with the noise given)."""
+    if not can(model, "bound"):
+        pytest.skip("has no bound")
+    net, x, noise = model.build(shape, 10), images(shape), torch.randn(5, 3)
+    whole = model.bound(net, x, noise)
+    for part in (slice(0, 3), slice(3, 5)):
+        for name, term in model.bound(net, x[part], noise[part]).items():
+            torch.testing.assert_close(term, whole[name][part], msg=name)
+
+
+def test_codes_and_images_have_their_shapes(model, shape):
+    if not can(model, "encode", "decode"):
+        pytest.skip("has no codes")
+    net = model.build(shape, 10)
+    z = model.encode(net, images(shape)).mean
+    assert z.shape == (5, 3)
+    px = model.decode(net, z)
+    assert px.mean.shape == (5, *shape)
+    assert px.log_prob(images(shape)).shape == (5,)
+
+
+def test_it_learns(model):
+    """Two hundred steps on sixteen digits bring the loss down by a quarter."""
+    digits = load_digits()
+    x = torch.tensor(digits.images[:16] / 16, dtype=torch.float32)[:, None]
+    y = torch.tensor(digits.target[:16])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = model.build((1, 8, 8), 10)
+        optimiser = torch.optim.Adam(net.parameters(), 3e-3)
+        losses = []
+        for _ in range(200):
+            loss = model.loss(net, x, y, 1.0)["loss"].mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+    assert losses[-1] < losses[0] * 3 / 4

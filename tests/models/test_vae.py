@@ -1,0 +1,98 @@
+"""The variational autoencoder against what can be known exactly."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+
+from latently import VAE, Autoencoder, Network
+from latently.densities import Normal
+from latently.noise import image_normal
+
+TINY = Network("dense(8)")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X = load_digits().images / 16
+    return (X - X.mean(0)).astype(np.float32)
+
+
+def test_a_linear_gaussian_vae_reaches_the_likelihood_of_probabilistic_pca(digits):
+    """Lucas et al. 2019: with a linear decoder and one learned variance the bound is tight at pPCA's optimum.
+
+    q(z|x) has one variance for all x in a linear model, so a linear encoder can be exact. The ELBO must come within a
+    nat of the log-likelihood, and by the inequality it cannot lie above it but for the noise of one sample per image.
+    """
+    linear = Network(encoder="reshape(1, 8, 8)", decoder="dense(out)")
+    model = VAE(latent_dim=4, network=linear, likelihood="gaussian")
+    fit = Autoencoder(model, epochs=300, batch_size=64, lr=1e-2, precision="float32", random_state=0).fit(digits)
+    exact = PCA(4).fit(digits.reshape(-1, 64)).score(digits.reshape(-1, 64))  # nats per image, Tipping & Bishop 1999
+    elbo = fit.score(digits)
+    standard_error = fit.score_samples(digits).std() / math.sqrt(len(digits))
+    assert exact - 1 < elbo < exact + 3 * standard_error, f"ELBO {elbo:.2f}, exact log-likelihood {exact:.2f}"
+
+
+def test_loss_is_reconstruction_plus_beta_times_kl():
+    x = torch.rand(4, 1, 4, 4)
+    for beta in (0.0, 1.0, 4.0):
+        model = VAE(2, TINY, beta=beta)
+        terms = model.loss(model.build((1, 4, 4)), x, None, 1.0)
+        torch.testing.assert_close(terms["loss"], terms["reconstruction"] + beta * terms["kl"])
+
+
+def test_kl_warm_up_rises_along_a_line():
+    model = VAE(beta=2.0, kl_warmup=0.5)
+    assert [float(model.weight(progress)) for progress in (0.0, 0.25, 0.5, 1.0)] == [0.0, 1.0, 2.0, 2.0]
+    assert VAE(beta=2.0).weight(0.0) == 2.0
+
+
+def test_free_bits_change_the_objective_and_not_the_figure():
+    x = torch.rand(4, 1, 4, 4)
+    model = VAE(3, TINY, free_bits=10.0)
+    terms = model.loss(model.build((1, 4, 4)), x, None, 1.0)
+    torch.testing.assert_close(terms["loss"], terms["reconstruction"] + 30.0)
+    assert (terms["kl"] < 30).all()
+
+
+@pytest.mark.parametrize("variance", [0.25, "learned"])
+def test_the_variance_of_the_gaussian_likelihood(variance):
+    model = VAE(2, TINY, likelihood="gaussian", variance=variance)
+    net = model.build((1, 4, 4))
+    px = model.decode(net, torch.zeros(1, 2))
+    expected = 0.25 if variance == 0.25 else 1.0  # where learning starts
+    assert px.log_variance.exp().item() == pytest.approx(expected)
+    assert px.log_variance.requires_grad == (variance == "learned")
+
+
+def test_the_bound_averages_over_z_and_lies_below_the_importance_weighted_one():
+    """Burda et al. 2016: log 1/K sum p(x,z)/q(z|x) rises with K, from the ELBO at K = 1."""
+    torch.manual_seed(0)
+    model = VAE(2, TINY)
+    net, x = model.build((1, 4, 4)), torch.rand(50, 1, 4, 4).round()
+    with torch.no_grad():
+        elbos = torch.stack([-sum(t.reshape(50, -1).sum(1) for t in model.bound(net, x).values()) for _ in range(400)])
+        q, prior, weights = model.encode(net, x), Normal(torch.zeros(50, 2), torch.zeros(50, 2)), []
+        for _ in range(400):
+            z = q.rsample()
+            weights.append(model.decode(net, z).log_prob(x) + prior.log_prob(z) - q.log_prob(z))
+    sampled = torch.stack(weights)  # (K, B)
+    assert elbos.mean().item() == pytest.approx(sampled.mean().item(), abs=0.05), "closed-form and sampled KL agree"
+    iw_bound = (torch.logsumexp(sampled, 0) - math.log(400)).mean()
+    assert iw_bound > elbos.mean()
+
+
+def test_noise_given_to_the_bound_makes_it_repeatable():
+    model = VAE(2, TINY)
+    net, x = model.build((1, 4, 4)), torch.rand(5, 1, 4, 4)
+    one, other = (model.bound(net, x, image_normal(x, 2))["reconstruction"] for _ in range(2))
+    assert torch.equal(one, other)
+
+
+def test_samples_come_from_the_standard_normal():
+    prior = VAE(latent_dim=3).prior()
+    assert prior.mean.tolist() == [[0, 0, 0]]
+    assert prior.log_variance.exp().tolist() == [[1, 1, 1]]
