@@ -539,12 +539,12 @@ def test_classes_too_small_to_divide_train():
 @pytest.mark.parametrize("kind", ["pooled", "random"])
 def test_splits_repeat_by_seed_and_leave_the_global_generator_alone(kind):
     data = load("digits")
-    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = np.random.get_state()[1].tolist()
     first, again, other = (split(data, kind, seed) for seed in (4, 4, 5))
     assert np.array_equal(first.train, again.train)
     assert not np.array_equal(first.train, other.train)
     label_budget(data.labels, 50)
-    assert np.random.get_state()[1].tolist() == before, "NumPy's global generator moved"  # noqa: NPY002
+    assert np.random.get_state()[1].tolist() == before, "NumPy's global generator moved"
 
 
 def test_split_all_and_json():

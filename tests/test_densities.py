@@ -73,7 +73,9 @@ def test_rsample_has_the_moments_it_claims():
         torch.manual_seed(0)
         z = q.rsample()
     assert z.mean().item() == pytest.approx(2.0, abs=0.01)
-    assert z.std().item() == pytest.approx(0.5, abs=0.01), "log_variance is the log of the variance, not of the deviation"
+    assert z.std().item() == pytest.approx(0.5, abs=0.01), (
+        "log_variance is the log of the variance, not of the deviation"
+    )
 
 
 def test_given_noise_is_used_as_it_is():

@@ -22,7 +22,9 @@ def test_a_value_outside_its_type_or_range_names_its_field(name, value):
         Training(**{name: value}).check()
 
 
-@pytest.mark.parametrize(("name", "value"), [("epochs", np.int64(3)), ("lr", 1), ("lr", np.float32(0.1)), ("clip_norm", None)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("epochs", np.int64(3)), ("lr", 1), ("lr", np.float32(0.1)), ("clip_norm", None)]
+)
 def test_numbers_of_any_kind_are_numbers(name, value):
     Training(**{name: value}).check()
 
@@ -43,7 +45,9 @@ def test_json_of_an_older_version_takes_defaults_for_what_it_lacks():
     assert VAE.from_json({"latent_dim": 7}) == VAE(latent_dim=7)
 
 
-@pytest.mark.parametrize("values", [{"latnt_dim": 3}, {"latent_dim": "3"}, {"network": 5}, {"network": {"x": 1}}, [], None])
+@pytest.mark.parametrize(
+    "values", [{"latnt_dim": 3}, {"latent_dim": "3"}, {"network": 5}, {"network": {"x": 1}}, [], None]
+)
 def test_json_from_a_stranger_is_held_against_the_fields(values):
     with pytest.raises(InputError):
         VAE.from_json(values)

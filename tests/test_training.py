@@ -117,7 +117,9 @@ def test_clip_norm_bounds_the_gradient(digits):
 
 def test_patience_stops_and_restores_the_best_weights():
     """The loss is scale * mean; validation images of mean -1 make each epoch of a falling scale a worse one."""
-    history, net = fit(Recorder(), grey([1.0] * 8), grey([-1.0] * 4), patience=3, epochs=50, lr=0.1, schedule="constant")
+    history, net = fit(
+        Recorder(), grey([1.0] * 8), grey([-1.0] * 4), patience=3, epochs=50, lr=0.1, schedule="constant"
+    )
     assert len(history) == 1 + 3, "one epoch is the best, three without a better one follow"
     scores = [row["val_loss"] for row in history]
     assert min(scores) == scores[0]
@@ -135,9 +137,8 @@ def test_the_moving_average_is_what_is_kept():
             pass
 
     _, net = fit(Recorder(), grey([1.0] * 64), batch_size=2, ema=0.9, lr=0.05, schedule="constant", watchers=[Watch()])
-    average, n = 1.0, 0
-    for weight in weights:
-        n += 1
+    average = 1.0
+    for n, weight in enumerate(weights, start=1):
         average += (1 - min(0.9, (1 + n) / (10 + n))) * (weight - average)
     assert net.scale.item() == pytest.approx(average, rel=1e-5)
     assert net.scale.item() > weights[-1], "the average lags behind"
@@ -151,7 +152,9 @@ def test_optimisers_learn_digits(optimiser, digits):
 
 def test_weight_decay_of_adamw_pulls_towards_0():
     """With no gradient to speak of, each step shrinks the weight by lr * decay."""
-    _, net = fit(Recorder(), grey([0.0] * 10), batch_size=1, lr=0.1, weight_decay=0.5, schedule="constant", optimiser="adamw")
+    _, net = fit(
+        Recorder(), grey([0.0] * 10), batch_size=1, lr=0.1, weight_decay=0.5, schedule="constant", optimiser="adamw"
+    )
     assert net.scale.item() == pytest.approx(0.95**10, rel=1e-4)
 
 

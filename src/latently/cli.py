@@ -69,7 +69,9 @@ def demo(out: Path = Path("runs/demo"), overwrite: bool = True, seed: int = 0, j
     if json:
         print_figures("", figures, json)
         return
-    print_figures("The VAE on the images it was trained on", {k: v for k, v in figures.items() if "accuracy" not in k}, json)
+    print_figures(
+        "The VAE on the images it was trained on", {k: v for k, v in figures.items() if "accuracy" not in k}, json
+    )
     rows = [
         [str(n)] + [
             f"{100 * figures[f'accuracy_{name}_{n}_labels']:.1f} ± {100 * figures[f'accuracy_{name}_{n}_labels_std']:.1f}"
@@ -414,7 +416,9 @@ def train_run(model: "Model", training: "Training", options: RunOptions) -> None
     model.check()
     training.check()
     require(options.checkpoint_epochs >= 1, f"--checkpoint-epochs is {options.checkpoint_epochs}; expected at least 1")
-    require(options.checkpoint_minutes >= 0, f"--checkpoint-minutes is {options.checkpoint_minutes}; expected at least 0")
+    require(
+        options.checkpoint_minutes >= 0, f"--checkpoint-minutes is {options.checkpoint_minutes}; expected at least 0"
+    )
     require(0 <= options.seed < 2**31, f"--seed is {options.seed}; expected a whole number from 0 to {2**31 - 1}")
     require(options.data is not None, "no images were named; give --data: digits, mnist, or the path of your own")
     resuming = options.resume and run.started
@@ -619,7 +623,9 @@ def main(words: list[str] | None = None) -> int:
         return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        note(f"latently: {place}{error.strerror or error}; check the place, its rights and the free space, then try again")
+        note(
+            f"latently: {place}{error.strerror or error}; check the place, its rights and the free space, then try again"
+        )
         return 2
     except MemoryError:
         note("latently: memory ran out; take fewer or smaller images (--limit, --image-size)")

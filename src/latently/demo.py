@@ -1,4 +1,4 @@
-"""The main job on the embedded digits: learn codes without labels, then see what few labels buy on codes and on pixels."""
+"""The main job on the embedded digits: learn codes without labels, then see what few labels buy on them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +42,7 @@ def describe_data(digits: ImageSet) -> dict[str, Any]:
 
 
 def few_labels(codes: np.ndarray, digits: ImageSet, seed: int) -> dict[str, float]:
-    """Accuracy of one classifier on codes (N, Z) and on pixels, for each budget: mean and standard deviation of draws."""
+    """Accuracy of one classifier on codes (N, Z) and on pixels, for each budget: mean and spread over draws."""
     pixels = digits.images.reshape(len(digits), -1) / 255
     figures: dict[str, float] = {}
     for n_labels in BUDGETS:

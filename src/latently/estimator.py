@@ -1,11 +1,11 @@
 """The scikit-learn face: an estimator holds a model and fits it with the loop.
 
-    >>> from sklearn.datasets import load_digits
-    >>> from latently import VAE, Autoencoder
-    >>> X = load_digits().images / 16                                    # (1797, 8, 8), floats in 0..1
-    >>> codes = Autoencoder(VAE(latent_dim=2), epochs=1, random_state=0).fit_transform(X)
-    >>> codes.shape
-    (1797, 2)
+>>> from sklearn.datasets import load_digits
+>>> from latently import VAE, Autoencoder
+>>> X = load_digits().images / 16                                    # (1797, 8, 8), floats in 0..1
+>>> codes = Autoencoder(VAE(latent_dim=2), epochs=1, random_state=0).fit_transform(X)
+>>> codes.shape
+(1797, 2)
 """
 
 import math
@@ -25,8 +25,8 @@ from latently.data.batches import Batches, Binarise, to_channels_first
 from latently.errors import InputError, require
 from latently.models import Model, can, model_from_json, model_to_json
 from latently.models.vae import VAE
+from latently.networks import Shape, count_parameters
 from latently.noise import image_normal
-from latently.networks import count_parameters
 from latently.runs import Run, versions
 from latently.training import Loop, Training, check_memory, resolve, resolve_device, seeded
 
@@ -57,7 +57,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         tags.transformer_tags.preserves_dtype = ["float32"]  # codes are float32 whatever X was
         return tags
 
-    # Fitting ------------------------------------------------------------------------------------------------------------
+    # Fitting --------------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -71,18 +71,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     ) -> Self:
         """Train the model on X. `y` is ignored by models without labels.
 
-        validation: images for the validation figures and for `patience`. run: a run folder that gets params.json before
-        the first step (with `about` added, what the caller knows of the data), checkpoints on the way and the weights at
-        the end; where it holds a checkpoint, that is taken up. watching: `watchers` and intervals of `training.Loop`.
+        validation: images for the validation figures and for `patience`. run: a run folder that gets params.json
+        before the first step (with `about` added, what the caller knows of the data), checkpoints on the way and the
+        weights at the end; a checkpoint that it holds is taken up. watching: `watchers` and intervals of `Loop`.
         Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
         """
         images = self._images(X, reset=True)
-        self.model_ = VAE() if self.model is None else self.model
+        self.model_: Any = VAE() if self.model is None else self.model  # any model: it is asked what it can do
         self.model_.check()
         kinds = get_args(Binarise)
         require(self.binarise in kinds, f"binarise is {self.binarise!r}; expected {' or '.join(kinds)}")
         self._check_pixels(images)
-        self.training_ = resolve(Training(**{name: getattr(self, name) for name in Training.field_types()}), len(images))
+        self.training_ = resolve(
+            Training(**{name: getattr(self, name) for name in Training.field_types()}), len(images)
+        )
         self.seed_ = self._draw_seed()
         check_memory(self.model_, self._tensor_shape, len(images), 0, self.training_)
         self._build()
@@ -107,7 +109,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _draw_seed(self) -> int:
         """An int is the seed itself; None asks the operating system, so that the caller's generators stand still."""
         if self.random_state is None:
-            return int(np.random.SeedSequence().generate_state(1)[0])
+            return fresh_seed()
         if isinstance(self.random_state, np.random.RandomState):
             return int(check_random_state(self.random_state).randint(2**31))
         return int(self.random_state)
@@ -132,7 +134,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             require(in_range, "binarise takes a grey value as a probability; it expects pixels from 0 to 1")
 
     @property
-    def _tensor_shape(self) -> tuple[int, int, int]:
+    def _tensor_shape(self) -> Shape:
         """(C, H, W) of what the net sees."""
         return tuple(to_channels_first(np.zeros((1, *self.image_shape_), np.uint8)).shape[1:])
 
@@ -140,7 +142,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         labels = np.full(len(images), -1)
         return Batches(images, labels, torch.device(self.training_.device), self.binarise, self.seed_)
 
-    # Using --------------------------------------------------------------------------------------------------------------
+    # Using ----------------------------------------------------------------------------------------
 
     def transform(self, X: Any) -> np.ndarray:
         """Codes: the posterior mean. -> (n, latent_dim) float32"""
@@ -195,9 +197,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         name = getattr(self.model_, "name", "this model")
         no_prior = f"a plain autoencoder ({name}) has no prior to sample from; train a vae, or decode codes of your own"
         require(can(self.model_, "prior"), no_prior)
-        prior = self.model_.prior()  # type: ignore[attr-defined]
-        seed = np.random.SeedSequence().entropy if random_state is None else random_state
-        generator = torch.Generator().manual_seed(int(seed) % 2**63)
+        prior = self.model_.prior()
+        seed = fresh_seed() if random_state is None else random_state
+        generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(n, self.model_.latent_dim, generator=generator)
         return self.inverse_transform(prior.rsample(noise).numpy())
 
@@ -215,7 +217,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         size = max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape_)))
         rows = []
         for part in inputs.to(self.training_.device).split(size):
-            padded = part if len(part) == size else torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
+            padded = (
+                part if len(part) == size else torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
+            )
             rows.append(function(padded)[: len(part)].float().cpu())
         return torch.cat(rows).numpy()
 
@@ -223,7 +227,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """(n, C, H, W) -> the shape of X."""
         return x.transpose(0, 2, 3, 1).reshape(-1, *self.image_shape_)
 
-    # Keeping --------------------------------------------------------------------------------------------------------------
+    # Keeping --------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
         """Write a run folder: settings, weights and history. `latently.load` reads it."""
@@ -256,12 +260,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         settings = training.get_params() | {"binarise": params["binarise"], "random_state": params["seed"]}
         return cls(model_from_json(params["model"]), **settings)
 
-
     def restore(self, run: Run) -> Self:
         """Become the fitted estimator of a run folder, by its weights."""
         self.image_shape_ = tuple(run.params["image_shape"])
         self.n_features_in_ = self.image_shape_[0]
-        self.model_, self.seed_ = self.model, self.random_state
+        self.model_ = self.model
+        self.seed_ = self._draw_seed()
         settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
         self.training_ = replace(settings, device=str(resolve_device(self.device)))
         self._build()
@@ -269,6 +273,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.net_.eval()
         self.history_ = run.read_history()
         return self
+
+
+def fresh_seed() -> int:
+    """From the operating system."""
+    return int(np.random.SeedSequence().generate_state(1)[0])
 
 
 def load(path: str | Path, device: str = "auto") -> Autoencoder:

@@ -14,9 +14,9 @@ def evaluate(estimator: Autoencoder, X: Any) -> dict[str, Any]:
     """Figures of images X as one flat dict, means over images.
 
     With a prior: `elbo_nats` (the bound itself, at weight 1, one sample of z an image), `reconstruction_nats` and
-    `kl_nats`, whose sum is minus it; `bits_per_dim`; `active_dimensions`. Without one: the reconstruction alone, in nats
-    (`reconstruction_nats`) or squared pixel units (`squared_error`). Always: `mse` per pixel of the reconstruction from
-    the posterior mean, `n_images`, and `likelihood` with what it was measured on (continuous, static, dynamic).
+    `kl_nats`, whose sum is minus it; `bits_per_dim`; `active_dimensions`. Without one: the reconstruction alone, in
+    nats (`reconstruction_nats`) or squared pixel units (`squared_error`). Always: `mse` per pixel of the
+    reconstruction from the posterior mean, `n_images`, and `likelihood` with what it was measured on.
     """
     terms = estimator.bound_terms(X)
     reconstruction = float(terms["reconstruction"].mean(dtype=np.float64))

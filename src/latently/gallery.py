@@ -29,7 +29,7 @@ class Drawing:
     seed: int = 0
 
 
-def draw(kind: str, estimator: Autoencoder, data: ImageSet, drawing: Drawing = Drawing()) -> Figure:  # noqa: B008 (frozen)
+def draw(kind: str, estimator: Autoencoder, data: ImageSet, drawing: Drawing = Drawing()) -> Figure:
     """The picture `kind` (one of `KINDS`) of a fitted estimator on these images. Raises InputError where it has none."""
     require(kind in KINDS, f"there is no picture {kind!r}; there are {', '.join(KINDS)}")
     return globals()[f"draw_{kind}"](estimator, data, drawing)
@@ -49,7 +49,9 @@ def draw_curves(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Fig
     rows = estimator.history_
     history = {name: [row[name] for row in rows] for name in rows[0]}
     squared = getattr(estimator.model_, "likelihood", None) == "squared-error"
-    return pictures.training_curves(history, dict.fromkeys(("loss", "reconstruction"), "squared pixels per image") if squared else None)
+    return pictures.training_curves(
+        history, dict.fromkeys(("loss", "reconstruction"), "squared pixels per image") if squared else None
+    )
 
 
 def draw_reconstructions(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
@@ -104,5 +106,3 @@ def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figu
 def as_drawn(images: np.ndarray) -> np.ndarray:
     """(N, ...) -> images in 0..1: what reaches beyond (a gaussian likelihood's) is clipped, not rescaled."""
     return np.clip(images, 0, 1)
-
-

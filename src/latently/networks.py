@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from latently.errors import InputError, require
 from latently.settings import Settings
@@ -38,7 +38,7 @@ def activation(name: str) -> nn.Module:
     return nn.LeakyReLU(LEAK) if name == "leaky_relu" else ACTIVATIONS[name]()
 
 
-# The layers ------------------------------------------------------------------------------------------------------------
+# The layers ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ class Deconv(Weighted):
             self.channels,
             self.kernel,
             self.stride,
-            padding=tuple(max(extra, 0) // 2 for extra in surplus),
-            output_padding=tuple(max(-extra, 0) for extra in surplus),
+            padding=(max(surplus[0], 0) // 2, max(surplus[1], 0) // 2),
+            output_padding=(max(-surplus[0], 0), max(-surplus[1], 0)),
         )
         bottom, right = (max(extra, 0) % 2 for extra in surplus)
         return [layer, nn.ZeroPad2d((0, -right, 0, -bottom))] if bottom or right else [layer]
@@ -213,7 +213,7 @@ def dense_to(shape: Shape) -> list[Layer]:
     return [Dense(math.prod(shape)), *([Reshape(*shape)] if len(shape) == 3 else [])]
 
 
-# The spec --------------------------------------------------------------------------------------------------------------
+# The spec -----------------------------------------------------------------------------------------
 
 
 def parse(spec: str, out: Shape) -> list[Layer]:
@@ -227,7 +227,9 @@ def parse(spec: str, out: Shape) -> list[Layer]:
 def parse_layer(kind: str, arguments: str, out: Shape) -> Layer:
     call = f"{kind}({arguments})"
     require(kind in LAYERS, f"there is no layer {kind!r} in {call!r}; there are {', '.join(LAYERS)}")
-    names = [field.name for field in fields(LAYERS[kind]) if not field.kw_only and field.name != "size" or kind == "pool"]
+    names = [
+        field.name for field in fields(LAYERS[kind]) if (not field.kw_only and field.name != "size") or kind == "pool"
+    ]
     values: dict[str, Any] = {}
     for argument in filter(None, (word.strip() for word in arguments.split(","))):
         name, equals, text = argument.partition("=")
@@ -278,7 +280,7 @@ def default_encoder(image_shape: Shape) -> str:
     Two dense layers of 512 are the fastest net per nat on 28 x 28 on a CPU (docs/log.md); beyond about 1,000 values the
     first dense layer would hold most of the weights, and convolutions win.
     """
-    channels, height, width = image_shape
+    _, height, width = image_shape
     if math.prod(image_shape) <= 1024 or min(height, width) < 8:
         return "dense(512) dense(512)"
     halvings = max(1, math.ceil(math.log2(max(height, width) / 7)))
@@ -286,7 +288,7 @@ def default_encoder(image_shape: Shape) -> str:
     return f"{convs} dense(256)"
 
 
-# The network -----------------------------------------------------------------------------------------------------------
+# The network --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -302,7 +304,7 @@ class Network(Settings):
     ] = "relu"  # fmt: skip
     """Activation of every layer that names none (the decoder's last is linear)."""
     init: Literal["torch", "xavier", "he", "normal"] = "torch"
-    """Weights before training: torch's default, Xavier uniform, He normal, or N(0, 0.02); biases are 0 but for torch's."""
+    """Weights before training: torch's default, or Xavier uniform, He normal, N(0, 0.02) with biases of 0."""
 
     def encoder_layers(self, image_shape: Shape) -> list[Layer]:
         layers = parse(self.encoder or default_encoder(image_shape), image_shape)
@@ -353,14 +355,16 @@ def check_input(layer: Layer, shape: Shape) -> None:
     """A layer of images after a layer of values, or a size that has shrunk to nothing, is a sentence."""
     name = type(layer).__name__.lower()
     if not isinstance(layer, Dense | Reshape):
-        require(len(shape) == 3, f"{name} needs an image but gets {math.prod(shape)} values; put reshape(c, h, w) before it")
+        require(
+            len(shape) == 3, f"{name} needs an image but gets {math.prod(shape)} values; put reshape(c, h, w) before it"
+        )
     if isinstance(layer, Conv) and layer.padding == "valid":
         fits = min(shape[1:]) >= layer.kernel
         require(fits, f"conv with kernel {layer.kernel} and valid padding does not fit into {shape[1]} x {shape[2]}")
 
 
 def mirror(layers: list[Layer], image_shape: Shape) -> list[Layer]:
-    """The decoder of an encoder: every layer undone in reverse, each with the activation of the layer it leads back to."""
+    """The decoder of an encoder: every layer undone in reverse, with the activation of the layer it leads back to."""
     shapes = [image_shape]
     for layer in layers:
         check_input(layer, shapes[-1])
@@ -390,6 +394,16 @@ def initialise(module: nn.Module, init: str, bias: float | None) -> None:
         nn.init.normal_(module.weight, std=0.02)
     if init != "torch" or bias is not None:
         nn.init.constant_(module.bias, bias or 0.0)  # type: ignore[arg-type]
+
+
+class EncoderDecoder(nn.Module):
+    """What an autoencoder trains: `encoder` (B, C, H, W) -> (B, outputs), `decoder` (B, Z) -> (B, C, H, W)."""
+
+    log_variance: Tensor  # of a gaussian likelihood; only where one is learned
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
 
 
 def count_parameters(network: nn.Module) -> int:

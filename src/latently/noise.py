@@ -1,8 +1,8 @@
 """Noise that belongs to an image: the same pixels get the same noise, in any batch, order or process.
 
-A figure that samples (an ELBO, a static binarisation) can then be repeated, and does not depend on how the images were
-batched. One noise vector shared by all images would be repeatable too, but its error is the same for every image and does
-not average out: 0.5 nats in the mean over 10,000 images against 0.02 (measured, see docs/log.md).
+A figure that samples (an ELBO, a static binarisation) can then be repeated, and does not depend on how the images
+were batched. One noise vector shared by all images would be repeatable too, but its error is the same for every image
+and does not average out: 0.5 nats in the mean over 10,000 images against 0.02 (docs/log.md).
 """
 
 import torch

@@ -42,7 +42,9 @@ class Bar:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def stepped(self, state: State, settings: Training) -> None:
@@ -61,7 +63,9 @@ class Bar:
         due = time.monotonic() - self.written > LINE_SECONDS or state.epoch == settings.epochs
         if self.bar.disable and due:
             self.written = time.monotonic()
-            self.console.print(f"epoch {state.epoch}/{settings.epochs}  {terms}  {rate}", highlight=False, soft_wrap=True)
+            self.console.print(
+                f"epoch {state.epoch}/{settings.epochs}  {terms}  {rate}", highlight=False, soft_wrap=True
+            )
 
 
 class Log:
@@ -86,7 +90,9 @@ class TensorBoard:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise InputError("--tensorboard needs the tensorboard package: pip install 'latently[tensorboard]'") from None
+            raise InputError(
+                "--tensorboard needs the tensorboard package: pip install 'latently[tensorboard]'"
+            ) from None
         self.writer: Any = SummaryWriter(str(path))
         self.gradients: dict[str, Any] = {}
 

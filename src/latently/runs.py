@@ -83,7 +83,7 @@ class Run:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    # What a run is ----------------------------------------------------------------------------------------------------
+    # What a run is --------------------------------------------------------------------------------
 
     @property
     def params(self) -> dict[str, Any]:
@@ -114,12 +114,15 @@ class Run:
             require(not parent.is_file(), f"{self.path} cannot be made: {parent} is a file")
         require(not self.path.is_file(), f"{self.path} is a file; give --out a folder")
         if self.path.exists() and any(self.path.iterdir()):
-            require(overwrite, f"{self.path} exists; continue it with --resume, replace it with --overwrite, or choose another --out")
+            require(
+                overwrite,
+                f"{self.path} exists; continue it with --resume, replace it with --overwrite, or choose another --out",
+            )
             require(self.started, f"{self.path} is no run folder, so --overwrite leaves it alone; choose another --out")
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
 
-    # Weights ----------------------------------------------------------------------------------------------------------
+    # Weights --------------------------------------------------------------------------------------
 
     def write_weights(self, net: nn.Module) -> None:
         write_tensors(self.path / "model.safetensors", net.state_dict())
@@ -127,16 +130,22 @@ class Run:
     def read_weights(self, net: nn.Module) -> None:
         """Load into `net`. Raises InputError where the run is unfinished or the weights have other names or shapes."""
         unfinished = self.started and not self.finished
-        require(not unfinished, f"{self.path} is not finished; finish it with: latently train ... --out {self.path} --resume")
+        require(
+            not unfinished,
+            f"{self.path} is not finished; finish it with: latently train ... --out {self.path} --resume",
+        )
         tensors, _ = read_tensors(self.path / "model.safetensors")
         fit_into(net.state_dict(), tensors, self.path / "model.safetensors")
         net.load_state_dict(tensors)
 
-    # Figures ----------------------------------------------------------------------------------------------------------
+    # Figures --------------------------------------------------------------------------------------
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        with replacing(self.path / "history.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(self.path / "history.csv") as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
@@ -166,7 +175,7 @@ class Run:
     def figure(self, name: str) -> Path:
         return self.path / "figures" / f"{name}.png"
 
-    # Checkpoints ------------------------------------------------------------------------------------------------------
+    # Checkpoints ----------------------------------------------------------------------------------
 
     @property
     def checkpoint(self) -> Path:

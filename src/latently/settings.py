@@ -61,7 +61,7 @@ def accepts(annotation: Any, value: Any) -> bool:
 
 
 class Settings:
-    """A dataclass whose fields can be listed, set, checked and written as JSON; the manners of a scikit-learn object."""
+    """A dataclass whose fields can be listed, set, checked and written as JSON, in scikit-learn's manners."""
 
     @classmethod
     def field_types(cls) -> dict[str, Any]:
@@ -120,4 +120,3 @@ class Settings:
             if name in values and isinstance(kind, type) and issubclass(kind, Settings)
         }
         return cls(**(values | nested)).check()
-

@@ -1,8 +1,8 @@
 """The one training loop. It knows no model, no data set and no picture.
 
-A run is a function of its settings and seed alone: the order of images is drawn from (seed, epoch), the learning rate is
-a function of the step, and noise comes from torch's generators, forked so that the caller's stand still. So a checkpoint
-needs the weights, the optimiser's moments, the generators' state and the sums of the epoch under way, and nothing else.
+A run is a function of its settings and seed alone: the order of images is drawn from (seed, epoch), the learning rate
+is a function of the step, and noise comes from torch's generators, forked so that the caller's stand still. So a
+checkpoint needs the weights, the optimiser's moments, the generators' state and the sums of the epoch under way.
 """
 
 import math
@@ -41,7 +41,7 @@ class Training(Settings):
     """Images per step; the last batch of an epoch holds what is left."""
     optimiser: Literal["adam", "adamw", "rmsprop"] = "adamw"
     """adamw decouples the weight decay; rmsprop averages squares with 0.9, as Keras does."""
-    lr: Positive = 2e-3
+    lr: Positive = 4e-3
     """Learning rate; where the schedule varies it, the highest."""
     schedule: Literal["constant", "one-cycle", "cosine"] = "one-cycle"
     """one-cycle: rise over the warm-up, cosine to 0; cosine: the same with a straight rise; constant."""
@@ -63,7 +63,7 @@ class Training(Settings):
     """Compile the step; auto: from 5,000 steps on, where a C++ compiler is there."""
 
 
-# What is decided once ------------------------------------------------------------------------------------------------
+# What is decided once -----------------------------------------------------------------------------
 
 
 def resolve(settings: Training, n_images: int) -> Training:
@@ -79,7 +79,9 @@ def resolve(settings: Training, n_images: int) -> Training:
         precision = "bfloat16" if has_bfloat16(device) else "float32"
     if compiled == "auto":
         compiled = "on" if n_steps >= COMPILE_FROM_STEPS and has_compiler(device) else "off"
-    require(compiled == "off" or has_compiler(device), "compile is 'on', but no C++ compiler (g++) is there; give 'off'")
+    require(
+        compiled == "off" or has_compiler(device), "compile is 'on', but no C++ compiler (g++) is there; give 'off'"
+    )
     return replace(settings, device=str(device), precision=precision, compile=compiled)
 
 
@@ -156,7 +158,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-# The objective over a batch ----------------------------------------------------------------------------------------------
+# The objective over a batch -----------------------------------------------------------------------
 
 Terms = dict[str, Tensor]
 BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]
@@ -193,7 +195,7 @@ def permutation(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
 
 
-# What changes while a run trains ------------------------------------------------------------------------------------------
+# What changes while a run trains ------------------------------------------------------------------
 
 
 @dataclass
@@ -287,7 +289,7 @@ class Interrupts:
                 signal.signal(number, handler)
 
 
-# The loop -------------------------------------------------------------------------------------------------------------------
+# The loop -----------------------------------------------------------------------------------------
 
 
 @dataclass

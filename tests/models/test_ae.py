@@ -22,10 +22,12 @@ def test_a_linear_autoencoder_with_squared_error_spans_the_plane_of_pca(digits):
     model = AE(latent_dim=3, network=linear, likelihood="squared-error")
     fit = Autoencoder(model, epochs=150, batch_size=64, lr=2e-2, precision="float32", random_state=0).fit(digits)
     pca = PCA(3).fit(digits.reshape(-1, 64))
-    plane = fit.net_["decoder"][0].weight.detach().numpy()  # (64, 3)
+    plane = fit.net_.decoder[0].weight.detach().numpy()  # (64, 3)
     angle = np.degrees(subspace_angles(plane, pca.components_.T).max())
     assert angle < 1, f"the decoder's plane is {angle:.2f} degrees off PCA's"
-    best = np.square(digits.reshape(-1, 64) - pca.inverse_transform(pca.transform(digits.reshape(-1, 64)))).sum(1).mean()
+    best = (
+        np.square(digits.reshape(-1, 64) - pca.inverse_transform(pca.transform(digits.reshape(-1, 64)))).sum(1).mean()
+    )
     assert -fit.score(digits) == pytest.approx(best, rel=0.01), "its loss is what PCA leaves over"
 
 

@@ -28,8 +28,8 @@ class Batches:
     """N images and labels on a device.
 
     images: (N, C, H, W) uint8, or float32. labels: (N,) int64, -1 = unlabelled.
-    binarise: static = one draw, made here and kept (a function of seed and pixels alone, so that whatever is given later
-    is drawn the same way); dynamic = a new draw whenever a batch is used.
+    binarise: static = one draw, made here and kept (a function of seed and pixels alone, so that whatever is given
+    later is drawn the same way); dynamic = a new draw whenever a batch is used.
     """
 
     def __init__(

@@ -36,4 +36,6 @@ class ImageSet:
 
     def take(self, index: np.ndarray) -> "ImageSet":
         """The images at `index`, as a set of their own without a split."""
-        return replace(self, images=self.images[index], labels=self.labels[index], names=self.names[index], n_train=None)
+        return replace(
+            self, images=self.images[index], labels=self.labels[index], names=self.names[index], n_train=None
+        )

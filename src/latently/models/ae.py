@@ -1,16 +1,16 @@
 """The plain autoencoder. Hinton & Salakhutdinov 2006: minimise the reconstruction error of x through a narrow code z.
 
-    loss(x) = -log p(x | z),  z = encoder(x)
+loss(x) = -log p(x | z),  z = encoder(x)
 """
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from latently.densities import Bernoulli, Point, SquaredError
 from latently.models.base import Model, check_unit_interval
-from latently.networks import Network, Shape
+from latently.networks import EncoderDecoder, Network, Shape
 from latently.settings import Count
 
 
@@ -26,24 +26,24 @@ class AE(Model):
     likelihood: Literal["bernoulli", "squared-error"] = "bernoulli"
     """bernoulli: cross-entropy in nats, pixels in 0..1; squared-error: summed over pixels of any scale, no nats."""
 
-    def build(self, image_shape: Shape, n_classes: int = 0) -> nn.Module:
+    def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
         encoder = self.network.build_encoder(image_shape, self.latent_dim)
         decoder = self.network.build_decoder(image_shape, self.latent_dim)
-        return nn.ModuleDict({"encoder": encoder, "decoder": decoder})
+        return EncoderDecoder(encoder, decoder)
 
-    def loss(self, net: nn.Module, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+    def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         reconstruction = self.bound(net, x)["reconstruction"]
         return {"loss": reconstruction, "reconstruction": reconstruction}
 
-    def encode(self, net: nn.Module, x: Tensor) -> Point:
-        return Point(net["encoder"](x))  # (B, Z)
+    def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
+        return Point(net.encoder(x))  # (B, Z)
 
-    def decode(self, net: nn.Module, z: Tensor) -> Bernoulli | SquaredError:
+    def decode(self, net: EncoderDecoder, z: Tensor) -> Bernoulli | SquaredError:
         likelihood = Bernoulli if self.likelihood == "bernoulli" else SquaredError
-        return likelihood(net["decoder"](z))  # (B, C, H, W)
+        return likelihood(net.decoder(z))  # (B, C, H, W)
 
-    def bound(self, net: nn.Module, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
+    def bound(self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Minus log p(x | encoder(x)): no bound on log p(x), for there is no prior. `noise` is not used."""
         return {"reconstruction": -self.decode(net, self.encode(net, x).mean).log_prob(x)}  # (B,)
 

@@ -5,12 +5,12 @@ it offers; evaluation, pictures and explorer ask for the capability (`can(model,
 
     encode(net, x)          q(z|x), a density with `.mean` (B, Z)
     decode(net, z)          p(x|z), a density with `.mean` (B, C, H, W) and `.log_prob(x)` (B,)
-    bound(net, x, noise)    the terms of minus the bound, each (B,) or (B, Z), at weight 1; `noise` (B, Z) makes it repeatable
+    bound(net, x, noise)    the terms of minus the bound at weight 1, each (B,) or (B, Z); `noise` (B, Z): repeatable
     prior()                 p(z), to sample codes from
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -32,7 +32,7 @@ class Model(Settings):
         """The network for images of shape (C, H, W). Raises InputError where a setting cannot be."""
         raise NotImplementedError
 
-    def loss(self, net: nn.Module, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+    def loss(self, net: Any, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         """The objective `loss` and the terms to watch, each (B,), nats per image.
 
         x (B, C, H, W) float32; y (B,) class indices, -1 = unlabelled, or None; progress 0..1 of the run.
@@ -51,7 +51,7 @@ def can(model: Model, *capabilities: str) -> bool:
 def check_unit_interval(low: float, high: float) -> None:
     """The pixels that a Bernoulli likelihood takes."""
     require(
-        0 <= low and high <= 1,
+        low >= 0 and high <= 1,
         f"the pixels reach from {low:g} to {high:g}; a Bernoulli likelihood expects 0 to 1: "
         "rescale them, or use the gaussian likelihood (squared-error for an autoencoder)",
     )

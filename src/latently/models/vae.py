@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from latently.densities import Bernoulli, Normal, free_bits
 from latently.models.base import Model, check_unit_interval
-from latently.networks import Network, Shape
+from latently.networks import EncoderDecoder, Network, Shape
 from latently.settings import Count, Fraction, NonNegative, Positive
 
 
@@ -41,22 +41,25 @@ class VAE(Model):
     free_bits: NonNegative = 0.0
     """Nats per latent dimension that cost no KL (Kingma et al. 2016)."""
 
-    def build(self, image_shape: Shape, n_classes: int = 0) -> nn.Module:
+    def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
-        net = nn.Module()
-        net.encoder = self.network.build_encoder(image_shape, 2 * self.latent_dim)
-        net.decoder = self.network.build_decoder(image_shape, self.latent_dim)
+        encoder = self.network.build_encoder(image_shape, 2 * self.latent_dim)  # mean and log variance
+        net = EncoderDecoder(encoder, self.network.build_decoder(image_shape, self.latent_dim))
         if self.likelihood == "gaussian" and self.variance == "learned":
             net.log_variance = nn.Parameter(torch.zeros(()))
         return net
 
-    def loss(self, net: nn.Module, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+    def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         terms = self.bound(net, x)
         reconstruction, kl = terms["reconstruction"], terms["kl"]  # (B,), (B, Z)
         penalty = free_bits(kl, self.free_bits) if self.free_bits else kl.sum(1)  # (B,)
-        return {"loss": self.weight(progress) * penalty + reconstruction, "reconstruction": reconstruction, "kl": kl.sum(1)}
+        return {
+            "loss": self.weight(progress) * penalty + reconstruction,
+            "reconstruction": reconstruction,
+            "kl": kl.sum(1),
+        }
 
-    def bound(self, net: nn.Module, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
+    def bound(self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Minus the ELBO is the sum of these: reconstruction (B,) from one z ~ q(z|x), and kl (B, Z) in closed form."""
         q = self.encode(net, x)
         log_px = self.decode(net, q.rsample(noise)).log_prob(x)  # (B,)
@@ -68,15 +71,17 @@ class VAE(Model):
             return self.beta
         return self.beta * torch.clamp(torch.as_tensor(progress) / self.kl_warmup, max=1.0)
 
-    def encode(self, net: nn.Module, x: Tensor) -> Normal:
+    def encode(self, net: EncoderDecoder, x: Tensor) -> Normal:
         mean, log_variance = net.encoder(x).chunk(2, dim=1)  # (B, Z) each
         return Normal(mean, log_variance)
 
-    def decode(self, net: nn.Module, z: Tensor) -> Bernoulli | Normal:
+    def decode(self, net: EncoderDecoder, z: Tensor) -> Bernoulli | Normal:
         output = net.decoder(z)  # (B, C, H, W)
         if self.likelihood == "bernoulli":
             return Bernoulli(output)
-        return Normal(output, net.log_variance if self.variance == "learned" else output.new_tensor(self.variance).log())
+        return Normal(
+            output, net.log_variance if self.variance == "learned" else output.new_tensor(self.variance).log()
+        )
 
     def prior(self) -> Normal:
         """p(z) = N(0, I)."""

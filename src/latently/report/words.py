@@ -1,6 +1,7 @@
 """What the report says: names, units and meanings of the figures, captions of the pictures, numbers as text."""
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -147,6 +148,10 @@ def metric(key: str) -> Metric:
     """How a key reads; one that is not known is spelt out, with the unit that its ending tells."""
     if key in METRICS:
         return METRICS[key]
+    budget = re.fullmatch(r"(accuracy_\w+)_(\d+)_labels", key)
+    if budget and budget[1] in METRICS:
+        known = METRICS[budget[1]]
+        return known._replace(name=f"{known.name}, {budget[2]} labels")
     ending = next((ending for ending in UNITS if key.endswith(ending)), "")
     name = key.removesuffix(ending) if ending and key != ending else key
     return Metric(plain(name), UNITS.get(ending, ""), "")

@@ -1,0 +1,191 @@
+"""Words of a command line -> the call of a typed function. What cannot be read becomes one sentence.
+
+tyro reads the flags from the signature. Its rules are extended here, so that a bad value is told in words, and its boxed
+messages of several lines are held back and said in one.
+"""
+
+import contextlib
+import difflib
+import functools
+import io
+import os
+import re
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, Union, get_args, get_origin
+
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from latently.errors import InputError
+
+CONFIG = (
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.AvoidSubcommands,
+    tyro.conf.PositionalMetavarFromFieldName,
+)
+NONE = "none"  # how a value that may be left out is written on the command line
+WORDS = {"INT": "a whole number", "FLOAT": "a number", "INT INT": "two whole numbers, height and width"}
+
+Work = Callable[[], None]
+
+
+class Finished(Exception):
+    """Nothing is left to do: help was shown."""
+
+    def __init__(self, code: int = 0) -> None:
+        self.code = code
+
+
+def parse(command: Callable[..., None], program: str, words: list[str]) -> Work:
+    """The call of `command` that the words ask for, not yet made. Raises InputError, and Finished after --help."""
+
+    @functools.wraps(command)
+    def bound(*args: Any, **kwargs: Any) -> Work:
+        return functools.partial(command, *args, **kwargs)
+
+    read = functools.partial(tyro.cli, bound, prog=program, args=words, config=CONFIG, registry=rules())
+    if "-h" in words or "--help" in words:
+        with contextlib.suppress(SystemExit):
+            read()
+        raise Finished
+    box = io.StringIO()
+    try:
+        with wide(), contextlib.redirect_stderr(box):
+            return read()
+    except SystemExit:
+        raise InputError(f"{sentence(box.getvalue(), program)} (see {program} --help)") from None
+
+
+@contextlib.contextmanager
+def wide() -> Iterator[None]:
+    """Inside, tyro takes the terminal for so wide a one that no line of its messages is broken."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+def rules() -> ConstructorRegistry:
+    """tyro's rules, and ours: numbers that explain themselves, and `none` for what may be left out."""
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        if info.type not in (int, float):
+            return None
+        kind, metavar = info.type, info.type.__name__.upper()
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=metavar,
+            instance_from_str=lambda words: converted(words, metavar, lambda: kind(words[0])),
+            is_instance=lambda value: isinstance(value, kind),
+            str_from_instance=lambda value: [f"{value:g}" if kind is float else str(value)],
+        )
+
+    @registry.primitive_rule
+    def union(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        if get_origin(info.type) not in (Union, types.UnionType):
+            return None
+        kinds = [kind for kind in get_args(info.type) if kind is not type(None)]
+        return either(kinds, len(kinds) < len(get_args(info.type)), info)
+
+    return registry
+
+
+def either(kinds: list[Any], optional: bool, info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec:
+    """A value of any of these kinds, the first that fits; where `optional`, `none` is None."""
+    made = [ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kind, info.markers)) for kind in kinds]
+    specs = [spec for spec in made if isinstance(spec, PrimitiveConstructorSpec)]
+    metavar = "|".join(spec.metavar for spec in specs)
+    counts = {spec.nargs for spec in specs if isinstance(spec.nargs, int)} | ({1} if optional else set())
+
+    def first_fitting(words: list[str]) -> Any:
+        for spec in specs:
+            fits = len(words) == spec.nargs and (spec.choices is None or set(words) <= set(spec.choices))
+            with contextlib.suppress(ValueError):
+                if fits:
+                    return spec.instance_from_str(words)
+        raise ValueError
+
+    def read(words: list[str]) -> Any:
+        if optional and [word.lower() for word in words] == [NONE]:
+            return None
+        return converted(words, metavar + ("|none" if optional else ""), lambda: first_fitting(words))
+
+    def written(value: Any) -> list[str]:
+        owner = next((spec for spec in specs if spec.is_instance(value)), None)
+        return [NONE] if value is None or owner is None else owner.str_from_instance(value)
+
+    return PrimitiveConstructorSpec(
+        nargs=counts.pop() if len(counts) == 1 else tuple(sorted(counts)),
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: (optional and value is None) or any(spec.is_instance(value) for spec in specs),
+        str_from_instance=written,
+    )
+
+
+def converted(words: list[str], metavar: str, convert: Callable[[], Any]) -> Any:
+    try:
+        return convert()
+    except ValueError:
+        raise ValueError(f"is {' '.join(words)!r}; expected {in_words(metavar)}") from None
+
+
+def in_words(metavar: str) -> str:
+    """`FLOAT|{learned}` -> `a number or learned`."""
+    names = [WORDS.get(part, part.strip("{}").replace(",", " or ")) for part in metavar.split("|")]
+    return " or ".join(names)
+
+
+# Sentences ------------------------------------------------------------------------------------------------------------
+
+
+def sentence(box: str, program: str) -> str:
+    """What one of tyro's boxes says, in one sentence."""
+    lines = [line.strip("│").rstrip() for line in box.splitlines() if line.startswith("│")]
+    text = "\n".join(line.removeprefix(" ") for line in lines)
+    if found := re.search(r"Error parsing (\S+): (.*)", text):
+        return f"{found[1]} {found[2]}"
+    if found := re.search(r"Missing value for argument '(\S+)'\. Expected (\d+)", text):
+        return f"{found[1]} lacks its value" if found[2] == "1" else f"{found[1]} expects {found[2]} values"
+    if found := re.search(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", text):
+        choices = re.findall(r"'([^']*)'", found[3])
+        return f"{found[2]} is {found[1]!r}; expected {' or '.join(choices)}"
+    flags = re.findall(r"^    (\S.*)$", text.partition("For full helptext")[0], re.MULTILINE)
+    if found := re.search(r"Unrecognized options: (.*)", text):
+        return unknown_words(found[1].strip().split(", "), flags, program)
+    if "Missing from" in text:
+        missing, _, unread = text.partition("Unrecognized options:")
+        needed = re.findall(r"^    (\S.*)$", missing.partition("For full helptext")[0], re.MULTILINE)
+        stray = re.findall(r"^    (\S+)$", unread.partition("For full helptext")[0], re.MULTILINE)
+        what = f"{' and '.join(needed)} {'is' if len(needed) == 1 else 'are'} missing"
+        return f"{what}, and {unknown_words(stray, needed, program)}" if stray else what
+    return re.sub(r"\s+", " ", text.partition("For full helptext")[0]).strip(" .")
+
+
+def unknown_words(words: list[str], similar: list[str], program: str) -> str:
+    """`latently train vae has no --epoch; did you mean --epochs?`"""
+    word = next((word for word in words if word.startswith("-")), words[0])
+    if not word.startswith("-"):
+        return f"{program} does not expect {word!r} there; a value needs its flag before it"
+    names = re.findall(r"--[\w-]+", " ".join(similar))
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"{program} has no {word}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def unknown(what: str, word: str, known: list[str]) -> str:
+    """`there is no command 'evalute' (did you mean evaluate?); there are ...`"""
+    close = difflib.get_close_matches(word, known, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"there is no {what} {word!r}{hint}; there are {', '.join(known)}"
