@@ -84,7 +84,7 @@ def test_given_noise_is_used_as_it_is():
 
 
 def test_squared_error_sums_over_pixels():
-    assert SquaredError(torch.zeros(1, 1, 2, 2)).log_prob(torch.full((1, 1, 2, 2), 3.0)).tolist() == [-36.0]
+    assert SquaredError(torch.ones(1, 1, 2, 2)).log_prob(torch.full((1, 1, 2, 2), 3.0)).tolist() == [-16.0]
 
 
 def test_free_bits_floor_the_mean_of_each_dimension_over_the_batch():

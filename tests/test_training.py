@@ -177,9 +177,9 @@ def test_reconstruction_and_kl_stand_apart_in_the_history(digits):
 def test_bfloat16_comes_to_the_same_bound(digits):
     results = []
     for precision in ("float32", "bfloat16"):
-        fit = Autoencoder(VAE(4), epochs=20, precision=precision, random_state=0).fit(digits)
+        fit = Autoencoder(VAE(4), epochs=20, lr=1e-3, precision=precision, random_state=0).fit(digits)
         results.append(fit.score(digits))
-    assert results[0] == pytest.approx(results[1], abs=0.15), "nats; two seeds differ by as much"
+    assert results[0] == pytest.approx(results[1], abs=0.06), "nats; seeds differ by 0.2"
 
 
 def test_auto_is_decided_by_rule():

@@ -7,11 +7,11 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from latently import gallery, pictures
-from latently.data import ImageSet, Preparation, label_budget, load
+from latently.data import ImageSet, Preparation, label_budget, load, split
 from latently.estimator import Autoencoder
 from latently.evaluation import evaluate
 from latently.models import VAE
-from latently.runs import Run
+from latently.runs import DataRecord, Run
 from latently.training import Watcher
 
 BUDGETS = (20, 50, 200)  # labels in all
@@ -36,9 +36,8 @@ def demo(run: Run, watchers: Sequence[Watcher] = (), seed: int = 0) -> dict[str,
 
 
 def describe_data(digits: ImageSet) -> dict[str, Any]:
-    data = {"source": digits.source, "split": "all", "seed": 0, "limit": None, "n_images": len(digits)}
-    data |= {"preparation": Preparation().to_json(), "n_train": len(digits), "n_validation": 0, "n_test": 0}
-    return {"data": data, "classes": list(digits.classes)}
+    record = DataRecord.of(digits, split(digits, "all"), Preparation())
+    return {"data": record.to_json(), "classes": list(digits.classes)}
 
 
 def few_labels(codes: np.ndarray, digits: ImageSet, seed: int) -> dict[str, float]:

@@ -22,12 +22,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from latently.data.batches import Batches, Binarise, to_channels_first
-from latently.errors import InputError, require
+from latently.errors import require
 from latently.models import Model, can, model_from_json, model_to_json
 from latently.models.vae import VAE
 from latently.networks import Shape, count_parameters
 from latently.noise import image_normal
-from latently.runs import Run, versions
+from latently.runs import Run, understanding, versions
 from latently.training import Loop, Training, check_memory, resolve, resolve_device, seeded
 
 VALUES_PER_BATCH = 2**19  # pixels in one inference batch: 668 images of 28 x 28, 10 of 128 x 128 x 3
@@ -89,10 +89,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_memory(self.model_, self._tensor_shape, len(images), 0, self.training_)
         self._build()
         train = self._batches(images)
-        held_out = None if validation is None else self._batches(self._images(validation))
+        held_out = None if validation is None else self._batches(self._pixels(validation))
         loop = Loop(self.model_, self.net_, train, held_out, self.training_, self.seed_, run, **watching)
-        if run is not None and not run.started:
-            run.params = self.describe() | (about or {})
+        if run is not None:  # not earlier: what fails above leaves nothing behind
+            run.begin(self.describe() | (about or {}))
         self.history_ = loop.train()
         if run is not None:
             run.write_history(self.history_)
@@ -125,6 +125,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         expected = f"X holds images of shape {X.shape[1:]}; this model was fitted on {self.image_shape_}"
         require(X.shape[1:] == self.image_shape_, expected)
         return X if X.dtype == np.uint8 else X.astype(np.float32)
+
+    def _pixels(self, X: Any) -> np.ndarray:
+        """X as images of the shape that was fitted, with pixels that the model can take."""
+        images = self._images(X)
+        self._check_pixels(images)
+        return images
 
     def _check_pixels(self, images: np.ndarray) -> None:
         scale = 255 if images.dtype == np.uint8 else 1
@@ -205,8 +211,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _map_images(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
         check_is_fitted(self)
-        images = self._images(X)
-        self._check_pixels(images)
+        images = self._pixels(X)
         batches = self._batches(images)
         return self._in_batches(batches.raw, lambda raw: function(batches.evaluation_pixels(raw)))
 
@@ -231,10 +236,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
         """Write a run folder: settings, weights and history. `latently.load` reads it."""
-        run = Run(path)
+        run = Run(path, overwrite)
         check_is_fitted(self)
-        run.create(overwrite)
-        run.params = self.describe()
+        run.require_free()
+        run.begin(self.describe())
         run.write_history(self.history_)
         run.write_weights(self.net_)
         return self
@@ -255,20 +260,30 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @classmethod
     def from_description(cls, params: dict[str, Any]) -> Self:
-        """An unfitted estimator with the settings of params.json, every `auto` as it was decided then."""
+        """An unfitted estimator with the settings of params.json, every `auto` as it was decided then.
+
+        Raises InputError, KeyError or TypeError where they are not what `describe` gives.
+        """
         training = Training.from_json(params["training"] | params.get("resolved", {}))
-        settings = training.get_params() | {"binarise": params["binarise"], "random_state": params["seed"]}
+        binarise, seed = params["binarise"], params["seed"]
+        require(binarise in get_args(Binarise), f"binarise is {binarise!r}; expected {' or '.join(get_args(Binarise))}")
+        require(type(seed) is int and 0 <= seed < 2**63, f"seed is {seed!r}; expected a whole number of at least 0")
+        settings = training.get_params() | {"binarise": binarise, "random_state": seed}
         return cls(model_from_json(params["model"]), **settings)
 
     def restore(self, run: Run) -> Self:
         """Become the fitted estimator of a run folder, by its weights."""
-        self.image_shape_ = tuple(run.params["image_shape"])
-        self.n_features_in_ = self.image_shape_[0]
-        self.model_ = self.model
-        self.seed_ = self._draw_seed()
-        settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
-        self.training_ = replace(settings, device=str(resolve_device(self.device)))
-        self._build()
+        device, shape = str(resolve_device(self.device)), run.params.get("image_shape")
+        with understanding(run.path / "params.json"):
+            fits = isinstance(shape, list) and 1 <= len(shape) <= 3 and all(type(n) is int and n >= 1 for n in shape)
+            require(fits, f"image_shape is {shape!r}; expected one to three whole numbers")
+            self.image_shape_ = tuple(shape)  # type: ignore[arg-type]
+            self.n_features_in_ = self.image_shape_[0]
+            self.model_ = self.model
+            self.seed_ = self._draw_seed()
+            settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
+            self.training_ = replace(settings, device=device)
+            self._build()
         run.read_weights(self.net_)
         self.net_.eval()
         self.history_ = run.read_history()
@@ -284,8 +299,6 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
     """The fitted estimator of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
     run = Run(path)
     params = run.params
-    try:
+    with understanding(run.path / "params.json"):
         estimator = Autoencoder.from_description(params)
-        return estimator.set_params(device=device).restore(run)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{run.path / 'params.json'} is damaged: {error!r}") from None
+    return estimator.set_params(device=device).restore(run)

@@ -1,7 +1,7 @@
 """Words of a command line -> the call of a typed function. What cannot be read becomes one sentence.
 
-tyro reads the flags from the signature. Its rules are extended here, so that a bad value is told in words, and its boxed
-messages of several lines are held back and said in one.
+tyro reads the flags from the signature. Its rules are extended here, so that a bad value is told in words, and its
+boxed messages of several lines are held back and said in one.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ CONFIG = (
     tyro.conf.PositionalMetavarFromFieldName,
 )
 NONE = "none"  # how a value that may be left out is written on the command line
-WORDS = {"INT": "a whole number", "FLOAT": "a number", "INT INT": "two whole numbers, height and width"}
+WORDS = {"INT": "a whole number", "FLOAT": "a number", "INT INT": "two whole numbers"}
 
 Work = Callable[[], None]
 
@@ -47,29 +47,32 @@ def parse(command: Callable[..., None], program: str, words: list[str]) -> Work:
 
     read = functools.partial(tyro.cli, bound, prog=program, args=words, config=CONFIG, registry=rules())
     if "-h" in words or "--help" in words:
-        with contextlib.suppress(SystemExit):
+        plain = {"TERM": "dumb"} if os.environ.get("NO_COLOR") else {}  # tyro knows of TERM alone
+        with contextlib.suppress(SystemExit), environment(**plain):
             read()
         raise Finished
     box = io.StringIO()
     try:
-        with wide(), contextlib.redirect_stderr(box):
+        # No terminal and so wide a line: neither colours nor line breaks are mixed into the message.
+        with environment(COLUMNS="10000"), contextlib.redirect_stderr(box), contextlib.redirect_stdout(io.StringIO()):
             return read()
     except SystemExit:
         raise InputError(f"{sentence(box.getvalue(), program)} (see {program} --help)") from None
 
 
 @contextlib.contextmanager
-def wide() -> Iterator[None]:
-    """Inside, tyro takes the terminal for so wide a one that no line of its messages is broken."""
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "10000"
+def environment(**values: str) -> Iterator[None]:
+    """Inside, these environment variables are set."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 # Values ---------------------------------------------------------------------------------------------------------------
@@ -139,22 +142,22 @@ def converted(words: list[str], metavar: str, convert: Callable[[], Any]) -> Any
     try:
         return convert()
     except ValueError:
-        raise ValueError(f"is {' '.join(words)!r}; expected {in_words(metavar)}") from None
+        came = f"is {' '.join(words)!r}" if words else "lacks its value"
+        raise ValueError(f"{came}; expected {in_words(metavar)}") from None
 
 
 def in_words(metavar: str) -> str:
     """`FLOAT|{learned}` -> `a number or learned`."""
-    names = [WORDS.get(part, part.strip("{}").replace(",", " or ")) for part in metavar.split("|")]
-    return " or ".join(names)
+    return " or ".join(WORDS.get(part, part.strip("{}").replace(",", " or ")) for part in metavar.split("|"))
 
 
 # Sentences ------------------------------------------------------------------------------------------------------------
 
 
 def sentence(box: str, program: str) -> str:
-    """What one of tyro's boxes says, in one sentence."""
-    lines = [line.strip("│").rstrip() for line in box.splitlines() if line.startswith("│")]
-    text = "\n".join(line.removeprefix(" ") for line in lines)
+    """What one of tyro's boxes, drawn without a frame, says in one sentence."""
+    text = "\n".join(line.removeprefix("  ").rstrip() for line in box.splitlines() if line.strip("- "))
+    text = text.partition("For full helptext")[0]
     if found := re.search(r"Error parsing (\S+): (.*)", text):
         return f"{found[1]} {found[2]}"
     if found := re.search(r"Missing value for argument '(\S+)'\. Expected (\d+)", text):
@@ -162,16 +165,18 @@ def sentence(box: str, program: str) -> str:
     if found := re.search(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", text):
         choices = re.findall(r"'([^']*)'", found[3])
         return f"{found[2]} is {found[1]!r}; expected {' or '.join(choices)}"
-    flags = re.findall(r"^    (\S.*)$", text.partition("For full helptext")[0], re.MULTILINE)
     if found := re.search(r"Unrecognized options: (.*)", text):
-        return unknown_words(found[1].strip().split(", "), flags, program)
+        return unknown_words(found[1].split(", "), indented(text), program)
     if "Missing from" in text:
-        missing, _, unread = text.partition("Unrecognized options:")
-        needed = re.findall(r"^    (\S.*)$", missing.partition("For full helptext")[0], re.MULTILINE)
-        stray = re.findall(r"^    (\S+)$", unread.partition("For full helptext")[0], re.MULTILINE)
+        needed, stray = map(indented, text.partition("Unrecognized options:")[::2])
         what = f"{' and '.join(needed)} {'is' if len(needed) == 1 else 'are'} missing"
         return f"{what}, and {unknown_words(stray, needed, program)}" if stray else what
-    return re.sub(r"\s+", " ", text.partition("For full helptext")[0]).strip(" .")
+    return re.sub(r"\s+", " ", text).strip(" .")
+
+
+def indented(text: str) -> list[str]:
+    """The lines that tyro indents by four: flags that are missing or alike, words that it does not know."""
+    return re.findall(r"^    (\S.*)$", text, re.MULTILINE)
 
 
 def unknown_words(words: list[str], similar: list[str], program: str) -> str:

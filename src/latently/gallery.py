@@ -1,5 +1,6 @@
 """A fitted estimator and images -> the picture of a name. Asks what the model can do, never which model it is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,6 @@ from latently.estimator import Autoencoder
 from latently.evaluation import score_name
 from latently.models import can
 
-KINDS = ("curves", "reconstructions", "scatter", "canvas", "samples", "traversals", "worst")
 SCATTER_POINTS = 10_000  # more hide each other
 STEPS = np.linspace(-3, 3, 11)  # of a traversal, in standard deviations of the prior
 MOST_DIMENSIONS = 12  # rows of a traversal
@@ -29,10 +29,13 @@ class Drawing:
     seed: int = 0
 
 
-def draw(kind: str, estimator: Autoencoder, data: ImageSet, drawing: Drawing = Drawing()) -> Figure:
-    """The picture `kind` (one of `KINDS`) of a fitted estimator on these images. Raises InputError where it has none."""
+def draw(kind: str, estimator: Autoencoder, data: ImageSet | None, drawing: Drawing = Drawing()) -> Figure:
+    """The picture `kind` (one of `KINDS`) of a fitted estimator on these images; those `WITHOUT_IMAGES` need none.
+
+    Raises InputError where the estimator cannot give it.
+    """
     require(kind in KINDS, f"there is no picture {kind!r}; there are {', '.join(KINDS)}")
-    return globals()[f"draw_{kind}"](estimator, data, drawing)
+    return KINDS[kind](estimator, data, drawing)
 
 
 def possible(estimator: Autoencoder) -> list[str]:
@@ -106,3 +109,15 @@ def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figu
 def as_drawn(images: np.ndarray) -> np.ndarray:
     """(N, ...) -> images in 0..1: what reaches beyond (a gaussian likelihood's) is clipped, not rescaled."""
     return np.clip(images, 0, 1)
+
+
+KINDS: dict[str, Callable[..., Figure]] = {
+    "curves": draw_curves,
+    "reconstructions": draw_reconstructions,
+    "scatter": draw_scatter,
+    "canvas": draw_canvas,
+    "samples": draw_samples,
+    "traversals": draw_traversals,
+    "worst": draw_worst,
+}
+WITHOUT_IMAGES = ("curves", "samples")

@@ -20,6 +20,8 @@ from latently.settings import Settings
 
 Shape = tuple[int, ...]
 
+ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "tanh", "sigmoid"]
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "linear": nn.Identity,
     "relu": nn.ReLU,
@@ -261,7 +263,7 @@ def parse_value(text: str, kind: str, out: Shape) -> int | float | str:
 def check_layer(layer: Layer, call: str) -> Layer:
     for name in ("width", "channels", "kernel", "stride", "size", "height"):
         value = getattr(layer, name, None)
-        ok = value is None or (isinstance(value, int) and value >= 1)
+        ok = value is None or (isinstance(value, int) and 1 <= value < 2**31)
         require(ok, f"{name} is {value!r} in {call!r}; expected a whole number of at least 1")
     if isinstance(layer, Weighted):
         known = layer.activation is None or layer.activation in ACTIVATIONS
@@ -299,9 +301,7 @@ class Network(Settings):
     """Encoder layers, e.g. "conv(32, 5, stride=2) dense(256, elu, dropout=0.1)"; empty: by the image's size."""
     decoder: str = ""
     """Decoder layers, the last one ending at the image, e.g. "dense(512) dense(out)"; empty: the encoder's mirror."""
-    activation: Literal[
-        "linear", "relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "tanh", "sigmoid"
-    ] = "relu"  # fmt: skip
+    activation: ActivationName = "relu"
     """Activation of every layer that names none (the decoder's last is linear)."""
     init: Literal["torch", "xavier", "he", "normal"] = "torch"
     """Weights before training: torch's default, or Xavier uniform, He normal, N(0, 0.02) with biases of 0."""

@@ -1,22 +1,35 @@
 """Arrays per image -> a file of the kind that its ending names, file names kept."""
 
 import csv
+import io
+import math
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from latently.errors import require
-from latently.runs import replacing
+from latently.runs import OURS, replacing, require_place
 
 ARRAY_ENDINGS = (".npz", ".npy", ".csv")
+ROWS_AT_ONCE = 256  # of a CSV: numbers as text take many times their space
 
 
 def check_out(out: Path, endings: tuple[str, ...]) -> None:
-    """Raise InputError for an ending that cannot be written, or a place that is a folder or lies under a file."""
+    """Raise InputError for an ending that cannot be written, or a place where it cannot or must not be."""
     require(out.suffix.lower() in endings, f"--out is {out}; expected a name that ends in {', '.join(endings)}")
     require(not out.is_dir(), f"--out is {out}, which is a folder; give a file name in it")
-    for parent in out.parents:
-        require(not parent.is_file(), f"--out is {out}, but {parent} is a file; choose another place")
+    of_a_run = out.name in OURS and (out.parent / "params.json").exists()
+    require(not of_a_run, f"--out is {out}, a file that belongs to the run there; choose another name")
+    require_place(out)
+
+
+def spare(out: Path, source: str) -> None:
+    """Raise InputError where writing `out` would replace what the images came from."""
+    place, origin = out.resolve(), Path(source).resolve()
+    among = out.exists() and os.path.isabs(source) and (place == origin or origin in place.parents)
+    require(not among, f"--out is {out}, which is among the images to be read; choose another name")
 
 
 def write_arrays(out: Path, names: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
@@ -32,21 +45,21 @@ def write_arrays(out: Path, names: np.ndarray, arrays: dict[str, np.ndarray]) ->
         elif out.suffix.lower() == ".npy":
             np.save(file, next(iter(arrays.values())))
         else:
-            file.write(to_csv(names, arrays))
+            write_csv(file, names, arrays)
 
 
-def to_csv(names: np.ndarray, arrays: dict[str, np.ndarray]) -> bytes:
-    import io
+def write_csv(file: BinaryIO, names: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
+    """Numbers in as many digits as they need; a name that is no UTF-8 keeps its bytes."""
+    with io.TextIOWrapper(file, "utf-8", errors="surrogateescape", newline="") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["name", *(column for name, values in arrays.items() for column in columns(name, values))])
+        for start in range(0, len(names), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            cells = [values[part].reshape(len(values[part]), -1).astype(str) for values in arrays.values()]
+            rows = np.concatenate([names[part].astype(str)[:, None], *cells], axis=1)
+            writer.writerows(rows.tolist())
 
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    columns = {name: values.reshape(len(values), -1) for name, values in arrays.items()}
-    header = [
-        name if values.ndim == 1 else f"{name}_{place}"
-        for name, values in arrays.items()
-        for place in range(1, columns[name].shape[1] + 1)
-    ]
-    writer.writerow(["name", *header])
-    rows = np.concatenate([values.astype(object) for values in columns.values()], axis=1)
-    writer.writerows([name, *row] for name, row in zip(names, rows, strict=True))
-    return text.getvalue().encode()
+
+def columns(name: str, values: np.ndarray) -> list[str]:
+    n = math.prod(values.shape[1:])
+    return [name] if values.ndim == 1 else [f"{name}_{place}" for place in range(1, n + 1)]

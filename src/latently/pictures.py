@@ -239,6 +239,28 @@ def scatter(
     return figure
 
 
+def scatters(panels: Mapping[str, ArrayLike], labels: ArrayLike, classes: Sequence[str] | None = None) -> Figure:
+    """Two-dimensional codes (N,2) of the same images side by side, a panel per title, coloured by label (N,).
+
+    >>> figure = scatters({"AE": np.eye(2), "VAE": np.ones((2, 2))}, labels=[0, 1])
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['AE', 'VAE']
+    """
+    groups = _groups(len(np.asarray(labels)), labels, classes)
+    with _style():
+        figure = Figure(figsize=(1.0 + 4.2 * len(panels), 4.4), dpi=DPI, layout="constrained")
+        for place, (title, codes) in enumerate(panels.items(), start=1):
+            points = np.asarray(codes, dtype=float)
+            require(points.shape[1:] == (2,), f"codes of shape {points.shape} came; expected 2 dimensions")
+            axes = figure.add_subplot(1, len(panels), place)
+            axes.set_title(title, weight="bold", size=10, pad=10)
+            axes.set_xlabel("z1")
+            axes.set_ylabel("z2")
+            _cloud(axes, points, groups)
+        _scatter_legend(figure, groups)
+    return figure
+
+
 Group = tuple[str, str, Ints]  # name, colour, indices of its points
 
 
@@ -357,6 +379,45 @@ def _strip(axes: Axes, values: Floats, groups: list[Group]) -> None:
     axes.invert_yaxis()
 
 
+# ---- Lines of a study ---------------------------------------------------------------------------------------------
+
+
+def lines(
+    series: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    x_label: str,
+    y_label: str,
+    title: str,
+    points: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    spans: Mapping[str, ArrayLike] | None = None,
+    y_range: tuple[float, float] | None = None,
+) -> Figure:
+    """Named lines (x, y) in one panel; `points` are drawn as lone marks, `spans` are half widths about a line.
+
+    >>> figure = lines({"ours": ([1, 2], [3.0, 2.0])}, "epoch", "nats per image", "A study", {"theirs": ([2], [2.5])})
+    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    ['ours', 'theirs']
+    """
+    with _style():
+        figure = Figure(figsize=(6.4, 3.8), dpi=DPI, layout="constrained")
+        axes = figure.add_subplot()
+        for (name, (x, y)), colour in zip(series.items(), TWENTY_COLOURS, strict=False):
+            x, y = np.asarray(x, float), np.asarray(y, float)
+            axes.plot(x, y, color=colour, lw=1.4, label=name, marker="o" if len(x) <= 16 else None, ms=3)
+            half = np.asarray((spans or {}).get(name, 0.0), float)
+            axes.fill_between(x, y - half, y + half, color=colour, alpha=0.15, lw=0)
+        for (name, (x, y)), mark in zip((points or {}).items(), "Xs^vD*P", strict=False):
+            axes.scatter(x, y, marker=mark, s=34, color=INK, label=name, zorder=4, lw=0)
+        axes.set_title(title, weight="bold", size=10, pad=10)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        if y_range is not None:
+            axes.set_ylim(*y_range)
+        axes.legend(loc="best")
+    return figure
+
+
 # ---- The plane of a two-dimensional code --------------------------------------------------------------------------
 
 
@@ -464,6 +525,26 @@ def reconstructions(
         offset = (pairs.shape[1] - height) / 2
         places = np.stack([y - offset, y + offset], axis=1).ravel()
         axes.set_yticks(places, ["original", "reconstruction"] * len(y))
+    return axes.get_figure()  # type: ignore[return-value]
+
+
+def rows(named: Mapping[str, ArrayLike], title: str) -> Figure:
+    """A row of images (N,H,W[,C]) per name, all alike in number and shape: the same digits seen by several models.
+
+    >>> digits = np.zeros((8, 8, 8))
+    >>> [tick.get_text() for tick in rows({"original": digits, "AE, 2-D": digits}, "A").axes[0].get_yticklabels()]
+    ['original', 'AE, 2-D']
+    """
+    tiles = [_images(images) for images in named.values()]
+    require(
+        len({block.shape for block in tiles}) == 1,
+        f"rows of shapes {', '.join(str(block.shape) for block in tiles)} came; they must be alike",
+    )
+    left = 0.2 + max(map(_inches, named))
+    axes, _, y = _draw_tiles(np.concatenate(tiles), len(tiles[0]), title=title, left=left, gap=0.03)
+    with _style():
+        axes.set_yticks(y, list(named))
+        axes.tick_params(length=0)
     return axes.get_figure()  # type: ignore[return-value]
 
 

@@ -1,8 +1,10 @@
-"""Named recipes, as data: the model, how it is trained, on which split, and what was published of it, with the source.
+"""Named recipes, as data: network, model, training and split of a study, and what it published, with the source.
 
-Nothing here is a class of its own: a preset fills in what no flag says, and a flag always wins.
+Nothing here is a class of its own: a preset fills in what no flag says, and a flag always wins. Each is the study's
+recipe without its bugs; `note` says which were left out.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,29 +14,121 @@ from latently.networks import Network
 
 
 @dataclass(frozen=True)
+class Published:
+    """A figure that a study reports: minus the ELBO on its training images, nats per image, after an epoch."""
+
+    latent_dim: int
+    epoch: int
+    minus_elbo_nats: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Preset:
-    """`model` and `network` are fields of the model and its network; `training` of `Training`; empty: our defaults."""
+    """models: fields of each model it suits; network: `Network`'s; training: `Training`'s; what is absent is ours."""
 
     source: str
-    models: tuple[str, ...]
-    network: dict[str, Any] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str, Any]]
+    network: Mapping[str, str]
+    training: Mapping[str, Any] = field(default_factory=dict)
     split: str = "auto"
-    published: dict[str, float] = field(default_factory=dict)
+    published: tuple[Published, ...] = ()
+    note: str = ""
+
+    def figures(self) -> str:
+        """What was published, in a line."""
+        last = {each.latent_dim: each for each in self.published}  # the last epoch of each width
+        return ", ".join(f"{each.minus_elbo_nats:g} (z {z}, epoch {each.epoch})" for z, each in last.items())
 
     def build(self, name: str) -> Model:
-        known = MODELS[name].field_types()
-        settings = {key: value for key, value in self.model.items() if key in known}
-        return MODELS[name](**settings, network=Network(**self.network))  # type: ignore[call-arg]
+        return MODELS[name](**self.models[name], network=Network(**self.network))  # type: ignore[call-arg, arg-type]
 
+
+PLAIN_ADAM = {"optimiser": "adam", "lr": 1e-3, "schedule": "constant"}
 
 PRESETS: dict[str, Preset] = {
     "mlp-512": Preset(
-        source="784-512-20-512-784 with ReLU, the network of common public examples; our training",
-        models=("ae", "vae"),
+        source="784-512-20-512-784 with ReLU, the network of many public examples; our training",
+        models={"ae": {}, "vae": {}},
         network={"encoder": "dense(512)"},
-        published={"pythae 0.1.2, 30 epochs, test -ELBO in nats": 102.4},
+    ),
+    "study1-conv": Preset(
+        source="gtoubassi/mnist-vae, mnist_conv_vae.py",
+        models={"ae": {"code_activation": "leaky_relu"}, "vae": {"posterior": "stddev"}},
+        network={
+            "encoder": "conv(32, 5) pool(2) conv(64, 5) pool(2) dense(1024)",
+            "decoder": "dense(1024) dense(3136) reshape(64, 7, 7) deconv(32, 5, stride=2) deconv(out, 5, stride=2)",
+            "activation": "leaky_relu",
+            "init": "xavier",
+        },
+        training=PLAIN_ADAM | {"batch_size": 100, "patience": 3, "epochs": 200},
+        note="Left out: 1e-8 inside the logarithms (the loss is on logits), and dropped last batches in evaluation. "
+        "The cap of 100,000 epochs is 200 here; patience ends a run long before.",
+    ),
+    "study1-mlp": Preset(
+        source="gtoubassi/mnist-vae, the first version (mnist_autoencoder.py and mnist_vae.py)",
+        models={"ae": {"likelihood": "squared-error"}, "vae": {}},
+        network={"encoder": "dense(256)", "init": "normal"},
+        training=PLAIN_ADAM | {"batch_size": 100, "patience": 3, "epochs": 200},
+    ),
+    "study2-conv": Preset(
+        source="kashyapsanket/Variational-AutoEncoders-meets-NeuralNets",
+        models={"ae": {"latent_dim": 10}, "vae": {"latent_dim": 10}},
+        network={
+            "encoder": "conv(32) conv(64, stride=2) conv(64) conv(64) dense(32)",
+            "decoder": "dense(12544) reshape(64, 14, 14) deconv(32, stride=2) conv(out)",
+            "init": "xavier",
+        },
+        training={"optimiser": "rmsprop", "lr": 1e-3, "schedule": "constant", "batch_size": 128, "epochs": 35},
+        split="pooled",
+        published=(
+            Published(10, 10, 110.92, "stored run of the notebook"),
+            Published(10, 20, 105.12, "stored run of the notebook"),
+            Published(10, 35, 101.91, "stored run of the notebook"),
+        ),
+        note="Trains on 70 % of all 70,000 images. Left out: one set used both to choose and to judge.",
+    ),
+    "study3-mlp": Preset(
+        source="RobRomijnders/VAE",
+        models={"ae": {"latent_dim": 2}, "vae": {"latent_dim": 2}},
+        network={
+            "encoder": "dense(200, bias=0.1) dense(50, bias=0.1)",
+            "decoder": "dense(50, bias=0.1) dense(200, bias=0.01) dense(out, bias=0.5)",
+            "init": "xavier",
+        },
+        training=PLAIN_ADAM | {"lr": 5e-3, "batch_size": 64, "epochs": 12},
+        note="10,000 steps of 64 images are 11.6 epochs, 12 here. Left out: validation on one batch of 64, and tiles "
+        "that were transposed.",
+    ),
+    "study4-mlp": Preset(
+        source="arunarn2/AutoEncoder, VariationalAutoEncoder_tf2.py",
+        models={"ae": {"latent_dim": 2}, "vae": {"latent_dim": 2, "posterior": "softplus"}},
+        network={
+            "encoder": "dense(512, elu, dropout=0.1) dense(512, tanh, dropout=0.1)",
+            "decoder": "dense(512, tanh, dropout=0.1) dense(512, elu, dropout=0.1) dense(out)",
+            "init": "he",
+        },
+        training=PLAIN_ADAM | {"batch_size": 128, "epochs": 5},
+        note="Left out: a scatter of sampled codes that was called the mean.",
+    ),
+    "study5-mlp": Preset(
+        source="asahi417/ConditionalVariationalAutoEncoder, model/vae.py",
+        models={"ae": {}, "vae": {}},
+        network={"encoder": "dense(500) dense(500)", "activation": "softplus", "init": "xavier"},
+        training=PLAIN_ADAM | {"batch_size": 100, "epochs": 75},
+        published=(
+            Published(20, 1, 174.84, "first notebook, committed output"),
+            Published(20, 6, 109.19, "first notebook, committed output"),
+            Published(20, 11, 104.77, "first notebook, committed output"),
+            Published(20, 16, 102.27, "first notebook, committed output"),
+            Published(2, 1, 187.99, "first notebook, committed output"),
+            Published(2, 6, 153.52, "first notebook, committed output"),
+            Published(2, 11, 148.39, "first notebook, committed output"),
+            Published(2, 31, 142.21, "first notebook, committed output"),
+            Published(2, 51, 140.08, "first notebook, committed output"),
+            Published(2, 71, 138.96, "first notebook, committed output"),
+        ),
+        note="Left out: the clip of the log variance from below that turned the KL into a penalty on the mean.",
     ),
 }
 

@@ -15,28 +15,26 @@ REFRESH_SECONDS = 0.2
 LINE_SECONDS = 10  # between lines where there is no terminal to draw a bar on
 
 
-def shown_terms(row: dict[str, float]) -> str:
-    """`train 105.2  val 104.9`, from an epoch's row."""
-    return "  ".join(f"{part} {row[f'{part}_loss']:.2f}" for part in ("train", "val") if f"{part}_loss" in row)
-
-
 class Bar:
-    """A progress bar on stderr: steps, loss, images per second, time left; a line now and then where there is no terminal."""
+    """A progress bar on stderr: steps, loss, images per second, time left; without a terminal a line now and then."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, highlight=False)
         self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
+            TextColumn("{task.fields[epoch]}"),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[terms]}  {task.fields[rate]}"),
+            TextColumn("{task.fields[terms]}"),
+            TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=self.console,
             disable=not self.console.is_terminal,
             transient=True,
         )
-        self.task = self.bar.add_task("train", total=None, epoch="1", terms="", rate="")
-        self.drawn = self.written = 0.0
+        self.task = self.bar.add_task("train", total=None, epoch="starting", terms="", rate="")
+        self.drawn = self.written = time.monotonic()
+        self.drawn_at_step = 0
+        self.validation = ""
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -49,23 +47,29 @@ class Bar:
 
     def stepped(self, state: State, settings: Training) -> None:
         now = time.monotonic()
-        if now - self.drawn > REFRESH_SECONDS:
-            self.drawn = now
-            n_steps = len(state.losses)
-            done = state.epoch * n_steps + state.step
-            epoch = f"{state.epoch + 1}/{settings.epochs}"
-            self.bar.update(self.task, completed=done, total=settings.epochs * n_steps, epoch=epoch)
+        if self.bar.disable or now - self.drawn < REFRESH_SECONDS:
+            return
+        n_steps = len(state.losses)
+        done = state.epoch * n_steps + state.step
+        shown: dict[str, Any] = {"epoch": f"epoch {state.epoch + 1}/{settings.epochs}"}
+        if not state.losses.is_cuda:  # a GPU would have to be waited for; there the last epoch's stays
+            shown["terms"] = f"train {state.losses[: state.step].mean():.2f}{self.validation}"
+        if self.drawn_at_step:
+            rate = (done - self.drawn_at_step) * settings.batch_size / (now - self.drawn)
+            shown["rate"] = f"{rate:,.0f} images/s"
+        self.bar.update(self.task, completed=done, total=settings.epochs * n_steps, **shown)
+        self.drawn, self.drawn_at_step = now, done
 
     def epoch_ended(self, state: State, settings: Training) -> None:
         row = state.history[-1]
-        terms, rate = shown_terms(row), f"{row['images_per_second']:,.0f} images/s"
-        self.bar.update(self.task, terms=terms, rate=rate)
-        due = time.monotonic() - self.written > LINE_SECONDS or state.epoch == settings.epochs
+        self.validation = f"  val {row['val_loss']:.2f}" if "val_loss" in row else ""
+        terms = f"train {row['train_loss']:.2f}{self.validation}"
+        self.bar.update(self.task, terms=terms)
+        due = time.monotonic() - self.written > LINE_SECONDS or state.epoch in (1, settings.epochs)
         if self.bar.disable and due:
             self.written = time.monotonic()
-            self.console.print(
-                f"epoch {state.epoch}/{settings.epochs}  {terms}  {rate}", highlight=False, soft_wrap=True
-            )
+            line = f"epoch {state.epoch}/{settings.epochs}  {terms}  {row['images_per_second']:,.0f} images/s"
+            self.console.print(line, soft_wrap=True)
 
 
 class Log:
@@ -91,12 +95,16 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise InputError(
-                "--tensorboard needs the tensorboard package: pip install 'latently[tensorboard]'"
+                "--tensorboard needs the tensorboard package; install it with: pip install 'latently[tensorboard]'"
             ) from None
-        self.writer: Any = SummaryWriter(str(path))
+        self.open_writer = SummaryWriter
+        self.path = path
+        self.writer: Any = None
         self.gradients: dict[str, Any] = {}
 
     def stepped(self, state: State, settings: Training) -> None:
+        if self.writer is None:  # not earlier: it makes its folder; what a killed run wrote of this epoch is dropped
+            self.writer = self.open_writer(str(self.path), purge_step=state.epoch + 1)
         if state.step == len(state.losses):
             self.gradients = {
                 name: value.grad.clone() for name, value in state.net.named_parameters() if value.grad is not None

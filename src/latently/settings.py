@@ -22,8 +22,8 @@ class Range:
     holds: Callable[[float], bool]
 
 
-Count = Annotated[int, Range("a whole number of at least 1", lambda n: n >= 1)]
-WholeNumber = Annotated[int, Range("a whole number of at least 0", lambda n: n >= 0)]
+Count = Annotated[int, Range("a whole number from 1 to 2147483647", lambda n: 1 <= n < 2**31)]
+WholeNumber = Annotated[int, Range("a whole number from 0 to 2147483647", lambda n: 0 <= n < 2**31)]
 Positive = Annotated[float, Range("a number above 0", lambda v: v > 0)]
 NonNegative = Annotated[float, Range("a number of at least 0", lambda v: v >= 0)]
 Fraction = Annotated[float, Range("a number from 0 to 1", lambda v: 0 <= v <= 1)]
@@ -38,6 +38,8 @@ def expected(annotation: Any) -> str:
         return " or ".join(expected(choice) for choice in get_args(annotation))
     if get_origin(annotation) is Literal:
         return " or ".join(map(repr, get_args(annotation)))
+    if get_origin(annotation) is tuple:
+        return ", ".join(map(expected, get_args(annotation)))
     names = {int: "a whole number", float: "a finite number", bool: "True or False", str: "text", type(None): "None"}
     return names.get(annotation, f"a {getattr(annotation, '__name__', annotation)}")
 
@@ -51,12 +53,17 @@ def accepts(annotation: Any, value: Any) -> bool:
         return any(accepts(choice, value) for choice in get_args(annotation))
     if get_origin(annotation) is Literal:
         return isinstance(value, str) and value in get_args(annotation)
+    if get_origin(annotation) is tuple:
+        kinds = get_args(annotation)
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(accepts, kinds, value))
     if annotation is bool:
         return isinstance(value, bool)
     if annotation in (int, float):
         if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):
             return False
-        return math.isfinite(value) and (annotation is float or hasattr(value, "__index__"))
+        if annotation is int:
+            return hasattr(value, "__index__")
+        return math.isfinite(value) and not (hasattr(value, "__index__") and abs(value) >= 2**63)  # torch's limit
     return isinstance(value, annotation)
 
 
@@ -114,6 +121,9 @@ class Settings:
         known = cls.field_types()
         for name in values:
             require(name in known, f"{cls.__name__} has no setting {name!r}; it has {', '.join(known)}")
+        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+            needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            require(field.name in values or not needed, f"{cls.__name__} lacks its setting {field.name!r}")
         nested = {
             name: kind.from_json(values[name])
             for name, kind in known.items()

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from latently.data.batches import Batches
 from latently.errors import InputError, require
 from latently.models.base import Model
-from latently.runs import Run, fit_into, read_tensors, write_tensors
+from latently.runs import Run, fit_into, read_tensors, understanding, write_tensors
 from latently.settings import Count, NonNegative, Positive, Probability, Settings
 
 VALIDATION_BATCH = 1000  # fixed, so that a figure does not depend on the training batch size
@@ -91,8 +91,10 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
+        known = device.type in ("cpu", "cuda", "mps")
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise InputError(f"device is {name!r}; this machine and its torch do not have it: give auto or cpu") from None
+        known = False
+    require(known, f"device is {name!r}; this machine and its torch do not have it: give auto or cpu")
     return device
 
 
@@ -132,19 +134,23 @@ def build_optimiser(settings: Training, net: nn.Module) -> torch.optim.Optimizer
 def check_memory(model: Model, image_shape: tuple[int, ...], n_images: int, n_classes: int, settings: Training) -> None:
     """Raise InputError where weights, moments, gradients, activations and images cannot fit into free memory."""
     activations: list[int] = []
-    with torch.device("meta"):  # shapes without storage
-        net = model.build(image_shape, n_classes)
-        for module in net.modules():
-            if not list(module.children()):
-                module.register_forward_hook(lambda _, __, output: activations.append(output.numel()))
-        model.loss(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
+    try:
+        with torch.device("meta"):  # shapes without storage
+            net = model.build(image_shape, n_classes)
+            for module in net.modules():
+                if not list(module.children()):
+                    module.register_forward_hook(lambda _, __, output: activations.append(output.numel()))
+            model.loss(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
+    except RuntimeError as error:  # layers whose product is beyond any address
+        raise InputError(f"no network can be built like this for images {image_shape}: {error}") from error
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    needed = 4 * (4 * parameters + 2 * settings.batch_size * sum(activations)) + n_images * math.prod(image_shape)
+    largest_batch = min(settings.batch_size, n_images)
+    needed = 4 * (4 * parameters + 2 * largest_batch * sum(activations)) + n_images * math.prod(image_shape)
     on_gpu = settings.device.startswith("cuda")
     free = torch.cuda.mem_get_info(settings.device)[0] if on_gpu else psutil.virtual_memory().available
     require(
         needed <= free,
-        f"this run needs about {needed / 1e9:.1f} GB ({parameters:,} weights, batches of {settings.batch_size}), but "
+        f"this run needs about {needed / 1e9:.1f} GB ({parameters:,} weights, batches of {largest_batch}), but "
         f"{free / 1e9:.1f} GB are free: take a smaller batch size, network or image size",
     )
 
@@ -233,7 +239,12 @@ class State:
 
     def load(self, path: Path) -> None:
         """Take up where `save` left off. Raises InputError for a checkpoint that is damaged or another model's."""
-        tensors, plain = read_tensors(path)
+        advice = f"remove {path.parent} to train from the start"
+        tensors, plain = read_tensors(path, advice)
+        with understanding(path, advice):
+            self.take(tensors, plain, path)
+
+    def take(self, tensors: dict[str, Tensor], plain: dict[str, Any], path: Path) -> None:
         groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, value in tensors.items():
             group, _, name = key.partition("/")
@@ -267,10 +278,13 @@ class Watcher(Protocol):
 
 
 class Interrupts:
-    """Ctrl-C or a polite kill sets a flag that the loop reads between steps; a second one acts at once."""
+    """Ctrl-C or a polite kill sets a flag that the loop reads between steps; a second one acts at once.
+
+    Before the first step there is nothing to save, and the first one acts at once, too.
+    """
 
     def __init__(self, watching: bool) -> None:
-        self.received = False
+        self.received = self.stepping = False
         self.watching = watching and threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Self:
@@ -279,9 +293,10 @@ class Interrupts:
         return self
 
     def receive(self, *_: object) -> None:
-        if self.received:
-            raise KeyboardInterrupt
+        at_once = self.received or not self.stepping
         self.received = True
+        if at_once:
+            raise KeyboardInterrupt
 
     def __exit__(self, *_: object) -> None:
         if self.watching:
@@ -311,15 +326,18 @@ class Loop:
     checkpoint_minutes: float = 5.0
     watchers: Sequence[Watcher] = ()
 
+    def __post_init__(self) -> None:
+        needs_validation = self.settings.patience is not None and self.validation is None
+        require(not needs_validation, "patience needs validation images: give some, or leave patience out")
+
     def train(self) -> list[dict[str, float]]:
         """-> the history, one row per epoch.
 
         Raises InputError where the loss is no longer finite, and KeyboardInterrupt once an interrupted run is saved.
         """
-        needs_validation = self.settings.patience is not None and self.validation is None
-        require(not needs_validation, "patience needs validation images: give some, or leave patience out")
         with seeded(self.seed, self.images.device), Interrupts(watching=self.run is not None) as self.interrupts:
             self.begin()
+            self.interrupts.stepping = True
             while self.state.epoch < self.settings.epochs and not self.out_of_patience():
                 self.train_epoch()
                 self.end_epoch()
@@ -354,7 +372,13 @@ class Loop:
         index = torch.arange(self.settings.batch_size, device=self.images.device) % len(self.images)
         with seeded(self.seed, self.images.device):
             raw, y = self.images.gather(index)
-            self.compiled(self.net, raw, y, torch.zeros((), device=self.images.device))["loss"].backward()
+            try:
+                self.compiled(self.net, raw, y, torch.zeros((), device=self.images.device))["loss"].backward()
+            except RuntimeError as error:  # of the compilers, which Ctrl-C may have reached before us
+                if self.interrupts.received:
+                    raise KeyboardInterrupt from None
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(f"the step cannot be compiled ({reason}); start anew with compile 'off'") from error
         self.net.zero_grad(set_to_none=True)
 
     def train_epoch(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latently.densities import Bernoulli, Point, SquaredError
 from latently.models.base import Model, check_unit_interval
-from latently.networks import EncoderDecoder, Network, Shape
+from latently.networks import ActivationName, EncoderDecoder, Network, Shape, activation
 from latently.settings import Count
 
 
@@ -23,6 +23,8 @@ class AE(Model):
     latent_dim: Count = 20
     """Width of the code."""
     network: Network = field(default_factory=Network)
+    code_activation: ActivationName = "linear"
+    """Activation of the code itself."""
     likelihood: Literal["bernoulli", "squared-error"] = "bernoulli"
     """bernoulli: cross-entropy in nats, pixels in 0..1; squared-error: summed over pixels of any scale, no nats."""
 
@@ -37,7 +39,7 @@ class AE(Model):
         return {"loss": reconstruction, "reconstruction": reconstruction}
 
     def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
-        return Point(net.encoder(x))  # (B, Z)
+        return Point(activation(self.code_activation)(net.encoder(x).float()))  # (B, Z)
 
     def decode(self, net: EncoderDecoder, z: Tensor) -> Bernoulli | SquaredError:
         likelihood = Bernoulli if self.likelihood == "bernoulli" else SquaredError

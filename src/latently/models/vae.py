@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latently.densities import Bernoulli, Normal, free_bits
@@ -34,6 +35,8 @@ class VAE(Model):
     """p(x|z): bernoulli for pixels in 0..1, gaussian for any real ones."""
     variance: Positive | Literal["learned"] = "learned"
     """Of the gaussian likelihood: a fixed number, or one for all pixels, learned (Rybkin et al. 2021)."""
+    posterior: Literal["log-variance", "softplus", "stddev"] = "log-variance"
+    """The encoder's second half: log variance; or the standard deviation, through a softplus or of any sign."""
     beta: NonNegative = 1.0
     """Weight of the KL in the objective; the reported ELBO has weight 1."""
     kl_warmup: Fraction = 0.0
@@ -43,7 +46,7 @@ class VAE(Model):
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
-        encoder = self.network.build_encoder(image_shape, 2 * self.latent_dim)  # mean and log variance
+        encoder = self.network.build_encoder(image_shape, 2 * self.latent_dim)  # mean and spread
         net = EncoderDecoder(encoder, self.network.build_decoder(image_shape, self.latent_dim))
         if self.likelihood == "gaussian" and self.variance == "learned":
             net.log_variance = nn.Parameter(torch.zeros(()))
@@ -72,8 +75,12 @@ class VAE(Model):
         return self.beta * torch.clamp(torch.as_tensor(progress) / self.kl_warmup, max=1.0)
 
     def encode(self, net: EncoderDecoder, x: Tensor) -> Normal:
-        mean, log_variance = net.encoder(x).chunk(2, dim=1)  # (B, Z) each
-        return Normal(mean, log_variance)
+        mean, spread = net.encoder(x).float().chunk(2, dim=1)  # (B, Z) each
+        if self.posterior == "softplus":
+            spread = 2 * torch.log(F.softplus(spread) + 1e-6)
+        elif self.posterior == "stddev":
+            spread = torch.log(spread.square() + 1e-8)
+        return Normal(mean, spread)  # q(z|x)
 
     def decode(self, net: EncoderDecoder, z: Tensor) -> Bernoulli | Normal:
         output = net.decoder(z)  # (B, C, H, W)

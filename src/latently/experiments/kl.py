@@ -1,0 +1,83 @@
+"""`kl`: what the KL term buys. Weights 0, 0.5, 1 and 4: the gap to held-out images, samples, active dimensions, and the
+rate-distortion curve (Alemi et al. 2018): the KL is the rate of the code, the reconstruction its distortion."""
+
+import math
+
+import numpy as np
+
+from latently import gallery, pictures
+from latently.experiments.study import Result, Study
+from latently.experiments.table import Row, estimate
+from latently.experiments.trials import Bench, Trial
+from latently.models import VAE
+from latently.networks import Network
+from latently.training import Training
+
+BETAS = (0.0, 0.5, 1.0, 4.0)
+NATS_TO_BITS = 1 / math.log(2)
+
+
+def run(bench: Bench) -> Result:
+    rows = []
+    latent_dim = (bench.codes or (20,))[0]
+    for beta in BETAS:
+        model = VAE(latent_dim, Network("dense(512)"), beta=beta)
+        training = Training(epochs=4 if bench.quick else 20)
+        trials = [Trial(f"beta{beta:g}-z{latent_dim}-seed{seed}", model, training, seed) for seed in range(bench.seeds)]
+        rows.append(row(bench, beta, trials))
+        fit = bench.fit(trials[0])
+        drawing = gallery.Drawing(n=64)
+        samples = gallery.draw("samples", fit, bench.part("test"), drawing)
+        pictures.save(samples, bench.folder / "figures" / f"samples-beta-{beta:g}.png")
+    draw(bench, rows)
+    return Result(rows, NOTES)
+
+
+def row(bench: Bench, beta: float, trials: list[Trial]) -> Row:
+    figures = [bench.figures(trial) for trial in trials]
+    train = bench.part("train").take(np.arange(min(10_000, len(bench.part("train")))))
+    train_elbos = [bench.fit(trial).score(train.images) for trial in trials]
+    rate = estimate([each["kl_nats"] for each in figures])
+    distortion = estimate([each["reconstruction_nats"] for each in figures])
+    return {
+        "beta": beta,
+        "seeds": len(trials),
+        "test_minus_elbo": estimate([-each["elbo_nats"] for each in figures]),
+        "train_to_test_gap": estimate([a - b["elbo_nats"] for a, b in zip(train_elbos, figures, strict=True)]),
+        "rate_nats": rate,
+        "rate_bits": rate.mean * NATS_TO_BITS,
+        "distortion_nats": distortion,
+        "distortion_bits": distortion.mean * NATS_TO_BITS,
+        "active_dimensions": estimate([each["active_dimensions"] for each in figures]).mean,
+        "mse": f"{np.mean([each['mse'] for each in figures]):.4f}",
+    }
+
+
+def draw(bench: Bench, rows: list[Row]) -> None:
+    """Distortion against rate; the dashed lines of equal ELBO would run downwards at 45 degrees."""
+    weighted = [row for row in rows if row["beta"] > 0]  # at 0 the rate has no price, and no bound
+    ordered = sorted(weighted, key=lambda row: row["rate_nats"].mean)
+    rates = [row["rate_nats"].mean for row in ordered]
+    points = {f"beta {row['beta']:g}": ([row["rate_nats"].mean], [row["distortion_nats"].mean]) for row in ordered}
+    figure = pictures.lines(
+        {"VAE": (rates, [row["distortion_nats"].mean for row in ordered])},
+        "rate: KL of the code, nats per image",
+        "distortion: reconstruction, nats per image",
+        "What a nat of code buys",
+        points,
+    )
+    pictures.save(figure, bench.folder / "figures" / "rate-distortion.png")
+
+
+NOTES = [
+    "Rate and distortion on test images; minus the ELBO is their sum whatever beta the objective had. At beta 0 "
+    "nothing holds the rate, so that its value says only how far the codes have drifted apart.",
+    "The gap is the mean ELBO of 10,000 training images minus that of the test images.",
+]
+
+STUDY = Study(
+    name="kl",
+    summary="What the KL term buys: held-out gap, samples, active dimensions and the rate-distortion curve.",
+    cost="two cores: about 10 minutes; one GPU: one minute",
+    run=run,
+)

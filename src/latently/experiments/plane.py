@@ -1,0 +1,75 @@
+"""`plane`: two-dimensional codes by digit, and what the decoder draws over their plane; AE and VAE side by side."""
+
+import numpy as np
+
+from latently import gallery, pictures
+from latently.data import ImageSet
+from latently.estimator import Autoencoder
+from latently.experiments.study import Result, Study
+from latently.experiments.table import Row, estimate
+from latently.experiments.trials import Bench, Trial
+from latently.models import AE, VAE, Model
+from latently.networks import Network
+from latently.training import Training
+
+NETWORK = Network("dense(512) dense(512)")
+CANVASES = ((18, 3.0), (20, 2.0), (20, 3.0))  # study 3's, study 4's, study 5's
+
+
+def run(bench: Bench) -> Result:
+    models: dict[str, Model] = {"ae": AE(2, NETWORK), "vae": VAE(2, NETWORK)}
+    fits = {}
+    rows: list[Row] = []
+    for name, model in models.items():
+        training = Training(epochs=5 if bench.quick else 40)
+        trials = [Trial(f"{name}-seed{seed}", model, training, seed) for seed in range(bench.seeds)]
+        fits[name] = bench.fit(trials[0])
+        figures = [bench.figures(trial) for trial in trials]
+        rows.append({"model": name, "seeds": len(trials), "epochs": training.epochs} | means(figures))
+    draw(bench, fits)
+    return Result(rows, ["Pictures show seed 0. The network is 784-512-512-2-512-512-784 with our training."])
+
+
+def means(figures: list[dict]) -> Row:
+    names = ("elbo_nats", "reconstruction_nats", "kl_nats", "mse")
+    return {name: estimate([each[name] for each in figures]) for name in names if name in figures[0]}
+
+
+def draw(bench: Bench, fits: dict[str, Autoencoder]) -> None:
+    test, train = bench.part("test"), bench.part("train")
+    some = np.random.default_rng(0).permutation(len(test))[:5000]
+    points = {
+        "test-5000": test.take(np.sort(some)),
+        "test": test,
+        "train-10000": train.take(np.arange(min(10_000, len(train)))),
+    }
+    for name, images in points.items():
+        save(bench, f"scatter-{name}", side_by_side(fits, images, name))
+    for name, fit in fits.items():
+        save(bench, f"curves-{name}", gallery.draw("curves", fit, test))
+    for grid, span in CANVASES:
+        drawing = gallery.Drawing(grid=grid, range=span)
+        save(bench, f"canvas-vae-{grid}-in-{span:g}", gallery.draw("canvas", fits["vae"], test, drawing))
+    save(bench, "canvas-vae-quantiles", gallery.draw("canvas", fits["vae"], test))
+    save(bench, "canvas-ae-own-range", gallery.draw("canvas", fits["ae"], test))
+
+
+def side_by_side(fits: dict[str, Autoencoder], images: ImageSet, name: str) -> "pictures.Figure":
+    titles = {"ae": "Autoencoder", "vae": "Variational autoencoder"}
+    which = name.partition("-")[0]
+    panels = {
+        f"{titles[key]}, {len(images):,} {which} images": fit.transform(images.images) for key, fit in fits.items()
+    }
+    return pictures.scatters(panels, images.labels, images.classes)
+
+
+def save(bench: Bench, name: str, figure: "pictures.Figure") -> None:
+    pictures.save(figure, bench.folder / "figures" / f"{name}.png")
+
+
+STUDY = Study(
+    name="plane",
+    summary="Two-dimensional codes of MNIST by digit, and the plane decoded; autoencoder and VAE side by side.",
+    cost="two cores: about 10 minutes; one GPU: one minute",
+    run=run,
+)

@@ -1,0 +1,50 @@
+"""What a study is, and how one is run: its trials, then its table and pictures."""
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from latently.errors import require
+from latently.experiments.table import Row, cell, write_table
+from latently.experiments.trials import Bench, machine
+from latently.presets import PRESETS
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of the table, and what a reader must know to read them."""
+
+    rows: list[Row]
+    notes: Sequence[str] = ()
+
+    def as_text(self) -> tuple[list[str], list[list[str]]]:
+        """Columns, and cells by row."""
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        return columns, [[cell(row.get(name)) for name in columns] for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question with its cost; `run` answers it at a bench, where it also leaves its pictures."""
+
+    name: str
+    summary: str
+    cost: str
+    run: Callable[[Bench], Result]
+
+    def reproduce(self, bench: Bench) -> Result:
+        """Run, and write table.csv, table.md and table.json to the bench's folder."""
+        for name in bench.presets:
+            require(name in PRESETS, f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+        result = self.run(bench)
+        about: dict[str, Any] = {
+            "title": f"{self.name}{' (quick)' if bench.quick else ''}",
+            "summary": self.summary,
+            "command": "latently " + shlex.join(sys.argv[1:]),
+            "machine": machine(),
+            "quick": bench.quick,
+        }
+        write_table(bench.folder, result.rows, about, result.notes)
+        return result

@@ -1,0 +1,98 @@
+"""Rows of figures -> means with their intervals -> table.csv, table.md, table.json."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+from latently.runs import write_text
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean over n seeds, and half the width of its 95 % interval (Student's t); None for a single seed."""
+
+    mean: float
+    half_width: float | None
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" + (f" ± {self.half_width:.2f}" if self.half_width is not None else "")
+
+    def contains(self, value: float) -> bool:
+        return self.half_width is not None and abs(value - self.mean) <= self.half_width
+
+    def to_json(self) -> dict[str, Any]:
+        return {"mean": self.mean, "half_width_95": self.half_width, "n": self.n}
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """
+    >>> print(estimate([1.0, 2.0, 3.0]))
+    2.00 ± 2.48
+    """
+    n, mean = len(values), math.fsum(values) / len(values)
+    if n == 1:
+        return Estimate(mean, None, 1)
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    return Estimate(mean, float(stats.t.ppf(0.975, n - 1)) * spread / math.sqrt(n), n)
+
+
+Row = dict[str, Any]
+
+
+def write_table(folder: Path, rows: Sequence[Row], about: dict[str, Any], notes: Sequence[str] = ()) -> None:
+    """table.json (everything), table.csv (a column per number), table.md (as it is read); each written whole."""
+    plain = [{name: v.to_json() if isinstance(v, Estimate) else v for name, v in row.items()} for row in rows]
+    write_text(folder / "table.json", json.dumps(about | {"rows": plain, "notes": list(notes)}, indent=2) + "\n")
+    write_text(folder / "table.csv", to_csv(rows))
+    write_text(folder / "table.md", to_markdown(rows, about, notes))
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    flat = [flattened(row) for row in rows]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in flat for name in row)))
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def flattened(row: Row) -> Row:
+    flat: Row = {}
+    for name, value in row.items():
+        if isinstance(value, Estimate):
+            flat |= {name: value.mean, f"{name}_half_width_95": value.half_width, f"{name}_n": value.n}
+        else:
+            flat[name] = value
+    return flat
+
+
+def to_markdown(rows: Sequence[Row], about: dict[str, Any], notes: Sequence[str]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [f"# {about['title']}", "", f"`{about['command']}`", "", about["summary"], ""]
+    lines += ["| " + " | ".join(name.replace("_", " ") for name in columns) + " |", "|---" * len(columns) + "|"]
+    lines += ["| " + " | ".join(cell(row.get(name)) for name in columns) + " |" for row in rows]
+    lines += [
+        "",
+        *(f"- {note}" for note in notes),
+        "",
+        f"Machine: {about['machine']}. ± is half a 95 % interval over seeds.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cell(value: Any) -> str:
+    """
+    >>> cell(None), cell(3.14159), cell("a"), cell(7)
+    ('', '3.14', 'a', '7')
+    """
+    if value is None:
+        return ""
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

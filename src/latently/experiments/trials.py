@@ -1,0 +1,99 @@
+"""Trials: fits that a study needs, each kept in a run folder of its own, so that a killed study loses none."""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latently.data import ImageSet, Split, load, split
+from latently.estimator import Autoencoder
+from latently.estimator import load as load_estimator
+from latently.evaluation import evaluate
+from latently.models import Model
+from latently.progress import Bar
+from latently.runs import Run, read_json
+from latently.training import Training
+
+QUICK_IMAGES = 5000  # that a quick study trains on
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One fit: a model, how it is trained, and on what. `name` is its folder's and says all that sets it apart."""
+
+    name: str
+    model: Model
+    training: Training
+    seed: int = 0
+    split: str = "auto"
+
+
+@dataclass
+class Bench:
+    """Where a study does its work: the images, the folder of its results, and how much it may spend."""
+
+    folder: Path
+    source: str = "mnist"
+    quick: bool = False
+    seeds: int = 3
+    presets: tuple[str, ...] = ()
+    """Of the presets, these; empty: those that the study names."""
+    codes: tuple[int, ...] = ()
+    """Of the widths of the code, these; empty: those that the study names."""
+    splits: dict[str, Split] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.images: ImageSet = load(self.source)
+
+    @property
+    def table(self) -> Path:
+        """Where the study's figures end up, as JSON."""
+        return self.folder / "table.json"
+
+    def split(self, kind: str) -> Split:
+        """Drawn splits are drawn with seed 0, whatever a trial's seed: seeds then differ in training alone."""
+        if kind not in self.splits:
+            self.splits[kind] = split(self.images, kind, 0, QUICK_IMAGES if self.quick else None)
+        return self.splits[kind]
+
+    def part(self, name: str, kind: str = "auto") -> ImageSet:
+        return self.images.take(getattr(self.split(kind), name))
+
+    def seeds_for(self, network: Mapping[str, str]) -> range:
+        """Convolutional nets cost 40 s an epoch on two cores: one seed there, all of them where there is a GPU."""
+        slow = "conv" in network.get("encoder", "") and not torch.cuda.is_available()
+        return range(1 if slow else self.seeds)
+
+    def fit(self, trial: Trial) -> Autoencoder:
+        """The fitted estimator of a trial: from its run folder where it is finished, else trained, from its checkpoint
+        where there is one. Raises InputError where the folder holds a run of other settings."""
+        run = Run(self.folder / "trials" / trial.name)
+        if run.finished:
+            return load_estimator(run.path)
+        settings = trial.training.get_params() | {"random_state": trial.seed}
+        train, validation = self.part("train", trial.split), self.part("validation", trial.split)
+        with Bar() as bar:
+            estimator = Autoencoder(trial.model, **settings)
+            return estimator.fit(train.images, validation=validation.images, run=run, watchers=[bar])
+
+    def figures(self, trial: Trial) -> dict[str, Any]:
+        """Test figures of a trial, kept in its run folder."""
+        run = Run(self.folder / "trials" / trial.name)
+        path = run.path / "metrics.json"
+        if run.finished and path.exists():
+            return read_json(path)
+        estimator = self.fit(trial)
+        figures = {"split": "test", "data": self.source} | evaluate(estimator, self.part("test", trial.split).images)
+        run.write_metrics(figures)
+        return figures
+
+
+def machine() -> str:
+    """What a timing depends on."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    return f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}"

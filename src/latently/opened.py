@@ -1,0 +1,89 @@
+"""A run and the images it is asked about: its own, found again and split as they were, or others, prepared alike."""
+
+import os
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from latently import data, estimator, evaluation
+from latently.data import ImageSet, Split
+from latently.errors import InputError, require
+from latently.runs import DataRecord, Run, understanding
+
+
+class Opened:
+    """A run, its estimator, and the images it is asked about, which are read when they are needed."""
+
+    def __init__(self, path: Path, source: str | None, device: str) -> None:
+        self.run, self.source = Run(path), source
+        self.estimator = estimator.load(path, device)
+        self.record = self.run.data
+
+    @cached_property
+    def images(self) -> ImageSet:
+        """Prepared as the run's were. Raises InputError where they are gone, have changed, or are of another shape."""
+        run, record = self.run.path, self.record
+        source = self.source or (record.source if record else None)
+        if source is None:
+            raise InputError(f"{run} was fitted to arrays, so it does not know where images are; give --data")
+        there = self.source is not None or source in data.NAMED or os.path.exists(source)
+        require(there, f"the images of {run} are not at {source} any more; give --data with the place where they are")
+        prepared = data.Preparation.from_json(record.preparation) if record else data.Preparation()
+        images = data.load(source, prepared, progress=sys.stderr.isatty())
+        if record and self.source is None:
+            require(record.describes(images), f"{changed(images, record, run)}; give --data to take them as new images")
+        elif record and images.source == record.source and not record.describes(images):
+            print(f"{changed(images, record, run)}; all are taken as new images", file=sys.stderr)
+        want, have = self.estimator.image_shape_, images.image_shape
+        require(have == want, f"{images.source} holds images of shape {have}, but {run} was trained on {want}; prepare "
+                "them alike, or train with --image-size and --channels, which a run remembers")  # fmt: skip
+        return images
+
+    @cached_property
+    def is_own(self) -> bool:
+        """Whether these are the run's own images, wherever they lie now."""
+        return self.record is not None and self.record.describes(self.images)
+
+    @cached_property
+    def split(self) -> Split:
+        """The run's own images are split as they were then; others are new, and count as one part."""
+        if self.is_own:
+            return stored_split(self.run, self.images)
+        return data.split(self.images, "all" if self.images.n_train is None else "standard")
+
+    @property
+    def judged_part(self) -> str:
+        return "test" if len(self.split.test) else "all"
+
+    def part(self, name: str) -> ImageSet:
+        """Raises InputError for a part that holds no image."""
+        if name == "all":
+            return self.images
+        index = getattr(self.split, name)
+        require(len(index) > 0, f"{self.images.source} has no {name} images here (the split is {self.split.kind!r}); "
+                "give another --part")  # fmt: skip
+        return self.images.take(index)
+
+    def evaluate(self, part: str) -> dict[str, Any]:
+        about = {"split": part, "data": self.images.source}
+        return about | evaluation.evaluate(self.estimator, self.part(part).images)
+
+
+def changed(images: ImageSet, record: DataRecord, run: Path) -> str:
+    now, then = len(images), record.n_images
+    how = f"it holds {now:,} images now and held {then:,} then" if now != then else "its images are others now"
+    return f"{images.source} has changed since {run} was trained: {how}"
+
+
+def stored_split(run: Run, images: ImageSet) -> Split:
+    """As split.json has it; where there is none, the split is a function of the record alone."""
+    record, stored = run.data, run.read_split()
+    if stored is None and record is not None:
+        return data.split(images, record.split, record.seed, record.limit)
+    with understanding(run.path / "split.json"):
+        split = Split.from_json(stored)  # type: ignore[arg-type]
+        for index in (split.train, split.validation, split.test):
+            fits = index.ndim == 1 and bool(((index >= 0) & (index < len(images))).all())
+            require(fits, f"it names images beyond the {len(images):,} that are there")
+    return split

@@ -1,0 +1,71 @@
+import json
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latently.cli import main
+from latently.progress import Log
+
+
+@pytest.fixture(scope="session")
+def has_mnist() -> bool:
+    """Whether the real MNIST is in the cache; tests that want it skip where it is not."""
+    return (Path(os.environ.get("LATENTLY_DATA", "")) / "mnist" / "train-images-idx3-ubyte.gz").is_file()
+
+
+@dataclass
+class Ran:
+    """What a command left: its exit code, and what it printed on stdout and stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one JSON object that stdout must hold."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def latently(capsys) -> Callable[..., Ran]:
+    """The command line in this process: `latently("evaluate", run, "--json").json`."""
+
+    def call(*words: object) -> Ran:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return Ran(code, *capsys.readouterr())
+
+    return call
+
+
+SMALL = shlex.split("--data digits --limit 300 --encoder dense(16) --epochs 3 --seed 3")  # a run of 0.1 s
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory) -> Path:
+    """A finished VAE of a two-dimensional code on 300 digits. To read from; who harms a run copies it."""
+    run = tmp_path_factory.mktemp("small") / "run"
+    assert main(["train", "vae", "--latent-dim", "2", *SMALL, "--out", str(run)]) == 0
+    return run
+
+
+@pytest.fixture(scope="session")
+def interrupted_run(tmp_path_factory) -> Path:
+    """The same run, interrupted in its second epoch: params.json, split.json and the checkpoint of the first."""
+    run = tmp_path_factory.mktemp("interrupted") / "run"
+
+    def press_ctrl_c(log, state, settings):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Log, "epoch_ended", press_ctrl_c)
+        assert main(["train", "vae", "--latent-dim", "2", *SMALL, "--out", str(run)]) == 130
+    return run

@@ -1,0 +1,104 @@
+"""Figures with their units, and the pictures' arrays, from a fitted estimator on real digits."""
+
+import math
+
+import numpy as np
+import pytest
+
+from latently import AE, VAE, Autoencoder, InputError, Network, data, evaluate, gallery
+
+SMALL = Network("dense(64)")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits").take(np.arange(300))
+
+
+@pytest.fixture(scope="module")
+def vae(digits):
+    return Autoencoder(VAE(2, SMALL), epochs=10, random_state=0).fit(digits.images)
+
+
+@pytest.fixture(scope="module")
+def ae(digits):
+    return Autoencoder(AE(2, SMALL), epochs=10, random_state=0).fit(digits.images)
+
+
+def test_the_bound_is_minus_the_sum_of_its_parts(vae, digits):
+    figures = evaluate(vae, digits.images)
+    assert figures["elbo_nats"] < 0 < min(figures["reconstruction_nats"], figures["kl_nats"])
+    assert figures["elbo_nats"] == pytest.approx(-figures["reconstruction_nats"] - figures["kl_nats"])
+    assert figures["elbo_nats"] == pytest.approx(vae.score(digits.images), rel=1e-6)
+    assert figures["bits_per_dim"] == pytest.approx(-figures["elbo_nats"] / 64 / math.log(2))
+    assert figures["likelihood"] == "bernoulli, continuous"
+    assert figures["n_images"] == 300
+
+
+def test_beta_moves_the_objective_and_not_the_reported_bound(digits):
+    """With beta 0 the objective is the reconstruction alone; the figure still pays for the KL."""
+    fit = Autoencoder(VAE(2, SMALL, beta=0.0), epochs=5, random_state=0).fit(digits.images)
+    figures = evaluate(fit, digits.images)
+    assert figures["kl_nats"] > 0
+    assert figures["elbo_nats"] == pytest.approx(-figures["reconstruction_nats"] - figures["kl_nats"])
+
+
+def test_mse_is_per_pixel(vae, digits):
+    by_hand = np.square(vae.reconstruct(digits.images) - digits.images / 255).mean()
+    assert evaluate(vae, digits.images)["mse"] == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_an_autoencoder_reports_no_bound(ae, digits):
+    figures = evaluate(ae, digits.images)
+    assert "elbo_nats" not in figures
+    assert figures["reconstruction_nats"] == pytest.approx(-ae.score(digits.images), rel=1e-6)
+
+
+def test_squared_error_is_not_called_nats(digits):
+    fit = Autoencoder(AE(2, SMALL, likelihood="squared-error"), epochs=1).fit(digits.images)
+    figures = evaluate(fit, digits.images)
+    assert "squared_error" in figures
+    assert not any(name.endswith("_nats") for name in figures)
+
+
+def test_active_dimensions_are_those_that_carry_something(digits):
+    crushed = Autoencoder(VAE(4, SMALL, beta=100.0), epochs=20, random_state=0).fit(digits.images)
+    assert evaluate(crushed, digits.images)["active_dimensions"] == 0
+    free = Autoencoder(VAE(4, SMALL, beta=0.1), epochs=20, random_state=0).fit(digits.images)
+    assert evaluate(free, digits.images)["active_dimensions"] > 0
+
+
+def test_a_model_has_the_pictures_that_its_abilities_allow(vae, ae):
+    assert set(gallery.possible(vae)) == set(gallery.KINDS)
+    assert set(gallery.possible(ae)) == set(gallery.KINDS) - {"samples", "traversals"}
+
+
+@pytest.mark.parametrize("kind", gallery.KINDS)
+def test_every_picture_draws(kind, vae, digits):
+    assert gallery.draw(kind, vae, digits).axes
+
+
+def test_a_canvas_of_an_autoencoder_spans_its_own_codes(ae, digits):
+    codes = ae.transform(digits.images)
+    axes = gallery.draw("canvas", ae, digits, gallery.Drawing(grid=5)).axes[0]
+    shown = [float(tick.get_text().replace("\N{MINUS SIGN}", "-")) for tick in axes.get_xticklabels()]
+    low, high = np.quantile(codes[:, 0], [0.01, 0.99])
+    assert min(shown) == pytest.approx(low, rel=0.05)
+    assert max(shown) == pytest.approx(high, rel=0.05)
+
+
+def test_traversals_put_the_most_active_dimension_first(digits):
+    fit = Autoencoder(VAE(5, SMALL), epochs=20, random_state=0).fit(digits.images)
+    kl = fit.bound_terms(digits.images)["kl"].mean(0)
+    labels = [tick.get_text() for tick in gallery.draw("traversals", fit, digits).axes[0].get_yticklabels()]
+    assert labels[0].startswith(f"z{kl.argmax() + 1} ")
+
+
+def test_what_a_model_cannot_draw_is_a_sentence(ae, digits):
+    with pytest.raises(InputError, match="there is no picture 'hologram'; there are curves"):
+        gallery.draw("hologram", ae, digits)
+    with pytest.raises(InputError, match="need a prior"):
+        gallery.draw("traversals", ae, digits)
+    wide = Autoencoder(VAE(5, SMALL), epochs=1).fit(digits.images)
+    with pytest.raises(InputError, match="canvas needs a code of 2 dimensions; this model's has 5"):
+        gallery.draw("canvas", wide, digits)

@@ -1,0 +1,103 @@
+"""Studies: intervals, tables, and trials that are kept."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from latently import VAE, InputError, Network
+from latently.experiments import STUDIES, Bench, elbo, find
+from latently.experiments.table import Estimate, estimate, write_table
+from latently.experiments.trials import Trial
+from latently.presets import PRESETS
+from latently.training import Training
+
+TINY = Trial("tiny", VAE(2, Network("dense(8)")), Training(epochs=1), seed=0)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path, source="digits", seeds=2)
+
+
+def test_an_interval_is_students():
+    values = [101.2, 102.7, 101.9, 103.0]
+    low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    ours = estimate(values)
+    assert (ours.mean - ours.half_width, ours.mean + ours.half_width) == pytest.approx((low, high))
+    assert ours.contains(102.0)
+    assert not ours.contains(110.0)
+
+
+def test_one_seed_has_no_interval_and_contains_nothing():
+    assert estimate([5.0]) == Estimate(5.0, None, 1)
+    assert not estimate([5.0]).contains(5.0)
+
+
+def test_a_table_comes_in_three_forms(tmp_path):
+    about = {"title": "t", "command": "latently reproduce t", "summary": "s", "machine": "m"}
+    write_table(tmp_path, [{"name": "a", "nats": estimate([1.0, 3.0])}, {"name": "b", "other": 2}], about, ["a note"])
+    told = json.loads((tmp_path / "table.json").read_text())
+    assert told["rows"][0]["nats"]["mean"] == 2.0
+    assert told["notes"] == ["a note"]
+    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+    assert rows[0]["nats"] == "2.0"
+    assert rows[0]["nats_n"] == "2"
+    text = (tmp_path / "table.md").read_text()
+    assert "| a | 2.00 ± 12.71 |" in text
+    assert "`latently reproduce t`" in text
+
+
+def test_a_finished_trial_is_not_trained_again(bench):
+    first = bench.fit(TINY)
+    weights = bench.folder / "trials" / "tiny" / "model.safetensors"
+    written = weights.stat().st_mtime_ns
+    again = bench.fit(TINY)
+    assert weights.stat().st_mtime_ns == written
+    images = bench.part("test").images
+    assert np.array_equal(again.transform(images), first.transform(images))
+    assert bench.figures(TINY) == bench.figures(TINY)
+
+
+def test_a_killed_trial_goes_on(bench, monkeypatch):
+    """Killed after its second epoch, it ends where an uninterrupted one does."""
+    trial = Trial("killed", TINY.model, Training(epochs=4, compile="off"), seed=1)
+    whole = Bench(bench.folder / "other", source="digits").fit(trial)
+    from latently.progress import Bar
+
+    def stop(self, state, settings):
+        if state.epoch == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bar, "epoch_ended", stop)
+        with pytest.raises(KeyboardInterrupt):
+            bench.fit(trial)
+    resumed = bench.fit(trial)
+    images = bench.part("test").images
+    assert np.array_equal(resumed.transform(images), whole.transform(images))
+
+
+def test_faithful_is_the_studys_recipe_and_ours_is_ours():
+    bench = Bench.__new__(Bench)
+    bench.quick = False
+    known = [figure for figure in PRESETS["study5-mlp"].published if figure.latent_dim == 20]
+    faithful = elbo.trial(bench, "study5-mlp", 20, "faithful", known, 0)
+    ours = elbo.trial(bench, "study5-mlp", 20, "ours", known, 0)
+    assert (faithful.training.optimiser, faithful.training.schedule, faithful.training.batch_size) == (
+        "adam",
+        "constant",
+        100,
+    )
+    assert faithful.training.epochs == ours.training.epochs == 16, "no more epochs than the published figure took"
+    assert ours.training == Training(epochs=16)
+    assert ours.model.network == faithful.model.network
+    assert faithful.name != ours.name
+
+
+def test_studies_are_found_by_name():
+    assert find("elbo") is STUDIES["elbo"]
+    with pytest.raises(InputError, match="there is no study 'elba'; there are elbo, panels, plane, kl"):
+        find("elba")
