@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from latently import VAE, InputError, Network
+from latently.cli import main
 from latently.experiments import STUDIES, Bench, elbo, find
 from latently.experiments.table import Estimate, estimate, write_table
 from latently.experiments.trials import Trial
@@ -101,3 +102,52 @@ def test_studies_are_found_by_name():
     assert find("elbo") is STUDIES["elbo"]
     with pytest.raises(InputError, match="there is no study 'elba'; there are elbo, panels, plane, kl"):
         find("elba")
+
+
+def test_a_study_from_the_command_line_is_kept_and_repeats(tmp_path, capsys):
+    words = f"reproduce kl --quick --data digits --seeds 2 --codes 2 --out {tmp_path / 'kl'}".split()
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["beta"] for row in told["rows"]] == [0.0, 0.5, 1.0, 4.0]
+    row = told["rows"][2]
+    assert row["test_minus_elbo"]["mean"] == pytest.approx(row["rate_nats"]["mean"] + row["distortion_nats"]["mean"])
+    assert (tmp_path / "kl/figures/rate-distortion.png").exists()
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == told["rows"], "trials are kept"
+
+
+def test_studies_and_presets_are_listed(capsys):
+    assert main(["reproduce"]) == 0
+    assert main(["presets"]) == 0
+    out = capsys.readouterr().out
+    for name in (*STUDIES, *PRESETS):
+        assert name in out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("reproduce elba", "there is no study 'elba'"),
+        ("reproduce elbo --presets study9", "there is no preset 'study9'"),
+        ("reproduce elbo --seeds 0", "--seeds is 0"),
+        ("reproduce elbo --codes 0", "--codes is"),
+    ],
+)
+def test_a_study_that_cannot_be_run_is_a_sentence(words, sentence, tmp_path, capsys):
+    assert main([*words.split(), "--data", "digits", "--out", str(tmp_path / "x")]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_settings_come_from_a_file(tmp_path, capsys):
+    config = tmp_path / "config.json"
+    config.write_text('{"model": {"latent_dim": 3, "network": {"encoder": "dense(16)"}}, "training": {"epochs": 2}}')
+    run = tmp_path / "run"
+    assert main(f"train vae --config {config} --data digits --epochs 1 --out {run}".split()) == 0
+    params = json.loads((run / "params.json").read_text())
+    assert params["model"]["latent_dim"] == 3
+    assert params["training"]["epochs"] == 1, "a flag wins over the file"
+    again = tmp_path / "again"
+    assert main(f"train vae --config {run / 'params.json'} --data digits --out {again}".split()) == 0
+    assert json.loads((again / "params.json").read_text())["model"] == params["model"]
+    assert main(f"train ae --config {run / 'params.json'} --data digits --out {tmp_path / 'ae'}".split()) == 2
+    assert "describes the model vae, not ae" in capsys.readouterr().err

@@ -41,14 +41,15 @@ SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
 Seed = Annotated[int, Range("a whole number from 0 to 2147483647", lambda n: 0 <= n < 2**31)]
 
 
-def default(words: str) -> Any:
+def default(words: str, **others: Any) -> Any:
     """What --help says of a flag that may be left out."""
-    return tyro.conf.arg(help_behavior_hint=f"(default: {words})")
+    return tyro.conf.arg(help_behavior_hint=f"(default: {words})", **others)
 
 
 OwnData = Annotated[str | None, default("the run's own")]
 JudgedPart = Annotated[Part | None, default("test, or all where there is no test part")]
 Number = Annotated[int, tyro.conf.arg(aliases=["-n"])]
+RUNS_AND_KIND = tyro.conf.arg(metavar="RUN [RUN ...] KIND", help_behavior_hint="(required)")
 
 
 # Commands -------------------------------------------------------------------------------------------------------------
@@ -301,13 +302,13 @@ def sample(
 
 
 def plot(
-    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...] KIND")],
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, RUNS_AND_KIND],
     out: Annotated[Path | None, default("RUN/figures/KIND.png")] = None,
     data: OwnData = None,
     part: JudgedPart = None,
     grid: int = 20,
     range: Annotated[float | None, default("the prior's quantiles, or an autoencoder's own codes")] = None,
-    n: Annotated[int | None, default("by the kind"), tyro.conf.arg(aliases=["-n"])] = None,
+    n: Annotated[int | None, default("by the kind", aliases=["-n"])] = None,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
@@ -386,12 +387,12 @@ def presets(json: bool = False) -> None:
 
 
 def reproduce(
-    study: tyro.conf.Positional[str | None] = None,
+    study: Annotated[str | None, tyro.conf.Positional, default("list the studies")] = None,
     out: Annotated[Path | None, default("runs/reproduce/STUDY")] = None,
     quick: bool = False,
     seeds: int = 3,
-    presets: tuple[str, ...] = (),
-    codes: tuple[int, ...] = (),
+    presets: Annotated[tuple[str, ...], default("those of the study", metavar="NAME ...")] = (),
+    codes: Annotated[tuple[int, ...], default("those of the study", metavar="INT ...")] = (),
     data: str = "mnist",
     json: bool = False,
 ) -> None:
@@ -402,8 +403,8 @@ def reproduce(
         out: Folder of its tables, pictures and trials; a study that was interrupted there goes on.
         quick: A small version, in under two minutes, to see that it works; its figures mean nothing.
         seeds: How many seeds; convolutional networks on a CPU take one.
-        presets: Only these presets; by default those of the study.
-        codes: Only these widths of the code; by default those of the study.
+        presets: Train with these presets.
+        codes: Train with these widths of the code.
         data: Images in the place of MNIST's: a name or a path.
         json: Print one JSON object instead of a table.
     """
@@ -752,9 +753,11 @@ def print_rows(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    if title:
-        console.print(title, style="bold", soft_wrap=True)
-    console.print(table)
+    with console.capture() as lines:  # rich would exit by itself if a pipe broke
+        if title:
+            console.print(title, style="bold", soft_wrap=True)
+        console.print(table)
+    print(lines.get(), end="")
 
 
 # Parsing --------------------------------------------------------------------------------------------------------------

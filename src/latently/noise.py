@@ -24,13 +24,18 @@ def _splitmix(x: Tensor) -> Tensor:
     return x ^ _shift_right(x, 31)
 
 
+def _signed(n: int) -> int:
+    """n modulo 2^64 as a signed integer: torch wraps its own sums so, but takes no larger number."""
+    return (n + 2**63) % 2**64 - 2**63
+
+
 def image_uniform(x: Tensor, n: int, seed: int = 0) -> Tensor:
     """n uniforms in (0, 1) for each image, a function of (pixels, seed) alone. x: float32 (B, ...) -> (B, n)."""
     bits = x.flatten(1).contiguous().view(torch.int32).long()  # (B, D)
     place = torch.arange(1, bits.shape[1] + 1, device=x.device) * GOLDEN
     digest = _splitmix(bits * 2654435761 + place).sum(1, keepdim=True)  # (B, 1), integer sums are exact in any order
     counter = torch.arange(1, n + 1, device=x.device) * GOLDEN  # (n,)
-    random = _splitmix(_splitmix(digest + seed * MIX_1) + counter)
+    random = _splitmix(_splitmix(digest + _signed(seed * MIX_1)) + counter)
     return (_shift_right(random, 40).float() + 0.5) / (1 << 24)  # 24 bits: every value is exact in float32
 
 

@@ -298,8 +298,8 @@ class Run:
 
     def read_weights(self, net: nn.Module) -> None:
         """Load into `net`. Raises InputError where the run is unfinished or the weights have other names or shapes."""
-        unfinished = f"{self.path} is not trained to its end; go on with: {self.resume_command()}"
-        require(self.finished or not self.started, unfinished)
+        if self.started and not self.finished:
+            raise InputError(f"{self.path} is not trained to its end; go on with: {self.resume_command()}")
         tensors, _ = read_tensors(self.path / "model.safetensors")
         fit_into(net.state_dict(), tensors, self.path / "model.safetensors")
         net.load_state_dict(tensors)

@@ -235,7 +235,8 @@ class State:
         if self.losses.is_cuda:
             groups["loop"]["cuda_generator"] = torch.cuda.get_rng_state(self.losses.device)
         tensors = {f"{group}/{name}": value for group, members in groups.items() for name, value in members.items()}
-        write_tensors(path, tensors, {name: getattr(self, name) for name in self.PLAIN})
+        plain = {name: getattr(self, name) for name in self.PLAIN}
+        write_tensors(path, tensors, plain | {"terms": list(self.sums)})  # a tensor file does not keep their order
 
     def load(self, path: Path) -> None:
         """Take up where `save` left off. Raises InputError for a checkpoint that is damaged or another model's."""
@@ -257,8 +258,9 @@ class State:
             moments[int(i)][name] = value
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": dict(moments)})
         device = self.losses.device
-        for group in ("average", "best", "sums"):
+        for group in ("average", "best"):
             setattr(self, group, {name: value.to(device) for name, value in groups[group].items()})
+        self.sums = {name: groups["sums"][name].to(device) for name in plain["terms"]}
         self.losses = groups["loop"]["losses"].to(device)
         torch.set_rng_state(groups["loop"]["cpu_generator"])
         if self.losses.is_cuda:
@@ -423,7 +425,8 @@ class Loop:
             return
         n = self.state.epoch * self.n_steps + self.state.step
         decay = min(self.settings.ema, (1 + n) / (10 + n))
-        torch._foreach_lerp_(list(self.state.average.values()), list(self.net.state_dict().values()), 1 - decay)
+        now = self.net.state_dict()
+        torch._foreach_lerp_([self.state.average[name] for name in now], list(now.values()), 1 - decay)
 
     def stop_clock(self) -> None:
         """Add the time since the clock was set to the epoch's, and set it again. Then hold the losses to be finite."""

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ class Bench:
     def split(self, kind: str) -> Split:
         """Drawn splits are drawn with seed 0, whatever a trial's seed: seeds then differ in training alone."""
         if kind not in self.splits:
-            self.splits[kind] = split(self.images, kind, 0, QUICK_IMAGES if self.quick else None)
+            whole = split(self.images, kind, seed=0)
+            self.splits[kind] = replace(whole, train=whole.train[:QUICK_IMAGES]) if self.quick else whole
         return self.splits[kind]
 
     def part(self, name: str, kind: str = "auto") -> ImageSet:
