@@ -14,7 +14,9 @@ from latently.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-MODULES = [module.name for module in pkgutil.walk_packages(latently.__path__, "latently.") if "__main__" not in module.name]
+MODULES = [
+    module.name for module in pkgutil.walk_packages(latently.__path__, "latently.") if "__main__" not in module.name
+]
 
 
 def blocks(language: str) -> list[str]:

@@ -168,3 +168,60 @@ def test_static_binarisation_is_one_draw_and_dynamic_a_new_one(digits):
     assert seen.mean() == pytest.approx(X.mean(), abs=0.01), "a pixel is white with its grey value's probability"
     dynamic = Autoencoder(VAE(2, SMALL), epochs=2, binarise="dynamic", random_state=0).fit(X)
     assert set(np.unique(dynamic.seen(X))) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("kind", [list, np.float16, np.float64, np.longdouble], ids=str)
+def test_numbers_of_any_kind_are_taken_as_they_are(digits, fitted, kind):
+    X = digits[0][:20]
+    given = X.tolist() if kind is list else X.astype(kind)
+    assert np.allclose(fitted.transform(given), fitted.transform(X.astype(np.float32)), atol=1e-2)
+    assert np.allclose(fitted.seen(given), X, atol=1e-3)
+
+
+def test_whole_numbers_that_are_no_bytes_are_not_scaled(digits):
+    with pytest.raises(InputError, match="reach from 0 to 1000"):
+        Autoencoder(VAE(2, SMALL), epochs=1).fit((digits[0] * 1000).astype(np.int64))
+
+
+def test_numbers_beyond_float32_are_a_sentence(digits):
+    X = digits[0][:20].copy()
+    X[3] = 1e300
+    with pytest.raises(InputError, match="too large for float32"):
+        Autoencoder(VAE(2, SMALL, likelihood="gaussian"), epochs=1).fit(X)
+
+
+def test_what_was_fitted_does_not_share_its_model(digits):
+    model = VAE(2, Network("dense(8)"))
+    one = Autoencoder(model, epochs=1, random_state=0).fit(digits[0])
+    before = one.transform(digits[0])
+    model.latent_dim, model.network.encoder = 7, "dense(9)"
+    assert np.array_equal(one.transform(digits[0]), before)
+    assert one.sample(2).shape == (2, 8, 8)
+
+
+def test_settings_of_numpy_can_be_saved(digits, tmp_path):
+    fit = Autoencoder(VAE(np.int64(2), Network("dense(8)")), epochs=np.int64(1), lr=np.float32(0.01)).fit(digits[0])
+    assert latently.load(fit.save(tmp_path / "run") and tmp_path / "run").score(digits[0]) == fit.score(digits[0])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**60, 1.5, "one"])
+def test_a_seed_that_cannot_be_is_a_sentence(digits, fitted, seed):
+    with pytest.raises(InputError, match="random_state is"):
+        Autoencoder(VAE(2, Network("dense(8)")), epochs=1, random_state=seed).fit(digits[0])
+    with pytest.raises(InputError, match="random_state is"):
+        fitted.sample(2, random_state=seed)
+
+
+def test_what_is_no_model_or_no_code_is_a_sentence(digits, fitted):
+    with pytest.raises(InputError, match="expected a model such as VAE"):
+        Autoencoder("vae").fit(digits[0])
+    with pytest.raises(InputError, match=r"Z has shape \(0, 4\)"):
+        fitted.inverse_transform(np.zeros((0, 4)))
+
+
+def test_a_run_folder_that_describes_a_giant_is_refused_without_building_it(fitted, tmp_path):
+    fitted.save(tmp_path / "run")
+    params = tmp_path / "run/params.json"
+    params.write_text(params.read_text().replace('"dense(32)"', '"dense(300000) dense(300000)"'))
+    with pytest.raises(InputError, match=r"params\.json"):
+        latently.load(tmp_path / "run")

@@ -47,7 +47,7 @@ def test_a_table_comes_in_three_forms(tmp_path):
     assert rows[0]["nats"] == "2.0"
     assert rows[0]["nats_n"] == "2"
     text = (tmp_path / "table.md").read_text()
-    assert "| a | 2.00 ± 12.71 |" in text
+    assert "| a | 2 ± 13 |" in text
     assert "`latently reproduce t`" in text
 
 
@@ -60,6 +60,19 @@ def test_a_finished_trial_is_not_trained_again(bench):
     images = bench.part("test").images
     assert np.array_equal(again.transform(images), first.transform(images))
     assert bench.figures(TINY) == bench.figures(TINY)
+
+
+def test_a_trial_of_other_settings_or_images_is_not_taken_for_this_one(bench):
+    bench.fit(TINY)
+    for other in (
+        Trial("tiny", VAE(2, Network("dense(8)")), Training(epochs=2)),
+        Trial("tiny", VAE(3, Network("dense(8)")), Training(epochs=1)),
+    ):
+        with pytest.raises(InputError, match="other settings or images"):
+            bench.figures(other)
+    bench.quick, bench.splits, bench.images = True, {}, bench.images.take(np.arange(500))
+    with pytest.raises(InputError, match="other settings or images"):
+        bench.fit(TINY)
 
 
 def test_a_killed_trial_goes_on(bench, monkeypatch):
@@ -131,6 +144,8 @@ def test_studies_and_presets_are_listed(capsys):
         ("reproduce elbo --presets study9", "there is no preset 'study9'"),
         ("reproduce elbo --seeds 0", "--seeds is 0"),
         ("reproduce elbo --codes 0", "--codes is"),
+        ("reproduce plane --codes 2", "plane does not take --codes"),
+        ("reproduce elbo --presets mlp-512", "no study's recipe"),
     ],
 )
 def test_a_study_that_cannot_be_run_is_a_sentence(words, sentence, tmp_path, capsys):

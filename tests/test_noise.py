@@ -51,3 +51,13 @@ def test_binarise_keeps_black_and_white_and_the_mean_of_grey():
     drawn = noise.binarise(x)
     assert torch.equal(drawn[:, :, :2], x[:, :, :2])
     assert drawn[:, :, 2:].mean().item() == pytest.approx(x[:, :, 2:].mean().item(), abs=0.01)
+
+
+def test_no_uniform_is_0_or_1_whatever_its_bits(monkeypatch):
+    """The largest and the smallest pattern of 64 bits: at 1 the normal's quantile would be infinite."""
+    for bits in (-1, 0):
+        monkeypatch.setattr(noise, "_splitmix", lambda x, bits=bits: torch.full_like(x, bits))
+        uniform = noise.image_uniform(torch.zeros(1, 1, 2, 2), 3)
+        assert uniform.min() > 0
+        assert uniform.max() < 1
+        assert torch.isfinite(noise.image_normal(torch.zeros(1, 1, 2, 2), 3)).all()

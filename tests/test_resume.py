@@ -30,7 +30,9 @@ TIMES = ("seconds", "images_per_second")
 
 # Processes start from one that has imported everything and computed nothing: 0.05 s each instead of 3.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["latently.estimator", "latently.evaluation", "latently.presets", "latently.progress"])
+PROCESSES.set_forkserver_preload(
+    ["pytest", "sklearn.datasets", "torch._dynamo", "latently.opened", "latently.presets", "latently.progress"]
+)
 
 
 def work(words: list[str], output: str) -> None:
@@ -83,12 +85,19 @@ def assert_same_run(run: Path, whole: Path) -> None:
 
 
 def kill_at_random(run: Path, command: str, n_kills: int, longest: float, seed: int) -> int:
-    """Start, kill -9 after a random while, resume, kill again ...; -> how many kills hit a run at work."""
+    """Start, kill -9 a random while after it has saved, resume, kill again ...; -> how many kills hit a run at work.
+
+    The first kill comes as soon as there is a params.json, before any checkpoint.
+    """
     moments, hits = random.Random(seed), 0
-    for _ in range(n_kills):
+    for kill in range(n_kills):
+        before = last_saved(run)
         process = start(run, command)
-        wait_for((run / "params.json").exists, process)
-        time.sleep(moments.uniform(0, longest))
+        if kill == 0:
+            wait_for((run / "params.json").exists, process)
+        else:
+            wait_for(lambda before=before: last_saved(run) != before, process)
+            time.sleep(moments.uniform(0, longest))
         process.kill()
         process.join()
         hits += process.exitcode == -signal.SIGKILL and not (run / "model.safetensors").exists()
@@ -96,20 +105,32 @@ def kill_at_random(run: Path, command: str, n_kills: int, longest: float, seed: 
     return hits
 
 
-EAGER = "train vae --data digits --encoder 'dense(32, dropout=0.1)' --latent-dim 2 --epochs 25 --binarise dynamic"
+def last_saved(run: Path) -> int:
+    """When the checkpoint was written, 0 where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        return Run(run).checkpoint.stat().st_mtime_ns
+    return 0
 
 
-def test_killed_at_random_moments_within_epochs(tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(whole, EAGER)
-    started = time.monotonic()
-    finish(tmp_path / "again", f"{EAGER} --checkpoint-minutes 0")
-    seconds = time.monotonic() - started
+EAGER = "train vae --data digits --encoder 'dense(32, dropout=0.1)' --latent-dim 2 --epochs 15 --binarise dynamic"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """The run of EAGER that nothing interrupts."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    finish(run, EAGER)
+    return run
+
+
+def test_killed_at_random_moments_within_epochs(whole, tmp_path):
+    """With a checkpoint after every step: most kills come within an epoch, some while a file is written."""
+    killed = tmp_path / "killed"
+    seconds = sum(row["seconds"] for row in Run(whole).read_history())
     hits = kill_at_random(killed, f"{EAGER} --checkpoint-minutes 0", n_kills=6, longest=0.3 * seconds, seed=1)
     assert hits >= 3, "the kills came too late to interrupt anything"
     finish(killed, "train vae --resume")
     assert_same_run(killed, whole)
-    assert_same_run(tmp_path / "again", whole)
 
 
 @pytest.mark.skipif(not has_compiler(torch.device("cpu")), reason="there is no C++ compiler here")
@@ -118,31 +139,15 @@ def test_killed_at_random_moments_compiled(tmp_path):
     command = "train vae --data digits --encoder dense(32) --latent-dim 2 --epochs 40 --compile on"
     finish(whole, command)
     assert json.loads((whole / "params.json").read_text())["resolved"]["compile"] == "on"
-    process = start(killed, f"{command} --checkpoint-minutes 0")
-    wait_for(lambda: len(checkpoint_times(killed)) > 0, process)  # past compiling, into the first epoch
-    process.kill()
-    process.join()
-    process = start(killed, "train vae --resume")
-    first = checkpoint_times(killed)
-    wait_for(lambda: checkpoint_times(killed) != first, process)
-    time.sleep(0.05)
-    process.kill()
-    process.join()
-    assert not (killed / "model.safetensors").exists(), "the kills came too late to interrupt anything"
+    hits = kill_at_random(killed, f"{command} --checkpoint-minutes 0", n_kills=3, longest=0.1, seed=2)
+    assert hits == 3, "the kills came too late to interrupt anything"
     finish(killed, "train vae --resume")
     assert_same_run(killed, whole)
 
 
-def checkpoint_times(run: Path) -> list[int]:
-    with contextlib.suppress(FileNotFoundError):
-        return [Run(run).checkpoint.stat().st_mtime_ns]
-    return []
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_a_run_that_goes_on(tmp_path, number):
-    whole, stopped = tmp_path / "whole", tmp_path / "stop ped"
-    finish(whole, EAGER)
+def test_an_interrupt_leaves_a_run_that_goes_on(whole, tmp_path, number):
+    stopped = tmp_path / "stop ped"
     process = start(stopped, f"{EAGER} --checkpoint-epochs 99")
     wait_for((stopped / "history.csv").exists, process)
     os.kill(process.pid, number)

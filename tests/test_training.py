@@ -161,7 +161,9 @@ def test_weight_decay_of_adamw_pulls_towards_0():
 def test_a_loss_that_is_no_longer_finite_says_where():
     images = grey(np.arange(10))
     images[:] = np.inf
-    with pytest.raises(InputError, match=r"no longer finite at step 1 of epoch 1; try a lower learning rate"):
+    with pytest.raises(
+        InputError, match=r"no longer finite at step 1 of epoch 1; the learning rate is 0.004; try a lower"
+    ):
         fit(Recorder(), images, batch_size=5)
 
 
@@ -194,7 +196,7 @@ def test_auto_is_decided_by_rule():
 def test_a_run_that_cannot_fit_into_memory_says_so_before_it_starts():
     huge = VAE(network=Network("dense(2000000) dense(2000000)"))
     with pytest.raises(InputError, match="GB are free: take a smaller"):
-        check_memory(huge, (1, 28, 28), 1000, 0, resolve(Training(), 1000))
+        check_memory(huge, (1, 28, 28), 1000, 1, resolve(Training(), 1000))
 
 
 def test_an_interrupt_in_the_middle_leaves_the_generators_alone(digits):
@@ -209,3 +211,25 @@ def test_an_interrupt_in_the_middle_leaves_the_generators_alone(digits):
     with pytest.raises(KeyboardInterrupt):
         Autoencoder(VAE(2, Network("dense(8)")), epochs=1).fit(digits[:50], watchers=[Stop()])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_tenth_fit_of_a_process_is_compiled_as_the_first(digits, monkeypatch):
+    """torch gives up compiling a function after eight shapes, and says nothing."""
+    calls = []
+    compile_step = torch.compile
+
+    def counting(function, **options):
+        return compile_step(function, backend=lambda graph, inputs: calls.append(graph) or graph.forward, **options)
+
+    monkeypatch.setattr(torch, "compile", counting)
+    for width in range(4, 14):
+        calls.clear()
+        fit(VAE(2, Network(f"dense({width})")), digits[:40], batch_size=40, compile="on")
+        assert calls, f"the fit of width {width} ran eagerly"
+
+
+def test_a_validation_loss_that_is_no_longer_finite_says_so(digits):
+    held_out = digits[:10].copy()
+    held_out[:] = np.inf
+    with pytest.raises(InputError, match="validation loss of epoch 1 is no longer finite"):
+        fit(Recorder(), digits[:20], held_out)

@@ -22,7 +22,7 @@ import tyro
 
 from latently import flags
 from latently.errors import InputError, require
-from latently.settings import Count, NonNegative, Range, Settings
+from latently.settings import Count, NonNegative, Seed, Settings
 
 if TYPE_CHECKING:
     from latently.data import ImageSet, Split
@@ -38,7 +38,6 @@ MODEL_NAMES = {"ae": "Plain autoencoder: no prior, no noise; the code is a point
 
 Part = Literal["all", "train", "validation", "test"]
 SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
-Seed = Annotated[int, Range("a whole number from 0 to 2147483647", lambda n: 0 <= n < 2**31)]
 
 
 def default(words: str, **others: Any) -> Any:

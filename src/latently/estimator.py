@@ -8,6 +8,7 @@
 (1797, 2)
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,16 +22,17 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from latently.data.batches import Batches, Binarise, to_channels_first
+from latently.data.batches import Batches, Binarise
 from latently.errors import require
 from latently.models import Model, can, model_from_json, model_to_json
 from latently.models.vae import VAE
 from latently.networks import Shape, count_parameters
 from latently.noise import image_normal
 from latently.runs import Run, understanding, versions
+from latently.settings import Seed, accepts, expected
 from latently.training import Loop, Training, check_memory, resolve, resolve_device, seeded
 
-VALUES_PER_BATCH = 2**19  # pixels in one inference batch: 668 images of 28 x 28, 10 of 128 x 128 x 3
+VALUES_PER_BATCH = 2**19  # most pixels in one inference batch: 10 images of 128 x 128 x 3; never over 256 images
 
 
 @dataclass(eq=False, repr=False)
@@ -77,7 +79,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
         """
         images = self._images(X, reset=True)
-        self.model_: Any = VAE() if self.model is None else self.model  # any model: it is asked what it can do
+        self.model_ = self._own_model()  # any model: it is asked what it can do
         self.model_.check()
         kinds = get_args(Binarise)
         require(self.binarise in kinds, f"binarise is {self.binarise!r}; expected {' or '.join(kinds)}")
@@ -86,8 +88,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             Training(**{name: getattr(self, name) for name in Training.field_types()}), len(images)
         )
         self.seed_ = self._draw_seed()
-        check_memory(self.model_, self._tensor_shape, len(images), 0, self.training_)
-        self._build()
+        check_memory(self.model_, self._tensor_shape, len(images), images.itemsize, self.training_)
+        device = torch.device(self.training_.device)
+        with seeded(self.seed_, device):
+            self.net_ = self.model_.build(self._tensor_shape, 0).to(device)
+        self._n_features_out = self.model_.latent_dim
         train = self._batches(images)
         held_out = None if validation is None else self._batches(self._pixels(validation))
         loop = Loop(self.model_, self.net_, train, held_out, self.training_, self.seed_, run, **watching)
@@ -100,11 +105,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             run.drop_checkpoint()
         return self
 
-    def _build(self) -> None:
-        device = torch.device(self.training_.device)
-        with seeded(self.seed_, device):
-            self.net_ = self.model_.build(self._tensor_shape, 0).to(device)
-        self._n_features_out = self.model_.latent_dim
+    def _own_model(self) -> Any:
+        """A copy: what happens to the parameter `model` later must not reach what was fitted."""
+        model = VAE() if self.model is None else self.model
+        require(isinstance(model, Model), f"model is {model!r}; expected a model such as VAE() or AE()")
+        return copy.deepcopy(model)
 
     def _draw_seed(self) -> int:
         """An int is the seed itself; None asks the operating system, so that the caller's generators stand still."""
@@ -112,19 +117,24 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             return fresh_seed()
         if isinstance(self.random_state, np.random.RandomState):
             return int(check_random_state(self.random_state).randint(2**31))
-        return int(self.random_state)
+        seed = self.random_state
+        require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
+        return int(seed)
 
     def _images(self, X: Any, reset: bool = False) -> np.ndarray:
-        """X as a finite array, uint8 or float32, of the shape that was fitted."""
-        X = validate_data(
-            self, X, reset=reset, allow_nd=True, dtype=[np.uint8, np.float32, np.float64], accept_large_sparse=False
-        )
+        """X as a finite array of the shape that was fitted: uint8 as it is, any other number as float32."""
+        X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
         require(X.ndim <= 4, f"X has shape {X.shape}; expected (n, features), (n, h, w) or (n, h, w, channels)")
         if reset:
             self.image_shape_ = X.shape[1:]
         expected = f"X holds images of shape {X.shape[1:]}; this model was fitted on {self.image_shape_}"
         require(X.shape[1:] == self.image_shape_, expected)
-        return X if X.dtype == np.uint8 else X.astype(np.float32)
+        if X.dtype == np.uint8:
+            return X
+        with np.errstate(over="ignore"):
+            images = X.astype(np.float32)
+        require(bool(np.isfinite(images).all()), "X holds numbers too large for float32; rescale them")
+        return images
 
     def _pixels(self, X: Any) -> np.ndarray:
         """X as images of the shape that was fitted, with pixels that the model can take."""
@@ -142,7 +152,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     @property
     def _tensor_shape(self) -> Shape:
         """(C, H, W) of what the net sees."""
-        return tuple(to_channels_first(np.zeros((1, *self.image_shape_), np.uint8)).shape[1:])
+        if len(self.image_shape_) == 1:
+            return (1, 1, *self.image_shape_)
+        height, width, *channels = self.image_shape_
+        return (*(channels or [1]), height, width)
 
     def _batches(self, images: np.ndarray) -> Batches:
         labels = np.full(len(images), -1)
@@ -158,8 +171,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """The decoder's mean at codes (n, latent_dim). -> float32 of the shape of X; for uint8 X in 0..1"""
         check_is_fitted(self)
         Z = np.asarray(Z, dtype=np.float32)
-        wanted = (len(Z), self._n_features_out)
-        require(Z.shape == wanted, f"Z has shape {Z.shape}; expected (n, {self._n_features_out})")
+        fits = Z.ndim == 2 and len(Z) >= 1 and Z.shape[1] == self._n_features_out
+        require(fits, f"Z has shape {Z.shape}; expected (n, {self._n_features_out})")
         require(bool(np.isfinite(Z).all()), "Z holds NaN or infinite codes; expected finite numbers")
         return self._to_images(self._in_batches(torch.from_numpy(Z), lambda z: self.model_.decode(self.net_, z).mean))
 
@@ -180,17 +193,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def bound_terms(self, X: Any) -> dict[str, np.ndarray]:
         """What `score_samples` is minus the sum of: `reconstruction` (n,) and, where there is a prior, `kl` (n, Z)."""
-        width = self.model_.latent_dim if hasattr(self, "model_") else 0
-        names: list[str] = []
+        check_is_fitted(self)
+        shapes: dict[str, Any] = {}
 
         def terms(x: Tensor) -> Tensor:
-            bound = self.model_.bound(self.net_, x, image_normal(x, width))
-            names[:] = bound
+            bound = self.model_.bound(self.net_, x, image_normal(x, self.model_.latent_dim))
+            shapes.update({name: term.shape[1:] for name, term in bound.items()})
             return torch.cat([term.reshape(len(x), -1) for term in bound.values()], dim=1)
 
         columns = self._map_images(X, terms)
-        named = {"reconstruction": columns[:, 0], "kl": columns[:, 1:]}
-        return {name: named[name] for name in names}
+        ends = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
+        parts = np.split(columns, ends, axis=1)
+        return {
+            name: part.reshape(len(part), *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)
+        }
 
     def seen(self, X: Any) -> np.ndarray:
         """X as the model sees it: float32 (scaled if uint8, black and white if binarised), in the shape of X."""
@@ -205,7 +221,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         require(can(self.model_, "prior"), no_prior)
         prior = self.model_.prior()
         seed = fresh_seed() if random_state is None else random_state
-        generator = torch.Generator().manual_seed(seed)
+        require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
+        generator = torch.Generator().manual_seed(int(seed))
         noise = torch.randn(n, self.model_.latent_dim, generator=generator)
         return self.inverse_transform(prior.rsample(noise).numpy())
 
@@ -267,7 +284,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         training = Training.from_json(params["training"] | params.get("resolved", {}))
         binarise, seed = params["binarise"], params["seed"]
         require(binarise in get_args(Binarise), f"binarise is {binarise!r}; expected {' or '.join(get_args(Binarise))}")
-        require(type(seed) is int and 0 <= seed < 2**63, f"seed is {seed!r}; expected a whole number of at least 0")
+        require(accepts(Seed, seed), f"seed is {seed!r}; expected {expected(Seed)}")
         settings = training.get_params() | {"binarise": binarise, "random_state": seed}
         return cls(model_from_json(params["model"]), **settings)
 
@@ -279,20 +296,22 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             require(fits, f"image_shape is {shape!r}; expected one to three whole numbers")
             self.image_shape_ = tuple(shape)  # type: ignore[arg-type]
             self.n_features_in_ = self.image_shape_[0]
-            self.model_ = self.model
+            self.model_ = self._own_model()
             self.seed_ = self._draw_seed()
             settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
             self.training_ = replace(settings, device=device)
-            self._build()
+            with torch.device("meta"):  # shapes alone: a file may describe a net that no memory holds
+                self.net_ = self.model_.build(self._tensor_shape, 0)
+            self._n_features_out = self.model_.latent_dim
         run.read_weights(self.net_)
-        self.net_.eval()
+        self.net_.to(device).eval()
         self.history_ = run.read_history()
         return self
 
 
 def fresh_seed() -> int:
     """From the operating system."""
-    return int(np.random.SeedSequence().generate_state(1)[0])
+    return int(np.random.SeedSequence().generate_state(1)[0] % 2**31)
 
 
 def load(path: str | Path, device: str = "auto") -> Autoencoder:

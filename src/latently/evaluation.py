@@ -29,8 +29,8 @@ def evaluate(estimator: Autoencoder, X: Any) -> dict[str, Any]:
         figures |= {"bits_per_dim": bits_per_dim(elbo, math.prod(estimator.image_shape_))}
         figures |= {"active_dimensions": int((kl > ACTIVE_NATS).sum())}
     else:
-        squared = getattr(model, "likelihood", None) == "squared-error"
-        figures |= {"squared_error" if squared else "reconstruction_nats": reconstruction}
+        name = "reconstruction_nats" if model.loss_unit == "nats" else "squared_error"
+        figures |= {name: reconstruction}
     figures |= {"mse": mean_squared_error(estimator, X), "n_images": len(X)}
     data = "continuous" if estimator.binarise == "none" else estimator.binarise
     return figures | {"likelihood": f"{getattr(model, 'likelihood', 'none')}, {data}"}
@@ -48,5 +48,4 @@ def score_name(estimator: Autoencoder) -> str:
     """What `score_samples` of this estimator is, with its unit."""
     if can(estimator.model_, "prior"):
         return "elbo_nats"
-    squared = getattr(estimator.model_, "likelihood", None) == "squared-error"
-    return "minus_squared_error" if squared else "minus_reconstruction_nats"
+    return "minus_reconstruction_nats" if estimator.model_.loss_unit == "nats" else "minus_squared_error"

@@ -51,10 +51,8 @@ def possible(estimator: Autoencoder) -> list[str]:
 def draw_curves(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
     rows = estimator.history_
     history = {name: [row[name] for row in rows] for name in rows[0]}
-    squared = getattr(estimator.model_, "likelihood", None) == "squared-error"
-    return pictures.training_curves(
-        history, dict.fromkeys(("loss", "reconstruction"), "squared pixels per image") if squared else None
-    )
+    unit = f"{estimator.model_.loss_unit} per image"
+    return pictures.training_curves(history, dict.fromkeys(("loss", "reconstruction"), unit))
 
 
 def draw_reconstructions(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:

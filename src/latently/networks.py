@@ -389,7 +389,10 @@ def initialise(module: nn.Module, init: str, bias: float | None) -> None:
     if init == "xavier":
         nn.init.xavier_uniform_(module.weight)
     elif init == "he":
-        nn.init.kaiming_normal_(module.weight)
+        transposed = isinstance(
+            module, nn.ConvTranspose2d
+        )  # its weights are (in, out, ...), the others' (out, in, ...)
+        nn.init.kaiming_normal_(module.weight.transpose(0, 1) if transposed else module.weight)
     elif init == "normal":
         nn.init.normal_(module.weight, std=0.02)
     if init != "torch" or bias is not None:

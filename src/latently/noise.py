@@ -36,12 +36,15 @@ def image_uniform(x: Tensor, n: int, seed: int = 0) -> Tensor:
     digest = _splitmix(bits * 2654435761 + place).sum(1, keepdim=True)  # (B, 1), integer sums are exact in any order
     counter = torch.arange(1, n + 1, device=x.device) * GOLDEN  # (n,)
     random = _splitmix(_splitmix(digest + _signed(seed * MIX_1)) + counter)
-    return (_shift_right(random, 40).float() + 0.5) / (1 << 24)  # 24 bits: every value is exact in float32
+    # 23 bits and a half are exact in float32; of 24, the largest would round to 1, whose normal quantile is infinite
+    return (_shift_right(random, 41).float() + 0.5) / (1 << 23)
 
 
 def image_normal(x: Tensor, n: int, seed: int = 0) -> Tensor:
     """n standard normals for each image, through the normal's quantile function. -> (B, n)"""
-    return torch.special.ndtri(image_uniform(x, n, seed).double()).float()
+    # Apple's MPS has neither float64 nor the quantile function.
+    uniform = image_uniform(x.cpu() if x.device.type == "mps" else x, n, seed)
+    return torch.special.ndtri(uniform.double()).float().to(x.device)
 
 
 def binarise(x: Tensor, seed: int = 0) -> Tensor:

@@ -71,7 +71,7 @@ def require_place(path: Path) -> None:
 
 def flush(path: Path) -> None:
     """Wait until the disk has it."""
-    with open(path, "rb") as file:
+    with open(path, "rb+") as file:  # Windows flushes no file that is open for reading alone
         os.fsync(file.fileno())
 
 
@@ -86,7 +86,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def as_json(values: Any) -> str:
-    return json.dumps(values, indent=2, allow_nan=False) + "\n"
+    return json.dumps(values, indent=2, allow_nan=False, default=lambda number: number.item()) + "\n"  # NumPy's, too
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -128,7 +128,7 @@ def read_tensors(path: Path, advice: str = RESTORE) -> tuple[dict[str, Tensor], 
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get("json", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (not a dict)
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{path} is no whole safetensors file ({error}); {advice}") from None
 
 
@@ -302,7 +302,7 @@ class Run:
             raise InputError(f"{self.path} is not trained to its end; go on with: {self.resume_command()}")
         tensors, _ = read_tensors(self.path / "model.safetensors")
         fit_into(net.state_dict(), tensors, self.path / "model.safetensors")
-        net.load_state_dict(tensors)
+        net.load_state_dict(tensors, assign=True)  # also into a net without storage
 
     def resume_command(self) -> str:
         """What to type to finish this run."""

@@ -23,6 +23,7 @@ class Range:
 
 
 Count = Annotated[int, Range("a whole number from 1 to 2147483647", lambda n: 1 <= n < 2**31)]
+Seed = Annotated[int, Range("a whole number from 0 to 2147483647", lambda n: 0 <= n < 2**31)]
 WholeNumber = Annotated[int, Range("a whole number from 0 to 2147483647", lambda n: 0 <= n < 2**31)]
 Positive = Annotated[float, Range("a number above 0", lambda v: v > 0)]
 NonNegative = Annotated[float, Range("a number of at least 0", lambda v: v >= 0)]

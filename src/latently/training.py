@@ -5,9 +5,13 @@ is a function of the step, and noise comes from torch's generators, forked so th
 checkpoint needs the weights, the optimiser's moments, the generators' state and the sums of the epoch under way.
 """
 
+import importlib.util
 import math
+import os
 import shutil
 import signal
+import sys
+import sysconfig
 import threading
 import time
 from collections import defaultdict
@@ -28,7 +32,8 @@ from latently.runs import Run, fit_into, read_tensors, understanding, write_tens
 from latently.settings import Count, NonNegative, Positive, Probability, Settings
 
 VALIDATION_BATCH = 1000  # fixed, so that a figure does not depend on the training batch size
-COMPILE_FROM_STEPS = 5000  # compiling costs 10 to 20 s once and saves about 2 ms a step on a CPU (docs/performance.md)
+COMPILE_FROM_STEPS = 5000  # compiling costs 10 to 20 s once and saves about 2 ms a step on a CPU (docs/log.md)
+WHAT_TO_TRY = "try a lower learning rate, a gradient clip (clip_norm 1) or float32"
 
 
 @dataclass(kw_only=True)
@@ -101,11 +106,17 @@ def resolve_device(name: str) -> torch.device:
 def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch cannot tell
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16"))
 
 
 def has_compiler(device: torch.device) -> bool:
-    return device.type == "cuda" or (device.type == "cpu" and any(map(shutil.which, ("g++", "clang++"))))
+    """Whether what torch.compile hands its code to is there: Triton on a GPU, a C++ compiler and Python.h on a CPU."""
+    if device.type == "cuda":
+        return importlib.util.find_spec("triton") is not None
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    return device.type == "cpu" and shutil.which(compiler) is not None and headers.exists()
 
 
 def learning_rate(settings: Training, progress: float) -> float:
@@ -131,12 +142,14 @@ def build_optimiser(settings: Training, net: nn.Module) -> torch.optim.Optimizer
     return kind(net.parameters(), fused=settings.device != "mps", **arguments)
 
 
-def check_memory(model: Model, image_shape: tuple[int, ...], n_images: int, n_classes: int, settings: Training) -> None:
+def check_memory(
+    model: Model, image_shape: tuple[int, ...], n_images: int, bytes_per_pixel: int, settings: Training
+) -> None:
     """Raise InputError where weights, moments, gradients, activations and images cannot fit into free memory."""
     activations: list[int] = []
     try:
         with torch.device("meta"):  # shapes without storage
-            net = model.build(image_shape, n_classes)
+            net = model.build(image_shape, 0)
             for module in net.modules():
                 if not list(module.children()):
                     module.register_forward_hook(lambda _, __, output: activations.append(output.numel()))
@@ -145,7 +158,9 @@ def check_memory(model: Model, image_shape: tuple[int, ...], n_images: int, n_cl
         raise InputError(f"no network can be built like this for images {image_shape}: {error}") from error
     parameters = sum(parameter.numel() for parameter in net.parameters())
     largest_batch = min(settings.batch_size, n_images)
-    needed = 4 * (4 * parameters + 2 * largest_batch * sum(activations)) + n_images * math.prod(image_shape)
+    kept = 4 + (settings.ema is not None) + (settings.patience is not None)  # weights, gradient, two moments, copies
+    pixels = n_images * math.prod(image_shape)
+    needed = 4 * (kept * parameters + 2 * largest_batch * sum(activations)) + pixels * bytes_per_pixel
     on_gpu = settings.device.startswith("cuda")
     free = torch.cuda.mem_get_info(settings.device)[0] if on_gpu else psutil.virtual_memory().available
     require(
@@ -155,13 +170,37 @@ def check_memory(model: Model, image_shape: tuple[int, ...], n_images: int, n_cl
     )
 
 
+def generator_states(device: torch.device) -> dict[str, Tensor]:
+    """States of the global generators that a run on this device draws from: the CPU's, and the device's own."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_generators(device: torch.device, states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(states["mps"])
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's generators start from `seed` inside, and are what they were afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    """The generators that this device uses start from `seed` inside, and are what they were afterwards."""
+    before = generator_states(device)
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    try:
         yield
+    finally:
+        restore_generators(device, before)
 
 
 # The objective over a batch -----------------------------------------------------------------------
@@ -198,7 +237,7 @@ def validate(model: Model, net: nn.Module, images: Batches, seed: int) -> dict[s
 
 def permutation(n: int, seed: int, epoch: int) -> Tensor:
     """The order of the images in an epoch, a function of seed and epoch alone: a resumed run need not store it."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+    return torch.randperm(n, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63))
 
 
 # What changes while a run trains ------------------------------------------------------------------
@@ -230,10 +269,9 @@ class State:
             "best": self.best,
             "sums": self.sums,
             "optimiser": {f"{i}/{name}": value for i, slots in moments.items() for name, value in slots.items()},
-            "loop": {"losses": self.losses, "cpu_generator": torch.get_rng_state()},
+            "loop": {"losses": self.losses},
+            "generator": generator_states(self.losses.device),
         }
-        if self.losses.is_cuda:
-            groups["loop"]["cuda_generator"] = torch.cuda.get_rng_state(self.losses.device)
         tensors = {f"{group}/{name}": value for group, members in groups.items() for name, value in members.items()}
         plain = {name: getattr(self, name) for name in self.PLAIN}
         write_tensors(path, tensors, plain | {"terms": list(self.sums)})  # a tensor file does not keep their order
@@ -262,9 +300,7 @@ class State:
             setattr(self, group, {name: value.to(device) for name, value in groups[group].items()})
         self.sums = {name: groups["sums"][name].to(device) for name in plain["terms"]}
         self.losses = groups["loop"]["losses"].to(device)
-        torch.set_rng_state(groups["loop"]["cpu_generator"])
-        if self.losses.is_cuda:
-            torch.cuda.set_rng_state(groups["loop"]["cuda_generator"], device)
+        restore_generators(device, groups["generator"])
         for name in self.PLAIN:
             setattr(self, name, plain[name])
 
@@ -370,6 +406,7 @@ class Loop:
         dynamic=False: a process that met the odd last batch first would otherwise compile other kernels, and a resumed
         run would drift from an uninterrupted one.
         """
+        torch.compiler.reset()  # after eight shapes torch quietly runs a function eagerly: a ninth fit would
         self.compiled = torch.compile(self.eager, dynamic=False)
         index = torch.arange(self.settings.batch_size, device=self.images.device) % len(self.images)
         with seeded(self.seed, self.images.device):
@@ -430,15 +467,14 @@ class Loop:
 
     def stop_clock(self) -> None:
         """Add the time since the clock was set to the epoch's, and set it again. Then hold the losses to be finite."""
-        if self.images.device.type == "cuda":
-            torch.cuda.synchronize(self.images.device)
-        self.state.seconds += time.perf_counter() - self.clock
         finite = torch.isfinite(self.state.losses[: self.state.step])
-        if not bool(finite.all()):
+        all_finite = bool(finite.all())  # waits for the device, whichever it is
+        self.state.seconds += time.perf_counter() - self.clock
+        if not all_finite:
             step = int(finite.logical_not().nonzero()[0]) + 1
             raise InputError(
                 f"the loss is no longer finite at step {step} of epoch {self.state.epoch + 1}; "
-                f"try a lower learning rate (it is {self.settings.lr:g}), a gradient clip (clip_norm 1) or float32"
+                f"the learning rate is {self.settings.lr:g}; {WHAT_TO_TRY}"
             )
         self.clock = time.perf_counter()
 
@@ -451,6 +487,8 @@ class Loop:
             if self.validation is not None:
                 terms = validate(self.model, self.net, self.validation, self.seed)
                 row |= {f"val_{name}": value for name, value in terms.items()}
+                finite = all(map(math.isfinite, terms.values()))
+                require(finite, f"the validation loss of epoch {state.epoch + 1} is no longer finite; {WHAT_TO_TRY}")
             state.history.append(row)
             state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
             self.keep_if_best()
@@ -479,8 +517,10 @@ class Loop:
             return
         raw = {name: value.clone() for name, value in self.net.state_dict().items()}
         self.net.load_state_dict(self.state.average)
-        yield
-        self.net.load_state_dict(raw)
+        try:
+            yield
+        finally:
+            self.net.load_state_dict(raw)
 
     def score(self, epoch: int) -> float:
         """The validation figure by which epochs (counted from 1) are chosen; smaller is better."""

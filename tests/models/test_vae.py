@@ -96,3 +96,12 @@ def test_samples_come_from_the_standard_normal():
     prior = VAE(latent_dim=3).prior()
     assert prior.mean.tolist() == [[0, 0, 0]]
     assert prior.log_variance.exp().tolist() == [[1, 1, 1]]
+
+
+def test_a_fixed_variance_is_not_rounded_with_the_network():
+    """Under bfloat16 autocast log 0.01 must stay what it is: 784 pixels would make nats of its rounding."""
+    model = VAE(2, TINY, likelihood="gaussian", variance=0.01)
+    net = model.build((1, 4, 4))
+    with torch.autocast("cpu", torch.bfloat16):
+        px = model.decode(net, torch.zeros(1, 2))
+    assert px.log_variance.item() == pytest.approx(math.log(0.01), abs=1e-6)

@@ -70,6 +70,6 @@ def save(bench: Bench, name: str, figure: "pictures.Figure") -> None:
 STUDY = Study(
     name="plane",
     summary="Two-dimensional codes of MNIST by digit, and the plane decoded; autoencoder and VAE side by side.",
-    cost="two cores: about 10 minutes; one GPU: one minute",
+    cost="two cores: about 15 minutes; one GPU: not measured",
     run=run,
 )

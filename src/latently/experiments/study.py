@@ -33,9 +33,14 @@ class Study:
     summary: str
     cost: str
     run: Callable[[Bench], Result]
+    takes: tuple[str, ...] = ()
+    """Which of --presets and --codes it heeds."""
 
     def reproduce(self, bench: Bench) -> Result:
         """Run, and write table.csv, table.md and table.json to the bench's folder."""
+        for flag in ("presets", "codes"):
+            unheeded = getattr(bench, flag) and flag not in self.takes
+            require(not unheeded, f"the study {self.name} does not take --{flag}; leave it out")
         for name in bench.presets:
             require(name in PRESETS, f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
         result = self.run(bench)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from scipy import stats
 
-from latently.runs import write_text
+from latently.runs import write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,11 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f}" + (f" ± {self.half_width:.2f}" if self.half_width is not None else "")
+        """With as many decimals as two digits of the half width need."""
+        if not self.half_width:
+            return f"{self.mean:.4g}"
+        decimals = max(0, 1 - math.floor(math.log10(self.half_width)))
+        return f"{self.mean:.{decimals}f} ± {self.half_width:.{decimals}f}"
 
     def contains(self, value: float) -> bool:
         return self.half_width is not None and abs(value - self.mean) <= self.half_width
@@ -35,7 +38,7 @@ class Estimate:
 def estimate(values: Sequence[float]) -> Estimate:
     """
     >>> print(estimate([1.0, 2.0, 3.0]))
-    2.00 ± 2.48
+    2.0 ± 2.5
     """
     n, mean = len(values), math.fsum(values) / len(values)
     if n == 1:
@@ -50,7 +53,7 @@ Row = dict[str, Any]
 def write_table(folder: Path, rows: Sequence[Row], about: dict[str, Any], notes: Sequence[str] = ()) -> None:
     """table.json (everything), table.csv (a column per number), table.md (as it is read); each written whole."""
     plain = [{name: v.to_json() if isinstance(v, Estimate) else v for name, v in row.items()} for row in rows]
-    write_text(folder / "table.json", json.dumps(about | {"rows": plain, "notes": list(notes)}, indent=2) + "\n")
+    write_json(folder / "table.json", about | {"rows": plain, "notes": list(notes)})
     write_text(folder / "table.csv", to_csv(rows))
     write_text(folder / "table.md", to_markdown(rows, about, notes))
 
@@ -58,7 +61,7 @@ def write_table(folder: Path, rows: Sequence[Row], about: dict[str, Any], notes:
 def to_csv(rows: Sequence[Row]) -> str:
     flat = [flattened(row) for row in rows]
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in flat for name in row)))
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in flat for name in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
     return text.getvalue()

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from latently.data import ImageSet, Split, load, split
+from latently.errors import require
 from latently.estimator import Autoencoder
 from latently.estimator import load as load_estimator
 from latently.evaluation import evaluate
-from latently.models import Model
+from latently.models import Model, model_to_json
 from latently.progress import Bar
 from latently.runs import Run, read_json
 from latently.training import Training
@@ -30,6 +31,17 @@ class Trial:
     training: Training
     seed: int = 0
     split: str = "auto"
+
+    def to_json(self, source: str, n_train: int) -> dict[str, Any]:
+        """All that its figures depend on."""
+        return {
+            "model": model_to_json(self.model),
+            "training": self.training.to_json(),
+            "seed": self.seed,
+            "split": self.split,
+            "source": source,
+            "n_train": n_train,
+        }
 
 
 @dataclass
@@ -72,18 +84,27 @@ class Bench:
     def fit(self, trial: Trial) -> Autoencoder:
         """The fitted estimator of a trial: from its run folder where it is finished, else trained, from its checkpoint
         where there is one. Raises InputError where the folder holds a run of other settings."""
-        run = Run(self.folder / "trials" / trial.name)
+        run = self.run_of(trial)
         if run.finished:
             return load_estimator(run.path)
         settings = trial.training.get_params() | {"random_state": trial.seed}
         train, validation = self.part("train", trial.split), self.part("validation", trial.split)
+        about = {"trial": trial.to_json(self.images.source, len(train))}
         with Bar() as bar:
             estimator = Autoencoder(trial.model, **settings)
-            return estimator.fit(train.images, validation=validation.images, run=run, watchers=[bar])
+            return estimator.fit(train.images, validation=validation.images, run=run, about=about, watchers=[bar])
+
+    def run_of(self, trial: Trial) -> Run:
+        """Its run folder. Raises InputError where that holds a trial of the same name and other settings or images."""
+        run = Run(self.folder / "trials" / trial.name)
+        if run.started:
+            then, now = run.params.get("trial"), trial.to_json(self.images.source, len(self.split(trial.split).train))
+            require(then == now, f"{run.path} holds a trial with other settings or images; choose another --out")
+        return run
 
     def figures(self, trial: Trial) -> dict[str, Any]:
         """Test figures of a trial, kept in its run folder."""
-        run = Run(self.folder / "trials" / trial.name)
+        run = self.run_of(trial)
         path = run.path / "metrics.json"
         if run.finished and path.exists():
             return read_json(path)

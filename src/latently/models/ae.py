@@ -28,6 +28,10 @@ class AE(Model):
     likelihood: Literal["bernoulli", "squared-error"] = "bernoulli"
     """bernoulli: cross-entropy in nats, pixels in 0..1; squared-error: summed over pixels of any scale, no nats."""
 
+    @property
+    def loss_unit(self) -> str:
+        return "nats" if self.likelihood == "bernoulli" else "squared error"
+
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
         encoder = self.network.build_encoder(image_shape, self.latent_dim)

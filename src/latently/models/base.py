@@ -28,6 +28,11 @@ class Model(Settings):
     monitor: ClassVar[str] = "loss"
     """The validation term by which the best epoch is chosen; smaller is better."""
 
+    @property
+    def loss_unit(self) -> str:
+        """What `loss` and `reconstruction` are measured in."""
+        return "nats"
+
     def build(self, image_shape: Shape, n_classes: int) -> nn.Module:
         """The network for images of shape (C, H, W). Raises InputError where a setting cannot be."""
         raise NotImplementedError
