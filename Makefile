@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format clean
 
 demo: .venv/installed
 	$(BIN)/latently demo --out $(RUN)

@@ -555,12 +555,17 @@ def test_a_checkpoint_that_is_damaged(refused, damaged):
         ("plot r samples -n 0", ["-n is 0"]),
         ("encode r --out r/history.csv", ["r/history.csv", "belongs to the run"]),
         ("encode r --data folder.npy --out folder.npy", ["among the images"]),
+        ("encode r --data photos --out photos/1.png", ["among the images"]),
+        ("encode r --data photos --out photos/new.png", ["among the images"]),
+        ("plot r scatter --data photos --out photos/new.png", ["among the images"]),
+        ("train vae --data photos --out photos/run", ["among the images"]),
         ("encode r --out folder.npy --data folder.npy --part test", ["no test images", "--part"]),
     ],
 )
 def test_outputs_that_cannot_be(refused, damaged, command, parts):
     (damaged / "file").write_text("")
     np.save(damaged / "folder.npy", GREY)
+    save_png(damaged / "photos" / "1.png")
     refused(command, *parts)
 
 

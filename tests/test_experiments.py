@@ -162,7 +162,13 @@ def test_settings_come_from_a_file(tmp_path, capsys):
     assert params["model"]["latent_dim"] == 3
     assert params["training"]["epochs"] == 1, "a flag wins over the file"
     again = tmp_path / "again"
-    assert main(f"train vae --config {run / 'params.json'} --data digits --out {again}".split()) == 0
-    assert json.loads((again / "params.json").read_text())["model"] == params["model"]
-    assert main(f"train ae --config {run / 'params.json'} --data digits --out {tmp_path / 'ae'}".split()) == 2
+    assert main(f"train vae --config {run / 'params.json'} --limit 500 --out {again}".split()) == 0
+    repeated = json.loads((again / "params.json").read_text())
+    assert repeated["model"] == params["model"]
+    assert repeated["data"]["source"] == "digits", "a params.json brings its images, too"
+    assert repeated["data"]["n_train"] == 500, "a flag wins"
+    assert main(f"train ae --config {run / 'params.json'} --out {tmp_path / 'ae'}".split()) == 2
     assert "describes the model vae, not ae" in capsys.readouterr().err
+    config.write_text('{"modle": {"latent_dim": 3}}')
+    assert main(f"train vae --config {config} --data digits --out {tmp_path / 'x'}".split()) == 2
+    assert "it has 'modle'; expected model and training" in capsys.readouterr().err

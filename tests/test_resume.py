@@ -226,7 +226,7 @@ def test_a_run_killed_while_it_wrote_its_first_file_starts(latently, small_run, 
     for flags in ([], ["--resume"]):
         run = tmp_path / f"run{len(flags)}"
         run.mkdir()
-        (run / ".params.json.4711.tmp").write_text('{"forma')
+        (run / ".params.json.99999999.tmp").write_text('{"forma')
         assert latently(*command, "--out", run, *flags).code == 0
         assert (run / "model.safetensors").read_bytes() == (small_run / "model.safetensors").read_bytes()
 

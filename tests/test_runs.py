@@ -87,7 +87,7 @@ def test_a_run_begins_with_its_params(tmp_path):
 def test_an_unfinished_run_is_taken_up_by_its_settings_alone(tmp_path):
     run = Run(tmp_path)
     run.begin(PARAMS)
-    (tmp_path / ".history.csv.4711.tmp").write_text("what a killed writer left")
+    (tmp_path / ".history.csv.99999999.tmp").write_text("what a killed writer left")
     Run(tmp_path).begin(PARAMS | {"versions": "others"})
     assert names(tmp_path) == ["params.json"]
     for changed in ({"seed": 1}, {"image_shape": [8, 9]}, {"training": {"epochs": 4}}, {"model": {"name": "ae"}}):

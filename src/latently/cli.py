@@ -13,6 +13,7 @@ import math
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -157,7 +158,7 @@ class RunOptions(Settings):
     """A study's recipe, over which any other flag wins: mlp-512, study1-conv, study1-mlp, study2-conv, study3-mlp,
     study4-mlp, study5-mlp."""
     config: Path | None = None
-    """A JSON file of settings, over which any other flag wins: {"model": {}, "training": {}}, or a params.json."""
+    """A JSON file of settings, over which any flag wins: {"model": {}, "training": {}}, or a run's params.json."""
     split: SplitKind = "auto"
     """Which images train, validate and test; auto: the source's own split where it has one, else 80/10/10 per class."""
     limit: Count | None = None
@@ -340,10 +341,12 @@ def plot(
         outputs.check_out(out, (".png", ".pdf", ".svg"))
     drawing = gallery.Drawing(grid=grid, range=range, n=n or 0, seed=seed)
     for folder in folders:
-        opened = open_run(Path(folder), data, device)
+        opened = open_run(Path(folder).expanduser(), data, device)
         for each in gallery.possible(opened.estimator) if kind == "all" else [kind]:
             place = out or opened.run.figure(each)
             images = None if each in gallery.WITHOUT_IMAGES else opened.part(part or opened.judged_part)
+            if images:
+                outputs.require_apart(place, images.source, adds_images=True)
             pictures.save(gallery.draw(each, opened.estimator, images, drawing), place)
             print(place)
 
@@ -462,13 +465,14 @@ def train_defaults(words: list[str]) -> tuple["Model", "Training", RunOptions]:
     from latently.training import Training
 
     given = peek(words[1:])
+    given.out = given.out and Path(given.out).expanduser()
     if given.resume and given.out and Run(given.out).started:
         model, training, options = stored_settings(Run(given.out))
         require(model.name == words[0], f"{given.out} trains the model {model.name}, not {words[0]}")
         return model, training, replace(options, out=tyro.MISSING)
     require(not (given.preset and given.config), "--preset and --config contradict each other; give one")
     if given.config:
-        return settings_from_file(Path(given.config), words[0])
+        return settings_from_file(Path(given.config).expanduser(), words[0])
     if given.preset:
         preset = presets.find(given.preset, words[0])
         options = RunOptions(out=tyro.MISSING, split=preset.split)  # type: ignore[arg-type]
@@ -477,20 +481,23 @@ def train_defaults(words: list[str]) -> tuple["Model", "Training", RunOptions]:
 
 
 def settings_from_file(path: Path, name: str) -> tuple["Model", "Training", RunOptions]:
-    """The settings in a JSON file, as params.json has them; what it lacks takes its default."""
+    """The settings in a JSON file: a run's params.json, all of them but its place, or {"model": {}, "training": {}}."""
     from latently.models import model_from_json
-    from latently.runs import read_json, understanding
+    from latently.runs import Run, read_json, understanding
     from latently.training import Training
 
     require(path.is_file(), f"--config is {path}, which does not exist; expected a JSON file, a params.json for one")
     values = read_json(path)
     with understanding(path):
-        model = model_from_json({"name": name} | values.get("model", {}))
+        if "format" in values and path.name == "params.json" and "data" in values:
+            model, training, options = stored_settings(Run(path.parent))
+            training = Training.from_json(values["training"])  # as it was asked for: this machine may decide otherwise
+        else:
+            strange = values.keys() - {"model", "training"}
+            require(not strange, f"it has {', '.join(map(repr, strange))}; expected model and training")
+            model = model_from_json({"name": name} | values.get("model", {}))
+            training, options = Training.from_json(values.get("training", {})), RunOptions(out=Path())
         require(model.name == name, f"it describes the model {model.name}, not {name}")
-        training = Training.from_json(values.get("training", {}))
-        split, binarise = values.get("data", {}).get("split", "auto"), values.get("binarise", "none")
-        options = RunOptions(out=Path(), split=split, binarise=binarise)
-        options.check()
     return model, training, replace(options, out=tyro.MISSING)
 
 
@@ -540,6 +547,7 @@ def stored_settings(run: "Run") -> tuple["Model", "Training", RunOptions]:
 def train_run(model: "Model", training: "Training", options: RunOptions, command: str) -> None:
     """Check, load, split, fit, say how it went. What can fail fails before the run folder is touched."""
     from latently.data import Preparation
+    from latently.outputs import require_apart
     from latently.progress import Bar, Log, TensorBoard
     from latently.runs import DataRecord, Run
 
@@ -557,6 +565,7 @@ def train_run(model: "Model", training: "Training", options: RunOptions, command
         run.require_free()
         nothing = f"{run.path} holds no run to resume; to start one there, " if options.resume else ""
         require(options.data is not None, f"{nothing}give --data: digits, mnist, or the path of your own images")
+        require_apart(run.path, str(options.data), adds_images=True)
     watchers: list[Any] = [Log(run.path / "train.log")]
     if options.tensorboard:
         watchers.append(TensorBoard(run.path / "tensorboard"))
@@ -690,7 +699,7 @@ def write_outputs(
     outputs.check_out(out, (*outputs.ARRAY_ENDINGS, ".png"))
     opened = open_run(path, source, device)
     images = opened.part(part)
-    outputs.spare(out, images.source)
+    outputs.require_apart(out, images.source, adds_images=out.suffix.lower() == ".png")
     if out.suffix.lower() == ".png":
         pictures.save(gallery.draw(picture, opened.estimator, images), out)
     else:
@@ -766,7 +775,8 @@ def main(words: list[str] | None = None) -> int:
     """Parse, work, and turn what went wrong into one sentence and an exit code."""
     prepare_streams()
     try:
-        with contextlib.suppress(flags.Finished):
+        with contextlib.suppress(flags.Finished), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: note(f"note: {message}")
             parse(sys.argv[1:] if words is None else words)()
         sys.stdout.flush()
     except InputError as error:
@@ -822,7 +832,7 @@ def drop_output() -> None:
 
 def parse(words: list[str]) -> flags.Work:
     """The work that the words ask for, not yet begun. Raises InputError, and Finished where help was shown."""
-    if not words or words[0] in ("-h", "--help"):
+    if not words or words[0] in ("-h", "--help", "help"):
         print(top_help())
         raise flags.Finished
     if words[0] == "--version":

@@ -12,6 +12,7 @@ import os
 import re
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 import tyro
@@ -93,6 +94,18 @@ def rules() -> ConstructorRegistry:
             instance_from_str=lambda words: converted(words, metavar, lambda: kind(words[0])),
             is_instance=lambda value: isinstance(value, kind),
             str_from_instance=lambda value: [f"{value:g}" if kind is float else str(value)],
+        )
+
+    @registry.primitive_rule
+    def path(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        if info.type is not Path:
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="PATH",
+            instance_from_str=lambda words: Path(words[0]).expanduser(),  # a shell leaves --out=~/run as it is
+            is_instance=lambda value: isinstance(value, Path),
+            str_from_instance=lambda value: [str(value)],
         )
 
     @registry.primitive_rule

@@ -279,8 +279,7 @@ def check_layer(layer: Layer, call: str) -> Layer:
 def default_encoder(image_shape: Shape) -> str:
     """Small grey images get two wide layers, larger or coloured ones halve their side until it is 7 pixels or fewer.
 
-    Two dense layers of 512 are the fastest net per nat on 28 x 28 on a CPU (docs/log.md); beyond about 1,000 values the
-    first dense layer would hold most of the weights, and convolutions win.
+    Beyond about 1,000 values the first dense layer would hold most of the weights.
     """
     _, height, width = image_shape
     if math.prod(image_shape) <= 1024 or min(height, width) < 8:
@@ -330,9 +329,9 @@ class Network(Settings):
     def build_decoder(self, image_shape: Shape, latent_dim: int) -> nn.Sequential:
         """(B, latent_dim) -> (B, C, H, W), linear unless the spec's last layer names an activation."""
         network, shape = self.assemble(self.decoder_layers(image_shape), (latent_dim,))
-        if math.prod(shape) == math.prod(image_shape) and shape != image_shape:
-            network.append(nn.Unflatten(1, image_shape) if len(shape) == 1 else nn.Identity())
-            shape = image_shape if len(shape) == 1 else shape
+        if shape == (math.prod(image_shape),):
+            network.append(nn.Unflatten(1, image_shape))
+            shape = image_shape
         require(shape == image_shape, f"the decoder {self.decoder!r} ends at {shape}, but the images are {image_shape}")
         return network
 

@@ -3,12 +3,12 @@
 import csv
 import io
 import math
-import os
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from latently.data import NAMED
 from latently.errors import require
 from latently.runs import OURS, replacing, require_place
 
@@ -25,11 +25,12 @@ def check_out(out: Path, endings: tuple[str, ...]) -> None:
     require_place(out)
 
 
-def spare(out: Path, source: str) -> None:
-    """Raise InputError where writing `out` would replace what the images came from."""
-    place, origin = out.resolve(), Path(source).resolve()
-    among = out.exists() and os.path.isabs(source) and (place == origin or origin in place.parents)
-    require(not among, f"--out is {out}, which is among the images to be read; choose another name")
+def require_apart(out: Path, source: str, adds_images: bool) -> None:
+    """Raise InputError where writing `out` would replace what is read, or add images to the folder that is read."""
+    place, origin = out.resolve(), Path(source).expanduser().resolve()
+    inside = origin in place.parents and (adds_images or out.exists())
+    among = source not in NAMED and (place == origin or inside)
+    require(not among, f"--out is {out}, which lies among the images of {source}; choose another place")
 
 
 def write_arrays(out: Path, names: np.ndarray, arrays: dict[str, np.ndarray]) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -286,10 +287,12 @@ class Run:
                 path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove what writers left that were killed."""
+        """Remove what writers left that were killed; one that is still at work keeps its file."""
         for folder in (self.path, self.checkpoint.parent):
             for path in folder.glob(f".*{TEMPORARY}"):
-                path.unlink(missing_ok=True)
+                writer = path.name.removesuffix(TEMPORARY).rpartition(".")[2]
+                if not (writer.isdigit() and psutil.pid_exists(int(writer))):
+                    path.unlink(missing_ok=True)
 
     # Weights ----------------------------------------------------------------------------------------------------------
 
