@@ -450,7 +450,8 @@ def test_weights_of_another_shape(refused, damaged):
     path = damaged / "r" / "model.safetensors"
     weights = load_file(path)
     name = next(name for name in weights if name.endswith("weight"))
-    for harmed in ({**weights, name: weights[name][:, :-1].contiguous()}, {**weights, "extra": torch.zeros(3)}):
+    narrower, halved = weights[name][:, :-1].contiguous(), weights[name].half()
+    for harmed in ({**weights, name: narrower}, {**weights, name: halved}, {**weights, "extra": torch.zeros(3)}):
         save_file(harmed, path)
         refused("evaluate r", "model.safetensors", "params.json")
     save_file({key: value for key, value in weights.items() if key != name}, path)

@@ -78,7 +78,7 @@ def demo(out: Path = Path("runs/demo"), overwrite: bool = False, seed: int = 0, 
     from latently.demo import demo as run_demo
     from latently.progress import Bar, Log
 
-    note("learning codes from 1,797 digits, without their labels ...")
+    note("learning codes from 1,797 digits without their labels, then classifiers from a few labels ...")
     with Bar() as bar:
         figures = run_demo(run, (bar, Log(out / "train.log")), seed)
     page = report.write(out)

@@ -70,6 +70,8 @@ class Bar:
             self.written = time.monotonic()
             line = f"epoch {state.epoch}/{settings.epochs}  {terms}  {row['images_per_second']:,.0f} images/s"
             self.console.print(line, soft_wrap=True)
+        if state.epoch == settings.epochs:
+            self.bar.stop()  # what comes after the training is not its business
 
 
 class Log:

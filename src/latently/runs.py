@@ -367,12 +367,13 @@ def finite(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def fit_into(wanted: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> None:
-    """Raise InputError unless `found` has just the names and shapes of `wanted`."""
-    for name in wanted.keys() | found.keys():
-        require(name in found, f"{path} lacks {name!r}; it belongs to another model or is damaged")
-        require(name in wanted, f"{path} holds {name!r}, which the model in params.json does not have")
-        want, have = tuple(wanted[name].shape), tuple(found[name].shape)
-        require(want == have, f"{path}: {name!r} has shape {have}; the model in params.json expects {want}")
+    """Raise InputError unless `found` has just the names, shapes and types of `wanted`."""
+    for name, tensor in wanted.items():
+        require(name in found, f"{path} lacks {name!r}, which the model in params.json has; {RESTORE}")
+        want, have = (f"{each.dtype} {tuple(each.shape)}".removeprefix("torch.") for each in (tensor, found[name]))
+        require(want == have, f"{path} holds {name!r} as {have}; the model in params.json expects {want}; {RESTORE}")
+    for name in found:
+        require(name in wanted, f"{path} holds {name!r}, which the model in params.json does not have; {RESTORE}")
 
 
 def versions() -> dict[str, str]:
