@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets: two threads wait for each other longer than they work
+
 import pytest
 
 from latently.cli import main

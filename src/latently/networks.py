@@ -294,7 +294,7 @@ def default_encoder(image_shape: Shape) -> str:
 
 @dataclass
 class Network(Settings):
-    """What stands between image and code. `build_encoder` and `build_decoder` make it for one image shape."""
+    """The layers between image and code."""
 
     encoder: str = ""
     """Encoder layers, e.g. "conv(32, 5, stride=2) dense(256, elu, dropout=0.1)"; empty: by the image's size."""
