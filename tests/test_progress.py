@@ -62,7 +62,7 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch):
     assert shown.fields["epoch"] == "epoch 3/3"
     assert re.fullmatch(r"train \d+\.\d\d  val \d+\.\d\d", shown.fields["terms"])
     assert re.fullmatch(r"[\d,]+ images/s", shown.fields["rate"])
-    assert "epoch 1/3" in screen.getvalue()
+    assert "epoch 3/3" in screen.getvalue()  # how many frames are drawn before depends on the machine
 
 
 def test_tensorboard_gets_scalars_and_histograms_and_a_resume_goes_on(tmp_path):
