@@ -96,6 +96,11 @@ def free_bits(kl: Tensor, floor_nats: float) -> Tensor:
     return kl.mean(0).clamp(min=floor_nats).sum().expand(len(kl))
 
 
+def nats_to_bits(nats: float) -> float:
+    """A nat is 1 / log 2 bits."""
+    return nats / math.log(2)
+
+
 def bits_per_dim(elbo_nats: float, n_dimensions: int) -> float:
     """-ELBO in bits, spread over the pixels and channels of one image."""
-    return -elbo_nats / (n_dimensions * math.log(2))
+    return nats_to_bits(-elbo_nats) / n_dimensions

@@ -35,9 +35,6 @@ Work = Callable[[], None]
 class Finished(Exception):
     """Nothing is left to do: help was shown."""
 
-    def __init__(self, code: int = 0) -> None:
-        self.code = code
-
 
 def parse(command: Callable[..., None], program: str, words: list[str]) -> Work:
     """The call of `command` that the words ask for, not yet made. Raises InputError, and Finished after --help."""

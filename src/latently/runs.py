@@ -208,10 +208,6 @@ class Run:
         require(values["format"] <= FORMAT, newer)
         return values
 
-    @params.setter
-    def params(self, values: dict[str, Any]) -> None:
-        write_json(self.path / "params.json", {"format": FORMAT} | values)
-
     @property
     def data(self) -> DataRecord | None:
         """Where the images came from; None for a run that was fitted to arrays. Raises InputError where damaged."""

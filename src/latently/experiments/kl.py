@@ -1,11 +1,10 @@
 """`kl`: what the KL term buys. Weights 0, 0.5, 1 and 4: the gap to held-out images, samples, active dimensions, and the
 rate-distortion curve (Alemi et al. 2018): the KL is the rate of the code, the reconstruction its distortion."""
 
-import math
-
 import numpy as np
 
 from latently import gallery, pictures
+from latently.densities import nats_to_bits
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row, estimate
 from latently.experiments.trials import Bench, Trial
@@ -14,7 +13,6 @@ from latently.networks import Network
 from latently.training import Training
 
 BETAS = (0.0, 0.5, 1.0, 4.0)
-NATS_TO_BITS = 1 / math.log(2)
 
 
 def run(bench: Bench) -> Result:
@@ -45,9 +43,9 @@ def row(bench: Bench, beta: float, trials: list[Trial]) -> Row:
         "test_minus_elbo": estimate([-each["elbo_nats"] for each in figures]),
         "train_to_test_gap": estimate([a - b["elbo_nats"] for a, b in zip(train_elbos, figures, strict=True)]),
         "rate_nats": rate,
-        "rate_bits": rate.mean * NATS_TO_BITS,
+        "rate_bits": nats_to_bits(rate.mean),
         "distortion_nats": distortion,
-        "distortion_bits": distortion.mean * NATS_TO_BITS,
+        "distortion_bits": nats_to_bits(distortion.mean),
         "active_dimensions": estimate([each["active_dimensions"] for each in figures]).mean,
         "mse": estimate([each["mse"] for each in figures]),
     }
