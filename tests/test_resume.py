@@ -303,6 +303,7 @@ VARIANTS: dict[str, tuple[VAE, dict[str, Any]]] = {
     "warm-up and free bits": (VAE(2, kl_warmup=0.7, free_bits=0.1, beta=2.0), {}),
     "a learned variance": (VAE(2, likelihood="gaussian"), {}),
     "float32": (VAE(2), {"precision": "float32"}),
+    "convolutions": (VAE(2, network=Network("conv(4, 3, stride=2) conv(3, 3) dense(8)")), {}),
 }
 
 

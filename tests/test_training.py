@@ -13,7 +13,7 @@ from torch import nn
 from latently import VAE, Autoencoder, InputError, Network
 from latently.data.batches import Batches
 from latently.models.base import Model
-from latently.training import Loop, Training, check_memory, learning_rate, permutation, resolve
+from latently.training import Loop, Training, check_memory, learning_rate, permutation, resolve, sketch
 
 CPU = torch.device("cpu")
 
@@ -37,9 +37,10 @@ class Recorder(Model):
 
 
 def fit(model, images, validation=None, labels=None, seed=0, watchers=(), **settings):
-    settings = resolve(Training(**{"precision": "float32", "compile": "off", "epochs": 1} | settings), len(images))
-    labels = np.arange(len(images)) if labels is None else labels
     net = model.build((1, *images.shape[1:]), 0)
+    settings = Training(**{"precision": "float32", "compile": "off", "epochs": 1} | settings)
+    settings = resolve(settings, len(images), net)
+    labels = np.arange(len(images)) if labels is None else labels
     held_out = None if validation is None else Batches(validation, np.full(len(validation), -1), CPU)
     loop = Loop(model, net, Batches(images, labels, CPU), held_out, settings, seed, watchers=watchers)
     return loop.train(), net
@@ -185,18 +186,21 @@ def test_bfloat16_comes_to_the_same_bound(digits):
 
 
 def test_auto_is_decided_by_rule():
-    long = resolve(Training(epochs=100, batch_size=10), n_images=10_000)
-    short = resolve(Training(epochs=1, batch_size=10), n_images=1000)
+    dense, conv = nn.Linear(1, 1), nn.Conv2d(1, 1, 1)
+    long = resolve(Training(epochs=100, batch_size=10), 10_000, dense)
+    short = resolve(Training(epochs=1, batch_size=10), 1000, dense)
+    assert resolve(Training(epochs=100, batch_size=10, device="cpu"), 10_000, conv).compile == "off"
     assert short.compile == "off"
     assert long.compile in ("on", "off")
     assert "auto" not in (long.precision, long.device, short.precision)
-    assert resolve(long, 10_000) == long, "a decision, once made, is kept"
+    assert resolve(long, 10_000, dense) == long, "a decision, once made, is kept"
 
 
 def test_a_run_that_cannot_fit_into_memory_says_so_before_it_starts():
     huge = VAE(network=Network("dense(2000000) dense(2000000)"))
     with pytest.raises(InputError, match="GB are free: take a smaller"):
-        check_memory(huge, (1, 28, 28), 1000, 1, resolve(Training(), 1000))
+        net = sketch(huge, (1, 28, 28))
+        check_memory(huge, net, (1, 28, 28), 1000, 1, resolve(Training(), 1000, net))
 
 
 def test_an_interrupt_in_the_middle_leaves_the_generators_alone(digits):

@@ -598,7 +598,9 @@ def check_flags(*settings: Settings) -> None:
 
 def announce(params: dict[str, Any]) -> None:
     """What begins, as it was decided; and once, why a long run is not compiled."""
-    from latently.training import COMPILE_FROM_STEPS
+    import torch
+
+    from latently.training import COMPILE_FROM_STEPS, has_compiler
 
     data, training, decided = params["data"], params["training"], params["resolved"]
     compiled = decided["compile"] == "on"
@@ -608,7 +610,7 @@ def announce(params: dict[str, Any]) -> None:
         f"validate; {params['n_parameters']:,} weights; {how}"
     )
     long = training["epochs"] * math.ceil(data["n_train"] / training["batch_size"]) >= COMPILE_FROM_STEPS
-    if long and not compiled and training["compile"] == "auto" and decided["device"] == "cpu":
+    if long and training["compile"] == "auto" and decided["device"] == "cpu" and not has_compiler(torch.device("cpu")):
         note("no C++ compiler (g++ or clang++) was found; with one, a run this long would be compiled and faster")
 
 

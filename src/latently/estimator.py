@@ -26,11 +26,11 @@ from latently.data.batches import Batches, Binarise
 from latently.errors import require
 from latently.models import Model, can, model_from_json, model_to_json
 from latently.models.vae import VAE
-from latently.networks import Shape, count_parameters
+from latently.networks import Shape, count_parameters, laid_out
 from latently.noise import image_normal
 from latently.runs import Run, understanding, versions
 from latently.settings import Seed, accepts, expected
-from latently.training import Loop, Training, check_memory, resolve, resolve_device, seeded
+from latently.training import Loop, Training, check_memory, resolve, resolve_device, seeded, sketch
 
 VALUES_PER_BATCH = 2**19  # most pixels in one inference batch: 10 images of 128 x 128 x 3; never over 256 images
 
@@ -84,14 +84,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         kinds = get_args(Binarise)
         require(self.binarise in kinds, f"binarise is {self.binarise!r}; expected {' or '.join(kinds)}")
         self._check_pixels(images)
-        self.training_ = resolve(
-            Training(**{name: getattr(self, name) for name in Training.field_types()}), len(images)
-        )
+        net = sketch(self.model_, self._tensor_shape)
+        settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
+        self.training_ = resolve(settings, len(images), net)
         self.seed_ = self._draw_seed()
-        check_memory(self.model_, self._tensor_shape, len(images), images.itemsize, self.training_)
+        check_memory(self.model_, net, self._tensor_shape, len(images), images.itemsize, self.training_)
         device = torch.device(self.training_.device)
         with seeded(self.seed_, device):
-            self.net_ = self.model_.build(self._tensor_shape, 0).to(device)
+            self.net_ = laid_out(self.model_.build(self._tensor_shape, 0), device)
         self._n_features_out = self.model_.latent_dim
         train = self._batches(images)
         held_out = None if validation is None else self._batches(self._pixels(validation))
@@ -304,7 +304,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 self.net_ = self.model_.build(self._tensor_shape, 0)
             self._n_features_out = self.model_.latent_dim
         run.read_weights(self.net_)
-        self.net_.to(device).eval()
+        laid_out(self.net_, torch.device(device)).eval()
         self.history_ = run.read_history()
         return self
 

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from latently.errors import InputError, require
@@ -406,6 +407,11 @@ class EncoderDecoder(nn.Module):
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
+
+
+def laid_out(network: nn.Module, device: torch.device) -> nn.Module:
+    """`network` on a device, its convolutions with the channels last in memory: a third faster on a CPU (docs/log.md)."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def count_parameters(network: nn.Module) -> int:

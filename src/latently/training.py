@@ -65,14 +65,16 @@ class Training(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products and convolutions; auto: bfloat16 where the processor computes in it. Sums stay float32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Compile the step; auto: from 5,000 steps on, where a C++ compiler is there."""
+    """Compile the step; auto: from 5,000 steps on where a compiler is there, but no convolutions on a CPU."""
 
 
 # What is decided once -----------------------------------------------------------------------------
 
 
-def resolve(settings: Training, n_images: int) -> Training:
+def resolve(settings: Training, n_images: int, net: nn.Module) -> Training:
     """The settings with every `auto` decided by rule, never by a stopwatch: the same machine decides the same.
+
+    On a CPU the convolutions of torch's own library are faster than what its compiler makes around them (docs/log.md).
 
     Raises InputError where a setting is out of range or asks for what this machine does not have.
     """
@@ -83,7 +85,8 @@ def resolve(settings: Training, n_images: int) -> Training:
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16(device) else "float32"
     if compiled == "auto":
-        compiled = "on" if n_steps >= COMPILE_FROM_STEPS and has_compiler(device) else "off"
+        pays = n_steps >= COMPILE_FROM_STEPS and not (device.type == "cpu" and has_convolutions(net))
+        compiled = "on" if pays and has_compiler(device) else "off"
     require(
         compiled == "off" or has_compiler(device), "compile is 'on', but no C++ compiler (g++) is there; give 'off'"
     )
@@ -119,6 +122,10 @@ def has_compiler(device: torch.device) -> bool:
     return device.type == "cpu" and shutil.which(compiler) is not None and headers.exists()
 
 
+def has_convolutions(net: nn.Module) -> bool:
+    return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in net.modules())
+
+
 def learning_rate(settings: Training, progress: float) -> float:
     """The rate at `progress` 0..1 of the run: rise from 1/25 to 1 over the warm-up, then half a cosine down to 0.
 
@@ -142,20 +149,28 @@ def build_optimiser(settings: Training, net: nn.Module) -> torch.optim.Optimizer
     return kind(net.parameters(), fused=settings.device != "mps", **arguments)
 
 
-def check_memory(
-    model: Model, image_shape: tuple[int, ...], n_images: int, bytes_per_pixel: int, settings: Training
-) -> None:
-    """Raise InputError where weights, moments, gradients, activations and images cannot fit into free memory."""
-    activations: list[int] = []
+def sketch(model: Model, image_shape: tuple[int, ...]) -> nn.Module:
+    """The net in shapes alone, without storage. Raises InputError where no memory could address it."""
     try:
-        with torch.device("meta"):  # shapes without storage
-            net = model.build(image_shape, 0)
-            for module in net.modules():
-                if not list(module.children()):
-                    module.register_forward_hook(lambda _, __, output: activations.append(output.numel()))
-            model.loss(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
-    except RuntimeError as error:  # layers whose product is beyond any address
+        with torch.device("meta"):
+            return model.build(image_shape, 0)
+    except RuntimeError as error:
         raise InputError(f"no network can be built like this for images {image_shape}: {error}") from error
+
+
+def check_memory(
+    model: Model, net: nn.Module, image_shape: tuple[int, ...], n_images: int, bytes_per_pixel: int, settings: Training
+) -> None:
+    """Raise InputError where weights, moments, gradients, activations and images cannot fit into free memory.
+
+    net: a `sketch`.
+    """
+    activations: list[int] = []
+    for module in net.modules():
+        if not list(module.children()):
+            module.register_forward_hook(lambda _, __, output: activations.append(output.numel()))
+    with torch.device("meta"):
+        model.loss(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     largest_batch = min(settings.batch_size, n_images)
     kept = 4 + (settings.ema is not None) + (settings.patience is not None)  # weights, gradient, two moments, copies
@@ -290,10 +305,11 @@ class State:
             groups[group][name] = value
         fit_into(self.net.state_dict(), groups["net"], path)
         self.net.load_state_dict(groups["net"])
+        weights = list(self.net.parameters())
         moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
         for key, value in groups["optimiser"].items():
             i, _, name = key.partition("/")
-            moments[int(i)][name] = value
+            moments[int(i)][name] = placed_like(weights[int(i)], value)
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": dict(moments)})
         device = self.losses.device
         for group in ("average", "best"):
@@ -303,6 +319,11 @@ class State:
         restore_generators(device, groups["generator"])
         for name in self.PLAIN:
             setattr(self, name, plain[name])
+
+
+def placed_like(weight: Tensor, value: Tensor) -> Tensor:
+    """`value` in memory as `weight` is, where it has its shape: a fused optimiser walks through both side by side."""
+    return torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
 
 
 class Watcher(Protocol):
