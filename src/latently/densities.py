@@ -71,6 +71,30 @@ class Normal:
 
 
 @dataclass
+class Categorical:
+    """A class in 0..K-1 given by `logits` (B, K), any real numbers."""
+
+    logits: Tensor
+
+    def __post_init__(self) -> None:
+        self.logits = self.logits.float()
+
+    @property
+    def log_probabilities(self) -> Tensor:
+        return F.log_softmax(self.logits, 1)  # (B, K)
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """log p(y) of classes (B,); 0 where y is -1: an unknown class says nothing. -> (B,)"""
+        known = y >= 0
+        return torch.where(known, self.log_probabilities.gather(1, y.clamp(min=0)[:, None])[:, 0], 0.0)
+
+    def smoothed_log_prob(self, y: Tensor, smoothing: float) -> Tensor:
+        """(1 - s) log p(y) + s mean_k log p(k): label smoothing (Szegedy et al. 2016, section 7). -> (B,)"""
+        everywhere = torch.where(y >= 0, self.log_probabilities.mean(1), 0.0)
+        return (1 - smoothing) * self.log_prob(y) + smoothing * everywhere
+
+
+@dataclass
 class Point:
     """A code without spread: what a plain autoencoder has in place of q(z|x)."""
 

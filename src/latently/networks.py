@@ -34,6 +34,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
+Init = Literal["torch", "xavier", "he", "normal"]
 LEAK = 0.2  # slope of leaky_relu below zero, as in the studies; torch's own default is 0.01
 
 
@@ -303,12 +304,12 @@ class Network(Settings):
     """Decoder layers, the last one ending at the image, e.g. "dense(512) dense(out)"; empty: the encoder's mirror."""
     activation: ActivationName = "relu"
     """Activation of every layer that names none (the decoder's last is linear)."""
-    init: Literal["torch", "xavier", "he", "normal"] = "torch"
+    init: Init = "torch"
     """Weights before training: torch's default, or Xavier uniform, He normal, N(0, 0.02) with biases of 0."""
 
     def encoder_layers(self, image_shape: Shape) -> list[Layer]:
         layers = parse(self.encoder or default_encoder(image_shape), image_shape)
-        return [self.activated(layer) for layer in layers]
+        return [activated(layer, self.activation) for layer in layers]
 
     def decoder_layers(self, image_shape: Shape) -> list[Layer]:
         if not self.decoder:
@@ -316,39 +317,71 @@ class Network(Settings):
         *hidden, last = parse(self.decoder, image_shape)
         if isinstance(last, Weighted) and last.activation is None:
             last = replace(last, activation="linear")
-        return [*map(self.activated, hidden), last]
-
-    def activated(self, layer: Layer) -> Layer:
-        unnamed = isinstance(layer, Weighted) and layer.activation is None
-        return replace(layer, activation=self.activation) if unnamed else layer  # type: ignore[call-arg]
+        return [*(activated(layer, self.activation) for layer in hidden), last]
 
     def build_encoder(self, image_shape: Shape, n_outputs: int) -> nn.Sequential:
         """(B, C, H, W) -> (B, n_outputs); the last layer is linear."""
         head = Dense(n_outputs, activation="linear")
-        return self.assemble([*self.encoder_layers(image_shape), head], image_shape)[0]
+        return assemble([*self.encoder_layers(image_shape), head], image_shape, self.init)[0]
 
     def build_decoder(self, image_shape: Shape, latent_dim: int) -> nn.Sequential:
         """(B, latent_dim) -> (B, C, H, W), linear unless the spec's last layer names an activation."""
-        network, shape = self.assemble(self.decoder_layers(image_shape), (latent_dim,))
+        network, shape = assemble(self.decoder_layers(image_shape), (latent_dim,), self.init)
         if shape == (math.prod(image_shape),):
             network.append(nn.Unflatten(1, image_shape))
             shape = image_shape
         require(shape == image_shape, f"the decoder {self.decoder!r} ends at {shape}, but the images are {image_shape}")
         return network
 
-    def assemble(self, layers: list[Layer], shape: Shape) -> tuple[nn.Sequential, Shape]:
-        modules: list[nn.Module] = []
-        for layer in layers:
-            check_input(layer, shape)
-            made = layer.modules(shape)
-            if isinstance(layer, Weighted):
-                for module in made:
-                    initialise(module, self.init, layer.bias)
-                made += [activation(layer.activation)] if layer.activation not in (None, "linear") else []
-                made += [nn.Dropout(layer.dropout)] if layer.dropout else []
-            modules += made
-            shape = layer.shape(shape)
-        return nn.Sequential(*modules), shape
+
+@dataclass
+class Trunk(Settings):
+    """The layers between an image and the softmax."""
+
+    layers: str = ""
+    """Layers before the softmax, e.g. "conv(32, 5) pool(2) dense(100, dropout=0.2)"; empty: by the image's size."""
+    activation: ActivationName = "relu"
+    """Activation of every layer that names none."""
+    init: Init = "torch"
+    """Weights before training: torch's default, or Xavier uniform, He normal, N(0, 0.02) with biases of 0."""
+
+    def build(self, image_shape: Shape) -> tuple[nn.Sequential, int]:
+        """(B, C, H, W) -> (B, width), and that width."""
+        layers = parse(self.layers or default_trunk(image_shape), image_shape)
+        trunk, shape = assemble([activated(layer, self.activation) for layer in layers], image_shape, self.init)
+        return trunk.append(nn.Flatten()), math.prod(shape)
+
+
+def default_trunk(image_shape: Shape) -> str:
+    """Rows of values and images of few pixels get a wide layer; others are halved until their side is 7 or fewer."""
+    _, height, width = image_shape
+    if min(height, width) < 12:
+        return "dense(256)"
+    halvings = max(1, math.ceil(math.log2(max(height, width) / 7)))
+    convs = " ".join(f"conv({min(32 * 2**level, 256)}, 5) pool(2)" for level in range(halvings))
+    return f"{convs} dense(256, dropout=0.5)"
+
+
+def activated(layer: Layer, name: str) -> Layer:
+    """`layer` with the activation `name` where it names none."""
+    unnamed = isinstance(layer, Weighted) and layer.activation is None
+    return replace(layer, activation=name) if unnamed else layer  # type: ignore[call-arg]
+
+
+def assemble(layers: list[Layer], shape: Shape, init: Init) -> tuple[nn.Sequential, Shape]:
+    """The modules of the layers, from `shape` on, and the shape at their end."""
+    modules: list[nn.Module] = []
+    for layer in layers:
+        check_input(layer, shape)
+        made = layer.modules(shape)
+        if isinstance(layer, Weighted):
+            for module in made:
+                initialise(module, init, layer.bias)
+            made += [activation(layer.activation)] if layer.activation not in (None, "linear") else []
+            made += [nn.Dropout(layer.dropout)] if layer.dropout else []
+        modules += made
+        shape = layer.shape(shape)
+    return nn.Sequential(*modules), shape
 
 
 def check_input(layer: Layer, shape: Shape) -> None:
@@ -383,7 +416,7 @@ def like(layer: Layer, before: list[Layer]) -> Layer:
     return replace(layer, activation=act, dropout=dropout)
 
 
-def initialise(module: nn.Module, init: str, bias: float | None) -> None:
+def initialise(module: nn.Module, init: Init, bias: float | None) -> None:
     if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         return
     if init == "xavier":
@@ -409,8 +442,16 @@ class EncoderDecoder(nn.Module):
         self.encoder, self.decoder = encoder, decoder
 
 
+class TrunkAndHead(nn.Module):
+    """What a classifier trains: `trunk` (B, C, H, W) -> (B, width), `head` (B, width + codes) -> (B, classes)."""
+
+    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.head = trunk, head
+
+
 def laid_out(network: nn.Module, device: torch.device) -> nn.Module:
-    """`network` on a device, its convolutions with the channels last in memory: a third faster on a CPU (docs/log.md)."""
+    """`network` on a device, convolutions with the channels last in memory: a third faster on a CPU."""
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -6,16 +6,22 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from latently import Network
 from latently.models import MODELS, can, model_from_json, model_to_json
 from latently.models.base import Model
 
 SHAPES = [(1, 8, 8), (1, 17, 23), (3, 32, 32)]
 
 
+LAYERS = "conv(4, 3, stride=2) dense(16)"
+
+
 @pytest.fixture(params=MODELS.values(), ids=MODELS)
 def model(request) -> Model:
-    return request.param(latent_dim=3, network=Network("conv(4, 3, stride=2) dense(16)"))
+    """A small one of its kind."""
+    model = request.param()
+    if can(model, "encode"):
+        return model.set_params(latent_dim=3, network__encoder=LAYERS)
+    return model.set_params(trunk__layers=LAYERS, augmentation__shift=1.0, augmentation__elastic=0.5)
 
 
 @pytest.fixture(params=SHAPES, ids=str)

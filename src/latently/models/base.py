@@ -7,6 +7,7 @@ it offers; evaluation, pictures and explorer ask for the capability (`can(model,
     decode(net, z)          p(x|z), a density with `.mean` (B, C, H, W) and `.log_prob(x)` (B,)
     bound(net, x, noise)    the terms of minus the bound at weight 1, each (B,) or (B, Z); `noise` (B, Z): repeatable
     prior()                 p(z), to sample codes from
+    classify(net, x)        p(y|x), a density over classes with `.log_probabilities` (B, K)
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,61 @@
+"""The supervised classifier: a softmax over what a network makes of an image, trained by maximum likelihood.
+
+loss(x, y) = -log p(y | x),  p(y | x) = softmax(W [trunk(x), wide] + b)
+
+`wide` are values that skip the trunk: wide and deep learning (Cheng et al. 2016), with codes as the wide part.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from latently.augmentation import Augmentation
+from latently.densities import Categorical
+from latently.errors import require
+from latently.models.base import Model
+from latently.networks import Shape, Trunk, TrunkAndHead, initialise
+from latently.settings import Probability, WholeNumber
+
+
+@dataclass
+class FeedForward(Model):
+    """Classifier: a network of any layers with a softmax on top."""
+
+    name: ClassVar[str] = "classifier"
+    monitor: ClassVar[str] = "error"
+
+    trunk: Trunk = field(default_factory=Trunk)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    label_smoothing: Probability = 0.0
+    """Share of a label that is spread evenly over all classes, in the objective alone."""
+    wide: WholeNumber = 0
+    """Rows only: the first so many values are codes, which go straight to the softmax, beside the network."""
+
+    def build(self, image_shape: Shape, n_classes: int) -> TrunkAndHead:
+        self.check()
+        deep_shape = image_shape
+        if self.wide:
+            width = image_shape[-1] - self.wide
+            fits = image_shape[:2] == (1, 1) and width >= 1
+            require(fits, f"wide is {self.wide}; expected rows of more values than that, not images of {image_shape}")
+            deep_shape = (1, 1, width)
+        trunk, width = self.trunk.build(deep_shape)
+        head = nn.Linear(width + self.wide, n_classes)
+        initialise(head, self.trunk.init, None)
+        return TrunkAndHead(trunk, head)
+
+    def loss(self, net: TrunkAndHead, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+        """`loss`: nats; `error`: 1 where the most probable class is wrong. Unlabelled images count 0."""
+        assert y is not None, "a classifier is trained on labels"
+        p = self.classify(net, self.augmentation(x) if net.training else x)
+        wrong = (p.logits.argmax(1) != y) & (y >= 0)
+        return {"loss": -p.smoothed_log_prob(y, self.label_smoothing if net.training else 0.0), "error": wrong.float()}
+
+    def classify(self, net: TrunkAndHead, x: Tensor) -> Categorical:
+        """p(y | x)"""
+        if not self.wide:
+            return Categorical(net.head(net.trunk(x)))  # (B, classes)
+        codes, pixels = x[..., : self.wide].flatten(1), x[..., self.wide :]
+        return Categorical(net.head(torch.cat([net.trunk(pixels), codes], 1)))
