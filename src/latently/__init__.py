@@ -16,18 +16,24 @@ if TYPE_CHECKING:
     from latently import data as data
     from latently.errors import InputError as InputError
     from latently.estimator import Autoencoder as Autoencoder
+    from latently.estimator import Classifier as Classifier
     from latently.estimator import load as load
     from latently.evaluation import evaluate as evaluate
     from latently.models import AE as AE
     from latently.models import VAE as VAE
+    from latently.models import FeedForward as FeedForward
     from latently.networks import Network as Network
+    from latently.networks import Trunk as Trunk
 
 _HOME = {
     "AE": "models",
     "VAE": "models",
     "Autoencoder": "estimator",
+    "Classifier": "estimator",
+    "FeedForward": "models",
     "InputError": "errors",
     "Network": "networks",
+    "Trunk": "networks",
     "data": "data",
     "evaluate": "evaluation",
     "load": "estimator",

@@ -350,7 +350,7 @@ class Run:
 
 def settled(params: dict[str, Any]) -> dict[str, Any]:
     """What makes a run the run it is, every `auto` as it was decided."""
-    same = {name: params[name] for name in ("model", "binarise", "seed", "image_shape")}
+    same = {name: params.get(name) for name in ("model", "binarise", "classes", "seed", "image_shape")}
     return same | {"training": params["training"] | params["resolved"]}
 
 

@@ -149,11 +149,11 @@ def build_optimiser(settings: Training, net: nn.Module) -> torch.optim.Optimizer
     return kind(net.parameters(), fused=settings.device != "mps", **arguments)
 
 
-def sketch(model: Model, image_shape: tuple[int, ...]) -> nn.Module:
+def sketch(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """The net in shapes alone, without storage. Raises InputError where no memory could address it."""
     try:
         with torch.device("meta"):
-            return model.build(image_shape, 0)
+            return model.build(image_shape, n_classes)
     except RuntimeError as error:
         raise InputError(f"no network can be built like this for images {image_shape}: {error}") from error
 

@@ -1,0 +1,241 @@
+"""What every estimator does: check images, draw a seed, fit a model with the loop, run it in batches, keep it."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from latently.data.batches import Batches
+from latently.errors import require
+from latently.models import Model, model_from_json, model_to_json
+from latently.networks import Shape, count_parameters, laid_out
+from latently.runs import Run, understanding, versions
+from latently.settings import Seed, accepts, expected
+from latently.training import Loop, Training, check_memory, resolve, resolve_device, seeded, sketch
+
+VALUES_PER_BATCH = 2**19  # most pixels in one inference batch: 10 images of 128 x 128 x 3; never over 256 images
+
+
+@dataclass(eq=False, repr=False)
+class ImageEstimator(BaseEstimator, Training):
+    """A model and its training over images X: (n, h, w), (n, h, w, c) or (n, features).
+
+    uint8 0..255 is scaled to 0..1; other numbers are taken as they are (float32). A fit on a CPU with one int
+    `random_state` is repeatable bit for bit.
+    """
+
+    kind: ClassVar[str]
+    """What params.json calls this estimator."""
+
+    model: Model | None = None
+    random_state: int | np.random.RandomState | None = None
+
+    # What a kind of estimator says of itself ------------------------------------------------------
+
+    def _default_model(self) -> Model:
+        raise NotImplementedError
+
+    def _n_classes(self) -> int:
+        """Of the labels that the model is trained on; 0 where it takes none."""
+        return 0
+
+    def _check_pixels(self, images: np.ndarray) -> None:
+        """Raise InputError where the model cannot take such pixels."""
+        scale = 255 if images.dtype == np.uint8 else 1
+        self.model_.check_pixels(float(images.min()) / scale, float(images.max()) / scale)
+
+    def _batches(self, images: np.ndarray, labels: np.ndarray | None = None) -> Batches:
+        unlabelled = np.full(len(images), -1)
+        return Batches(images, unlabelled if labels is None else labels, torch.device(self.training_.device))
+
+    def _describe_own(self) -> dict[str, Any]:
+        """What params.json says beyond model and training."""
+        return {}
+
+    @classmethod
+    def _own_settings(cls, params: dict[str, Any]) -> dict[str, Any]:
+        """Constructor keywords beyond model, training and seed, out of params.json."""
+        return {}
+
+    def _restore_own(self, params: dict[str, Any]) -> None:
+        """Learned things beyond the net, out of params.json."""
+
+    # Fitting --------------------------------------------------------------------------------------
+
+    def _fit_net(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None,
+        held_out: tuple[np.ndarray, np.ndarray | None] | None,
+        run: Run | None,
+        about: dict[str, Any] | None,
+        **watching: Any,
+    ) -> Self:
+        """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise."""
+        net = sketch(self.model_, self._tensor_shape, self._n_classes())
+        settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
+        self.training_ = resolve(settings, len(images), net)
+        self.seed_ = self._draw_seed()
+        check_memory(self.model_, net, self._tensor_shape, len(images), images.itemsize, self.training_)
+        device = torch.device(self.training_.device)
+        with seeded(self.seed_, device):
+            self.net_ = laid_out(self.model_.build(self._tensor_shape, self._n_classes()), device)
+        train = self._batches(images, labels)
+        validation = None if held_out is None else self._batches(*held_out)
+        loop = Loop(self.model_, self.net_, train, validation, self.training_, self.seed_, run, **watching)
+        if run is not None:  # not earlier: what fails above leaves nothing behind
+            run.begin((about or {}) | self.describe())
+        self.history_ = loop.train()
+        if run is not None:
+            run.write_history(self.history_)
+            run.write_weights(self.net_)
+            run.drop_checkpoint()
+        return self
+
+    def _prepare(self, X: Any) -> np.ndarray:
+        """Images to fit on, and a checked copy of the model to fit."""
+        images = self._images(X, reset=True)
+        self.model_ = self._own_model()  # any model: it is asked what it can do
+        self.model_.check()
+        self._check_pixels(images)
+        return images
+
+    def _own_model(self) -> Any:
+        """A copy: what happens to the parameter `model` later must not reach what was fitted."""
+        model = self._default_model() if self.model is None else self.model
+        require(
+            isinstance(model, Model),
+            f"model is {model!r}; expected a model such as {type(self._default_model()).__name__}()",
+        )
+        return copy.deepcopy(model)
+
+    def _draw_seed(self) -> int:
+        """An int is the seed itself; None asks the operating system, so that the caller's generators stand still."""
+        if self.random_state is None:
+            return fresh_seed()
+        if isinstance(self.random_state, np.random.RandomState):
+            return int(check_random_state(self.random_state).randint(2**31))
+        seed = self.random_state
+        require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
+        return int(seed)
+
+    def _images(self, X: Any, reset: bool = False) -> np.ndarray:
+        """X as a finite array of the shape that was fitted: uint8 as it is, any other number as float32."""
+        X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
+        require(X.ndim <= 4, f"X has shape {X.shape}; expected (n, features), (n, h, w) or (n, h, w, channels)")
+        if reset:
+            self.image_shape_ = X.shape[1:]
+        expected = f"X holds images of shape {X.shape[1:]}; this model was fitted on {self.image_shape_}"
+        require(X.shape[1:] == self.image_shape_, expected)
+        if X.dtype == np.uint8:
+            return X
+        with np.errstate(over="ignore"):
+            images = X.astype(np.float32)
+        require(bool(np.isfinite(images).all()), "X holds numbers too large for float32; rescale them")
+        return images
+
+    def _pixels(self, X: Any) -> np.ndarray:
+        """X as images of the shape that was fitted, with pixels that the model can take."""
+        images = self._images(X)
+        self._check_pixels(images)
+        return images
+
+    @property
+    def _tensor_shape(self) -> Shape:
+        """(C, H, W) of what the net sees."""
+        if len(self.image_shape_) == 1:
+            return (1, 1, *self.image_shape_)
+        height, width, *channels = self.image_shape_
+        return (*(channels or [1]), height, width)
+
+    # Using ----------------------------------------------------------------------------------------
+
+    def _map_images(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        check_is_fitted(self)
+        images = self._pixels(X)
+        batches = self._batches(images)
+        return self._in_batches(batches.raw, lambda raw: function(batches.evaluation_pixels(raw)))
+
+    @torch.no_grad()
+    def _in_batches(self, inputs: Tensor, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """Rows of `function`, float32. Every batch has one size, the last is padded: a row then never depends on its
+        neighbours, not even in the last bit, for the same kernels run on it."""
+        size = max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape_)))
+        rows = []
+        for part in inputs.to(self.training_.device).split(size):
+            padded = (
+                part if len(part) == size else torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
+            )
+            rows.append(function(padded)[: len(part)].float().cpu())
+        return torch.cat(rows).numpy()
+
+    # Keeping --------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Self:
+        """Write a run folder: settings, weights and history. `latently.load` reads it."""
+        run = Run(path, overwrite)
+        check_is_fitted(self)
+        run.require_free()
+        run.begin(self.describe())
+        run.write_history(self.history_)
+        run.write_weights(self.net_)
+        return self
+
+    def describe(self) -> dict[str, Any]:
+        """What params.json says of the estimator: enough to build and to fit it again."""
+        return {
+            "estimator": self.kind,
+            "model": model_to_json(self.model_),
+            "training": {name: getattr(self, name) for name in Training.field_types()},
+            "resolved": {name: getattr(self.training_, name) for name in ("device", "precision", "compile")},
+            "seed": self.seed_,
+            "image_shape": list(self.image_shape_),
+            "n_parameters": count_parameters(self.net_),
+            "versions": versions(),
+        } | self._describe_own()
+
+    @classmethod
+    def from_description(cls, params: dict[str, Any]) -> Self:
+        """An unfitted estimator with the settings of params.json, every `auto` as it was decided then.
+
+        Raises InputError, KeyError or TypeError where they are not what `describe` gives.
+        """
+        training = Training.from_json(params["training"] | params.get("resolved", {}))
+        seed = params["seed"]
+        require(accepts(Seed, seed), f"seed is {seed!r}; expected {expected(Seed)}")
+        settings = training.get_params() | cls._own_settings(params)
+        return cls(model=model_from_json(params["model"]), random_state=seed, **settings)
+
+    def restore(self, run: Run) -> Self:
+        """Become the fitted estimator of a run folder, by its weights."""
+        device, shape = str(resolve_device(self.device)), run.params.get("image_shape")
+        with understanding(run.path / "params.json"):
+            fits = isinstance(shape, list) and 1 <= len(shape) <= 3 and all(type(n) is int and n >= 1 for n in shape)
+            require(fits, f"image_shape is {shape!r}; expected one to three whole numbers")
+            self.image_shape_ = tuple(shape)  # type: ignore[arg-type]
+            self.n_features_in_ = self.image_shape_[0]
+            self.model_ = self._own_model()
+            self.seed_ = self._draw_seed()
+            self._restore_own(run.params)
+            settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
+            self.training_ = replace(settings, device=device)
+            with torch.device("meta"):  # shapes alone: a file may describe a net that no memory holds
+                self.net_ = self.model_.build(self._tensor_shape, self._n_classes())
+        run.read_weights(self.net_)
+        laid_out(self.net_, torch.device(device)).eval()
+        self.history_ = run.read_history()
+        return self
+
+
+def fresh_seed() -> int:
+    """From the operating system."""
+    return int(np.random.SeedSequence().generate_state(1)[0] % 2**31)

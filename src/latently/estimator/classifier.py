@@ -1,0 +1,137 @@
+"""The classifier of images as a scikit-learn classifier.
+
+>>> from sklearn.datasets import load_digits
+>>> from latently import Classifier, FeedForward, Trunk
+>>> digits = load_digits()
+>>> classifier = Classifier(FeedForward(Trunk("dense(64)")), epochs=10, random_state=0)
+>>> bool(classifier.fit(digits.images[:1000] / 16, digits.target[:1000]).score(digits.images / 16, digits.target) > 0.9)
+True
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length
+
+from latently.errors import require
+from latently.estimator.base import ImageEstimator
+from latently.models import FeedForward, Model
+from latently.runs import Run
+
+
+@dataclass(eq=False, repr=False)
+class Classifier(ClassifierMixin, ImageEstimator):
+    """A network that learns classes of images from labels.
+
+    X is (n, h, w), (n, h, w, c) or (n, features): uint8 0..255, which is scaled to 0..1, or numbers, which are taken as
+    they are (float32). y holds labels of any kind, numbers or names; -1, NaN, None and the empty name mean
+    unlabelled, and such images are left out.
+
+    Parameters: `model` (default `FeedForward()`), `random_state`, and every setting of `Training`.
+
+    After fit: `classes_`, `net_`, `model_`, `history_` (a dict per epoch), `image_shape_`, `training_`,
+    `n_features_in_`.
+    """
+
+    kind: ClassVar[str] = "classifier"
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        validation: tuple[Any, Any] | None = None,
+        run: Run | None = None,
+        about: dict[str, Any] | None = None,
+        **watching: Any,
+    ) -> Self:
+        """Train the model on the labelled images of X.
+
+        validation: images and labels for the validation figures and for `patience`. run, about, watching: as in
+        `Autoencoder.fit`. Raises InputError (a ValueError) for labels that are not two classes at least.
+        """
+        images = self._prepare(X)
+        check_consistent_length(images, y)
+        self.classes_, codes = encode_labels(y)
+        labelled = codes >= 0
+        held_out = None if validation is None else self._held_out(*validation)
+        return self._fit_net(images[labelled], codes[labelled], held_out, run, about, **watching)
+
+    def _held_out(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        images, codes = self._pixels(X), self.label_codes(y)
+        check_consistent_length(images, codes)
+        require(bool((codes >= 0).any()), "the validation images carry no label of a class that is trained on")
+        return images[codes >= 0], codes[codes >= 0]
+
+    def _default_model(self) -> Model:
+        return FeedForward()
+
+    def _n_classes(self) -> int:
+        return len(self.classes_)
+
+    def _describe_own(self) -> dict[str, Any]:
+        return {"classes": self.classes_.tolist()}
+
+    def _restore_own(self, params: dict[str, Any]) -> None:
+        classes = params["classes"]
+        fits = (
+            isinstance(classes, list) and len(classes) >= 2 and all(isinstance(c, str | int | float) for c in classes)
+        )
+        require(fits, f"classes is {classes!r}; expected a list of two names or numbers at least")
+        self.classes_ = np.array(classes)
+
+    # Using ----------------------------------------------------------------------------------------
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """log p(class | image), (n, classes) float32, in the order of `classes_`."""
+        return self._map_images(X, lambda x: self.model_.classify(self.net_, x).log_probabilities)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """p(class | image), (n, classes) float32, in the order of `classes_`."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each image, (n,), as the labels were given."""
+        best = self.predict_log_proba(X).argmax(1)
+        return self.classes_[best]
+
+    def label_codes(self, y: Any) -> np.ndarray:
+        """Labels as indices into `classes_`, (n,) int64; -1 where there is none, or one of no class that was fitted."""
+        y = np.asarray(y)
+        codes = np.full(len(y), -1)
+        for code, name in enumerate(self.classes_):
+            codes[y == name] = code
+        return codes
+
+
+def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of any kind -> the classes in order, and indices into them, (n,) int64, -1 = unlabelled.
+
+    Raises InputError unless two classes or more have a label.
+    """
+    y = column_or_1d(np.asarray(y), warn=True)
+    missing = is_missing(y)
+    require(not missing.all(), "no image carries a label; a classifier needs some of two classes or more")
+    present = np.array(y[~missing].tolist())  # of one type, also where None stood among the names
+    check_classification_targets(present)
+    classes, known = np.unique(present, return_inverse=True)
+    hint = (
+        "; -1 means unlabelled here: call the classes 0 and 1" if missing.any() and classes.dtype.kind in "if" else ""
+    )
+    require(len(classes) >= 2, f"all labels are of one class, {classes[0]}; a classifier needs two or more{hint}")
+    codes = np.full(len(y), -1)
+    codes[~missing] = known
+    return classes, codes
+
+
+def is_missing(y: np.ndarray) -> np.ndarray:
+    """Which labels say nothing: -1, NaN, None, an empty name."""
+    if y.dtype.kind == "O":
+        return np.array([label is None or label == "" or label == -1 or label != label for label in y], dtype=bool)
+    if y.dtype.kind in "US":
+        return y == ""
+    return (y == -1) | np.isnan(y) if y.dtype.kind == "f" else y == -1
