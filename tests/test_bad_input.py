@@ -403,8 +403,9 @@ def damaged(small_run, interrupted_run, tmp_path) -> Path:
         ("{}", ["not written by latently"]),
         ('{"format": 1, "model": "vae"}', ["not written by latently"]),
         ('{"format": 999, "model": {"name": "vae"}}', ["format 999, newer", "update latently"]),
-        ('{"format": 1, "model": {"name": "vae"}}', ["it lacks 'training'"]),
-        ('{"format": 1, "model": {"name": "os.system"}, "training": {}, "binarise": "none", "seed": 0}',
+        ('{"format": 1, "model": {"name": "vae"}}', ["it lacks 'estimator'"]),
+        ('{"format": 1, "model": {"name": "os.system"}, "training": {}, "binarise": "none", "seed": 0, '
+         '"estimator": "autoencoder"}',
          ["no model 'os.system'", "ae, vae"]),
     ],
 )  # fmt: skip

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from latently import AE, VAE, Autoencoder, InputError, Network, data, evaluate, gallery
+from latently import AE, VAE, Autoencoder, Classifier, FeedForward, InputError, Network, Trunk, data, evaluate, gallery
+from latently.evaluation import calibration_error
 
 SMALL = Network("dense(64)")
 
@@ -23,6 +24,46 @@ def vae(digits):
 @pytest.fixture(scope="module")
 def ae(digits):
     return Autoencoder(AE(2, SMALL), epochs=10, random_state=0).fit(digits.images)
+
+
+@pytest.fixture(scope="module")
+def classifier(digits):
+    model = FeedForward(Trunk("dense(64)"))
+    return Classifier(model, epochs=20, random_state=0).fit(digits.images[:200], digits.label_names[:200])
+
+
+def test_the_figures_of_a_classifier_are_scikit_learns(classifier, digits):
+    from sklearn.metrics import accuracy_score, log_loss, precision_score, recall_score
+
+    X, y = digits.images, digits.label_names
+    figures, predicted = evaluate(classifier, X, y), classifier.predict(X)
+    assert figures["accuracy"] == pytest.approx(accuracy_score(y, predicted))
+    assert figures["nll_nats"] == pytest.approx(log_loss(y, classifier.predict_proba(X)), rel=1e-5)
+    for place, name in enumerate(classifier.classes_):
+        of_class = figures["per_class"][name]
+        assert of_class["precision"] == pytest.approx(precision_score(y, predicted, average=None)[place])
+        assert of_class["recall"] == pytest.approx(recall_score(y, predicted, average=None)[place])
+
+
+def test_unlabelled_images_are_not_judged(classifier, digits):
+    y = digits.label_names.copy()
+    y[100:] = ""
+    assert evaluate(classifier, digits.images, y) == evaluate(classifier, digits.images[:100], y[:100])
+    with pytest.raises(InputError, match="none of these images carries a label"):
+        evaluate(classifier, digits.images, np.full(300, ""))
+
+
+def test_a_class_that_was_never_trained_on_counts_as_wrong(classifier, digits):
+    figures = evaluate(classifier, digits.images[:4], np.full(4, "a letter"))
+    assert figures["accuracy"] == 0
+    assert math.isnan(figures["nll_nats"])
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    """90 % sure and 60 % right in one bin, 50 % sure and 50 % right in another, weighed by their images."""
+    p = np.repeat([0.9, 0.5], [10, 30])
+    right = np.array([True] * 6 + [False] * 4 + [True, False] * 15)
+    assert calibration_error(p, right) == pytest.approx(0.3 * 10 / 40)
 
 
 def test_the_bound_is_minus_the_sum_of_its_parts(vae, digits):
@@ -69,13 +110,13 @@ def test_active_dimensions_are_those_that_carry_something(digits):
 
 
 def test_a_model_has_the_pictures_that_its_abilities_allow(vae, ae):
-    assert set(gallery.possible(vae)) == set(gallery.KINDS)
-    assert set(gallery.possible(ae)) == set(gallery.KINDS) - {"samples", "traversals"}
+    assert set(gallery.possible(vae)) == set(gallery.KINDS) - set(gallery.OF_CLASSES)
+    assert set(gallery.possible(ae)) == set(gallery.possible(vae)) - {"samples", "traversals"}
 
 
 @pytest.mark.parametrize("kind", gallery.KINDS)
-def test_every_picture_draws(kind, vae, digits):
-    assert gallery.draw(kind, vae, digits).axes
+def test_every_picture_draws(kind, vae, classifier, digits):
+    assert gallery.draw(kind, classifier if kind in gallery.OF_CLASSES else vae, digits).axes
 
 
 def test_a_canvas_of_an_autoencoder_spans_its_own_codes(ae, digits):

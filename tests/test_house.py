@@ -10,8 +10,8 @@ import latently
 HOUSE = Path(latently.__file__).parent
 ROOMS = [
     "errors", "settings", "noise", "augmentation", "data", "networks", "densities", "models", "presets", "runs",
-    "outputs", "training", "progress", "estimator", "evaluation", "pictures", "gallery", "experiments", "report",
-    "demo", "opened", "flags", "cli", "__main__",
+    "console", "outputs", "training", "progress", "estimator", "evaluation", "pictures", "gallery", "experiments",
+    "report", "demo", "opened", "flags", "launch", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -178,7 +178,7 @@ def test_an_interrupt_before_the_training_leaves_nothing(latently, tmp_path, mon
     def press_ctrl_c(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("latently.data.load", press_ctrl_c)
+    monkeypatch.setattr("latently.launch.load", press_ctrl_c)
     ran = latently("train", "vae", "--data", "digits", "--out", tmp_path / "run")
     assert ran.code == 130
     assert ran.err.strip() == "latently: interrupted"

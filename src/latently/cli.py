@@ -5,37 +5,31 @@ Exit code 0: done; 2: bad usage or bad input, one sentence; 130: interrupted, wi
 Nothing heavy is imported before a command needs it: `latently --help` does not wait for torch.
 """
 
-import argparse
 import contextlib
-import errno
-import json as json_module
-import math
 import os
 import shlex
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from latently import flags
+from latently.console import disk_sentence, in_text, note, print_figures, print_json, print_rows
 from latently.errors import InputError, require
-from latently.settings import Count, NonNegative, Seed, Settings
 
 if TYPE_CHECKING:
-    from latently.data import ImageSet, Split
+    from latently.data import ImageSet
     from latently.estimator import Autoencoder
-    from latently.models import Model
     from latently.opened import Opened
-    from latently.runs import Run
-    from latently.training import Training
 
 # What `latently --help` lists without importing a model; a test holds it equal to latently.models.
 MODEL_NAMES = {"ae": "Plain autoencoder: no prior, no noise; the code is a point.",
-               "vae": "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`."}  # fmt: skip
+               "vae": "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`.",
+               "classifier": "Classifier: a network of any layers with a softmax on top."}  # fmt: skip
 
 Part = Literal["all", "train", "validation", "test"]
 SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
@@ -119,9 +113,10 @@ def data(
         channels: 1 turns every image grey, 3 makes it colour.
         json: Print one JSON object instead of tables.
     """
+    from latently.data import Preparation, load
     from latently.data import split as split_images
 
-    images = load_images(source, image_size, channels)
+    images = load(source, Preparation(image_size, channels), progress=sys.stderr.isatty())
     parts = split_images(images, split)
     counts = {name: int((images.labels == label).sum()) for label, name in enumerate(images.classes)}
     figures = {
@@ -144,49 +139,6 @@ def data(
     print_figures(source, figures)
     if counts:
         print_rows("", ["class", "images"], [[name, f"{count:,}"] for name, count in counts.items()])
-
-
-@dataclass(kw_only=True)
-class RunOptions(Settings):
-    """The images, and the run folder."""
-
-    out: Path
-    """Run folder to write."""
-    data: str | None = None
-    """The images: digits, mnist, fashion-mnist, kmnist, or the path of a folder, .npy, .npz, .csv or IDX file."""
-    preset: str | None = None
-    """A study's recipe, over which any other flag wins: mlp-512, study1-conv, study1-mlp, study2-conv, study3-mlp,
-    study4-mlp, study5-mlp."""
-    config: Path | None = None
-    """A JSON file of settings, over which any flag wins: {"model": {}, "training": {}}, or a run's params.json."""
-    split: SplitKind = "auto"
-    """Which images train, validate and test; auto: the source's own split where it has one, else 80/10/10 per class."""
-    limit: Count | None = None
-    """Train on no more than the first so many training images."""
-    image_size: tuple[int, int] | None = None
-    """Height and width in pixels to resize every image to."""
-    channels: int | None = None
-    """1 turns every image grey, 3 makes it colour."""
-    binarise: Literal["none", "static", "dynamic"] = "none"
-    """Grey values as probabilities of black and white: one draw that is kept (static), or a new one at each use."""
-    seed: Seed = 0
-    """Seed of split, weights, order and noise."""
-    resume: bool = False
-    """Take up the run in --out; no other flag is needed."""
-    overwrite: bool = False
-    """Replace the run in --out."""
-    checkpoint_epochs: Count = 1
-    """Epochs between checkpoints."""
-    checkpoint_minutes: NonNegative = 5.0
-    """Minutes after which a checkpoint is written, also within an epoch."""
-    tensorboard: bool = False
-    """Write scalars, and histograms of weights and gradients, to RUN/tensorboard."""
-    json: bool = False
-    """Print one JSON object instead of a table."""
-
-    def watching(self) -> dict[str, Any]:
-        """How a run is watched, which changes nothing in it; a resume does the same."""
-        return {name: getattr(self, name) for name in ("checkpoint_epochs", "checkpoint_minutes", "tensorboard")}
 
 
 def evaluate(
@@ -212,8 +164,12 @@ def evaluate(
         opened.run.write_metrics(figures)
     if json:
         print_json(figures)
-    else:
-        print_figures(f"{run}, {which} images of {opened.images.source}", figures)
+        return
+    per_class = figures.pop("per_class", {})
+    print_figures(f"{run}, {which} images of {opened.images.source}", figures)
+    if per_class:
+        columns = ["class", *next(iter(per_class.values()))]
+        print_rows("", columns, [[name, *map(in_text, row.values())] for name, row in per_class.items()])
 
 
 def encode(
@@ -229,7 +185,7 @@ def encode(
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     write_outputs(run, out, data, part, device, "scatter", lambda estimator, images: {
-        "codes": estimator.transform(images.images), "labels": class_names(images),
+        "codes": estimator.transform(images.images), "labels": images.label_names,
     })  # fmt: skip
 
 
@@ -269,6 +225,34 @@ def score(
     }, rank=True)  # fmt: skip
 
 
+def predict(
+    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+) -> None:
+    """The class of every image with its probability, by a classifier.
+
+    Args:
+        run: Run folder of a classifier.
+        out: File to write: .csv (name, class, probability; a row per image) or .npz.
+        data: Images to classify, a name or a path.
+        part: Which part of the split.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    from latently import outputs
+    from latently.models import can
+
+    outputs.check_out(out, (".csv", ".npz"))
+    opened = open_run(run, data, device)
+    classifier: Any = opened.estimator
+    require(can(classifier.model_, "classify"), f"{run} is no classifier; train one: latently train classifier --help")
+    images = opened.part(part)
+    outputs.require_apart(out, images.source, adds_images=False)
+    p = classifier.predict_proba(images.images)
+    best = p.argmax(1)
+    columns = {"class": classifier.classes_[best].astype(str), "probability": p.max(1)}
+    outputs.write_arrays(out, images.names, columns)
+    print(out)
+
+
 def sample(
     run: tyro.conf.Positional[Path],
     n: Number = 64,
@@ -293,7 +277,7 @@ def sample(
     require(seed >= 0, f"--seed is {seed}; expected at least 0")
     place = out or run / "figures" / "samples.png"
     outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
-    images = estimator.load(run, device).sample(n, random_state=seed)
+    images = autoencoder_of(estimator.load(run, device), run).sample(n, random_state=seed)
     if place.suffix.lower() == ".png":
         pictures.save(pictures.samples(gallery.as_drawn(images)), place)
     else:
@@ -316,7 +300,7 @@ def plot(
 
     Args:
         runs: Run folders, then the kind of picture: curves, reconstructions, scatter, canvas, samples, traversals,
-            worst, or all of them that the model can give.
+            worst, confusion, mistakes, or all of them that the model can give.
         out: File to write: .png, .pdf or .svg.
         data: Images to draw with, a name or a path.
         part: Which part of the split.
@@ -432,7 +416,7 @@ def reproduce(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     command.__name__: command
-    for command in (demo, data, evaluate, encode, reconstruct, score, sample, plot, report, presets, reproduce)
+    for command in (demo, data, evaluate, encode, reconstruct, score, predict, sample, plot, report, presets, reproduce)
 }
 SUMMARIES = {
     "demo": "", "data": "", "train": "Train a model on images, or take up a run that was interrupted."
@@ -444,242 +428,20 @@ SUMMARIES = {
 
 def train_command(words: list[str]) -> Callable[..., None]:
     """`train` for the model that is named first, with defaults of the run to resume, of a preset, or ours."""
-    model_default, training_default, options_default = train_defaults(words)
+    from latently import launch
+
+    model_default, training_default, options_default = launch.train_defaults(words)
     command = "latently train " + shlex.join(word for word in words if word not in ("--resume", "--overwrite"))
 
     def train(
         model: type(model_default) = model_default,  # type: ignore[valid-type]
         training: type(training_default) = training_default,  # type: ignore[valid-type]
-        run: RunOptions = options_default,
+        run: type(options_default) = options_default,  # type: ignore[valid-type]
     ) -> None:
-        train_run(model, training, run, command)
+        launch.train_run(model, training, run, command)
 
     train.__doc__ = MODEL_NAMES[words[0]]
     return train
-
-
-def train_defaults(words: list[str]) -> tuple["Model", "Training", RunOptions]:
-    from latently import presets
-    from latently.models import MODELS
-    from latently.runs import Run
-    from latently.training import Training
-
-    given = peek(words[1:])
-    given.out = given.out and Path(given.out).expanduser()
-    if given.resume and given.out and Run(given.out).started:
-        model, training, options = stored_settings(Run(given.out))
-        require(model.name == words[0], f"{given.out} trains the model {model.name}, not {words[0]}")
-        return model, training, replace(options, out=tyro.MISSING)
-    require(not (given.preset and given.config), "--preset and --config contradict each other; give one")
-    if given.config:
-        return settings_from_file(Path(given.config).expanduser(), words[0])
-    if given.preset:
-        preset = presets.find(given.preset, words[0])
-        options = RunOptions(out=tyro.MISSING, split=preset.split)  # type: ignore[arg-type]
-        return preset.build(words[0]), Training(**preset.training), options
-    return MODELS[words[0]](), Training(), RunOptions(out=tyro.MISSING)
-
-
-def settings_from_file(path: Path, name: str) -> tuple["Model", "Training", RunOptions]:
-    """The settings in a JSON file: a run's params.json, all of them but its place, or {"model": {}, "training": {}}."""
-    from latently.models import model_from_json
-    from latently.runs import Run, read_json, understanding
-    from latently.training import Training
-
-    require(path.is_file(), f"--config is {path}, which does not exist; expected a JSON file, a params.json for one")
-    values = read_json(path)
-    with understanding(path):
-        if "format" in values and path.name == "params.json" and "data" in values:
-            model, training, options = stored_settings(Run(path.parent))
-            training = Training.from_json(values["training"])  # as it was asked for: this machine may decide otherwise
-        else:
-            strange = values.keys() - {"model", "training"}
-            require(not strange, f"it has {', '.join(map(repr, strange))}; expected model and training")
-            model = model_from_json({"name": name} | values.get("model", {}))
-            training, options = Training.from_json(values.get("training", {})), RunOptions(out=Path())
-        require(model.name == name, f"it describes the model {model.name}, not {name}")
-    return model, training, replace(options, out=tyro.MISSING)
-
-
-def peek(words: list[str]) -> argparse.Namespace:
-    """The flags on which the defaults of all others depend."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for flag in ("--preset", "--config", "--out"):
-        parser.add_argument(flag, nargs="?")  # a value that is missing is told of later
-    parser.add_argument("--resume", action="store_true")
-    return parser.parse_known_args(words)[0]
-
-
-def stored_settings(run: "Run") -> tuple["Model", "Training", RunOptions]:
-    """What a run was started with, every `auto` as it was decided then."""
-    from latently.data import Preparation
-    from latently.estimator import Autoencoder
-    from latently.runs import understanding
-    from latently.training import Training
-
-    params = run.params
-    with understanding(run.path / "params.json"):
-        estimator = Autoencoder.from_description(params)
-        watching = params.get("watching", {})
-        require(isinstance(watching, dict), f"watching is {watching!r}; expected an object")
-    record = run.data
-    if record is None:
-        raise InputError(f"{run.path} was fitted to arrays in Python; only a run of `latently train` can be resumed")
-    with understanding(run.path / "params.json"):
-        prepared = Preparation.from_json(record.preparation)
-        options = RunOptions(
-            out=run.path,
-            data=record.source,
-            preset=params.get("preset"),
-            split=record.split,  # type: ignore[arg-type]
-            limit=record.limit,
-            seed=record.seed,
-            image_size=prepared.image_size,
-            channels=prepared.channels,
-            binarise=estimator.binarise,
-            **watching,
-        )
-        options.check()
-    assert estimator.model is not None
-    return estimator.model, Training(**{name: getattr(estimator, name) for name in Training.field_types()}), options
-
-
-def train_run(model: "Model", training: "Training", options: RunOptions, command: str) -> None:
-    """Check, load, split, fit, say how it went. What can fail fails before the run folder is touched."""
-    from latently.data import Preparation
-    from latently.outputs import require_apart
-    from latently.progress import Bar, Log, TensorBoard
-    from latently.runs import DataRecord, Run
-
-    run = Run(options.out, options.overwrite)
-    check_flags(model, training, options)
-    require(not (options.resume and options.overwrite), "--resume and --overwrite contradict each other; give one")
-    resuming = options.resume and run.started
-    if resuming:
-        require_unchanged(run, model, training, options)
-        if run.finished:
-            note(f"{run.path} is finished; nothing is left to train")
-            print_last(run.read_history(), model, training, options)
-            return
-    else:
-        run.require_free()
-        nothing = f"{run.path} holds no run to resume; to start one there, " if options.resume else ""
-        require(options.data is not None, f"{nothing}give --data: digits, mnist, or the path of your own images")
-        require_apart(run.path, str(options.data), adds_images=True)
-    watchers: list[Any] = [Log(run.path / "train.log")]
-    if options.tensorboard:
-        watchers.append(TensorBoard(run.path / "tensorboard"))
-    images = load_images(str(options.data), options.image_size, options.channels)
-    parts = split_for(run if resuming else None, images, options)
-    patient = training.patience is None or len(parts.validation) > 0
-    require(patient, f"--patience needs validation images, and the split {parts.kind!r} has none; leave --patience out")
-    record = DataRecord.of(
-        images, parts, Preparation(options.image_size, options.channels), options.seed, options.limit
-    )
-    about = {"data": record.to_json(), "classes": list(images.classes), "preset": options.preset, "command": command}
-    about |= {"watching": options.watching()}
-    if parts.kind != "standard":
-        run.split = parts.to_json()
-    run.announce = announce
-    with Bar() as bar:
-        history = fit(run, model, training, options, images, parts, about, [bar, *watchers])
-    print_last(history, model, training, options)
-
-
-def check_flags(*settings: Settings) -> None:
-    """Every setting in its range; a sentence about one calls it by its flag."""
-    for each in settings:
-        try:
-            each.check()
-        except InputError as error:
-            name, _, rest = str(error).partition(" is ")
-            raise InputError(f"--{name.replace('_', '-')} is {rest.replace('None', flags.NONE)}") from None
-
-
-def announce(params: dict[str, Any]) -> None:
-    """What begins, as it was decided; and once, why a long run is not compiled."""
-    import torch
-
-    from latently.training import COMPILE_FROM_STEPS, has_compiler
-
-    data, training, decided = params["data"], params["training"], params["resolved"]
-    compiled = decided["compile"] == "on"
-    how = f"{decided['device']}, {decided['precision']}{', compiled (which takes up to 20 s)' if compiled else ''}"
-    note(
-        f"{params['model']['name']} on {data['source']}: {data['n_train']:,} images train, {data['n_validation']:,} "
-        f"validate; {params['n_parameters']:,} weights; {how}"
-    )
-    long = training["epochs"] * math.ceil(data["n_train"] / training["batch_size"]) >= COMPILE_FROM_STEPS
-    if long and training["compile"] == "auto" and decided["device"] == "cpu" and not has_compiler(torch.device("cpu")):
-        note("no C++ compiler (g++ or clang++) was found; with one, a run this long would be compiled and faster")
-
-
-def split_for(resumed: "Run | None", images: "ImageSet", options: RunOptions) -> "Split":
-    """The split that the flags ask for, or the one that a run that is taken up has already."""
-    from latently.data import split as split_images
-    from latently.opened import stored_split
-
-    if resumed is None:
-        return split_images(images, options.split, options.seed, options.limit)
-    changed = f"{images.source} has changed since {resumed.path} was started; restore it, or choose another --out"
-    require(resumed.data is not None and resumed.data.describes(images), changed)
-    return stored_split(resumed, images)
-
-
-def fit(
-    run: "Run", model: "Model", training: "Training", options: RunOptions, images: "ImageSet", parts: "Split",
-    about: dict[str, Any], watchers: list[Any],
-) -> list[dict[str, float]]:  # fmt: skip
-    """-> the history. What ends the training early says how to go on."""
-    from latently.estimator import Autoencoder
-
-    estimator = Autoencoder(model, binarise=options.binarise, random_state=options.seed, **training.get_params())
-    try:
-        estimator.fit(
-            images.images[parts.train],
-            validation=images.images[parts.validation] if len(parts.validation) else None,
-            run=run,
-            about=about,
-            watchers=watchers,
-            checkpoint_epochs=options.checkpoint_epochs,
-            checkpoint_minutes=options.checkpoint_minutes,
-        )
-    except (KeyboardInterrupt, OSError) as error:
-        if not run.begun:
-            raise
-        go_on = f"go on with: {run.resume_command()}"
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(go_on) from None
-        raise InputError(f"{disk_sentence(error)}; then {go_on}") from None
-    return estimator.history_
-
-
-def print_last(history: list[dict[str, float]], model: "Model", training: "Training", options: RunOptions) -> None:
-    """The figures of the epoch whose weights were kept."""
-    best_first = sorted(history, key=lambda row: row[f"val_{model.monitor}"]) if training.patience else history[-1:]
-    figures = {"run": str(options.out)} | best_first[0]
-    if options.json:
-        print_json(figures)
-    else:
-        print_figures(f"{options.out}, epoch {figures['epoch']:.0f} of {len(history)}", figures)
-
-
-def require_unchanged(run: "Run", model: "Model", training: "Training", options: RunOptions) -> None:
-    """A resumed run keeps its settings. Raises InputError that names the first one that a flag would change."""
-    then_model, then_training, then_options = stored_settings(run)
-    asked = model.get_params() | training.get_params() | vars(options)
-    then = then_model.get_params() | then_training.get_params() | vars(then_options)
-    kept = ("data", "preset", "split", "limit", "seed", "image_size", "channels", "binarise")
-    for name in (*then_model.get_params(), *then_training.get_params(), *kept):
-        # Where `auto` was given, it may be given again.
-        undecided = "auto" if name == "split" else run.params["training"].get(name, then[name])
-        same = isinstance(then[name], Settings) or asked[name] in (then[name], undecided)
-        flag = "--" + name.rpartition("__")[2].replace("_", "-")
-        require(
-            same or (name == "data" and os.path.realpath(str(asked[name])) == os.path.realpath(then[name])),
-            f"{flag} is {asked[name]}, but {run.path} was started with {then[name]}; leave it out to resume, or choose "
-            "another --out",
-        )
 
 
 # Using a run ----------------------------------------------------------------------------------------------------------
@@ -689,6 +451,14 @@ def open_run(path: Path, source: str | None, device: str) -> "Opened":
     from latently.opened import Opened
 
     return Opened(path, source, device)
+
+
+def autoencoder_of(estimator: Any, path: Path) -> "Autoencoder":
+    """Raises InputError for a run that has no codes."""
+    from latently.estimator import Autoencoder
+
+    require(isinstance(estimator, Autoencoder), f"{path} is a classifier and has no codes; see latently predict --help")
+    return estimator
 
 
 def write_outputs(
@@ -705,69 +475,10 @@ def write_outputs(
     if out.suffix.lower() == ".png":
         pictures.save(gallery.draw(picture, opened.estimator, images), out)
     else:
-        arrays = compute(opened.estimator, images)
+        arrays = compute(autoencoder_of(opened.estimator, path), images)
         order = next(iter(arrays.values())).argsort(kind="stable") if rank else slice(None)
         outputs.write_arrays(out, images.names[order], {name: values[order] for name, values in arrays.items()})
     print(out)
-
-
-def load_images(source: str, image_size: tuple[int, int] | None, channels: int | None) -> "ImageSet":
-    from latently.data import Preparation, load
-
-    return load(source, Preparation(image_size, channels), progress=sys.stderr.isatty())
-
-
-def class_names(images: "ImageSet") -> Any:
-    """Labels as their names; an unlabelled image's is empty."""
-    import numpy as np
-
-    return np.array([*images.classes, ""])[images.labels]
-
-
-# Printing -------------------------------------------------------------------------------------------------------------
-
-
-def note(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
-        print(text, file=sys.stderr)
-
-
-def print_json(figures: dict[str, Any]) -> None:
-    from latently.runs import finite
-
-    print(json_module.dumps(finite(figures), allow_nan=False))
-
-
-def print_figures(title: str, figures: dict[str, Any]) -> None:
-    print_rows(title, ["figure", "value"], [[name, in_text(value)] for name, value in figures.items()])
-
-
-def in_text(value: Any) -> str:
-    """1437 -> `1,437`, 38.019440 -> `38.0194`, [8, 8] -> `8 x 8`."""
-    if isinstance(value, list):
-        return " x ".join(map(str, value))
-    return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def print_rows(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    # Paths and class names are text, not rich's markup; where no terminal limits them, lines are not broken.
-    console = Console(markup=False, highlight=False, emoji=False)
-    console.width = console.width if console.is_terminal else 10_000
-    table = Table(box=SIMPLE_HEAD)
-    for place, name in enumerate(columns):
-        numbers = place > 0 and all(row[place][:1] in "-0123456789" for row in rows)
-        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    with console.capture() as lines:  # rich would exit by itself if a pipe broke
-        if title:
-            console.print(title, style="bold", soft_wrap=True)
-        console.print(table)
-    print(lines.get(), end="")
 
 
 # Parsing --------------------------------------------------------------------------------------------------------------
@@ -801,20 +512,6 @@ def main(words: list[str] | None = None) -> int:
 def failed(sentence: str) -> int:
     note(f"latently: {sentence}")
     return 2
-
-
-def disk_sentence(error: OSError) -> str:
-    """`RUN/history.csv: No space left on device; free some space`."""
-    advice = {
-        errno.ENOSPC: "free some space",
-        errno.EDQUOT: "free some space",
-        errno.EACCES: "choose another place, or get the right to it",
-        errno.EPERM: "choose another place, or get the right to it",
-        errno.EROFS: "choose another place",
-        errno.ENOENT: "check the path",
-    }
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}; {advice.get(error.errno or 0, 'check the place and try again')}"
 
 
 def prepare_streams() -> None:

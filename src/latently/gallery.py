@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from latently import pictures
 from latently.data import ImageSet
 from latently.errors import require
-from latently.estimator import Autoencoder
+from latently.estimator import Autoencoder, Classifier, ImageEstimator
 from latently.evaluation import score_name
 from latently.models import can
 
@@ -29,17 +29,25 @@ class Drawing:
     seed: int = 0
 
 
-def draw(kind: str, estimator: Autoencoder, data: ImageSet | None, drawing: Drawing = Drawing()) -> Figure:
+def draw(kind: str, estimator: ImageEstimator, data: ImageSet | None, drawing: Drawing = Drawing()) -> Figure:
     """The picture `kind` (one of `KINDS`) of a fitted estimator on these images; those `WITHOUT_IMAGES` need none.
 
     Raises InputError where the estimator cannot give it.
     """
     require(kind in KINDS, f"there is no picture {kind!r}; there are {', '.join(KINDS)}")
+    kinds = possible(estimator)
+    of_classes, of_codes = kind in OF_CLASSES, kind not in (*OF_CLASSES, "curves")
+    fits = not (of_classes and isinstance(estimator, Autoencoder)) and not (
+        of_codes and isinstance(estimator, Classifier)
+    )
+    require(fits, f"the picture {kind!r} is none of a {estimator.kind}'s; there are {', '.join(kinds)}")
     return KINDS[kind](estimator, data, drawing)
 
 
-def possible(estimator: Autoencoder) -> list[str]:
+def possible(estimator: ImageEstimator) -> list[str]:
     """The pictures that this estimator can give."""
+    if isinstance(estimator, Classifier):
+        return ["curves", *OF_CLASSES]
     kinds = ["curves", "reconstructions", "scatter", "worst"]
     if can(estimator.model_, "prior"):
         kinds += ["samples", "traversals"]
@@ -48,7 +56,7 @@ def possible(estimator: Autoencoder) -> list[str]:
     return [kind for kind in KINDS if kind in kinds]
 
 
-def draw_curves(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_curves(estimator: ImageEstimator, data: ImageSet, drawing: Drawing) -> Figure:
     rows = estimator.history_
     history = {name: [row[name] for row in rows] for name in rows[0]}
     unit = f"{estimator.model_.loss_unit} per image"
@@ -104,6 +112,34 @@ def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figu
     return pictures.sheet(as_drawn(estimator.seen(data.images[worst])), captions, title)
 
 
+def draw_confusion(estimator: Classifier, data: ImageSet, drawing: Drawing) -> Figure:
+    _, true, predicted = judged(estimator, data)
+    return pictures.confusion(true, predicted, [str(name) for name in estimator.classes_])
+
+
+def draw_mistakes(estimator: Classifier, data: ImageSet, drawing: Drawing) -> Figure:
+    """The surest mistakes; where there is none, the images that came nearest to one."""
+    images, true, predicted = judged(estimator, data)
+    p = estimator.predict_proba(images).max(1)
+    wrong = true != predicted
+    worst = np.lexsort((np.where(wrong, -p, p), ~wrong))[: min(drawing.n or 30, max(wrong.sum(), 10))]
+    names = [str(name) for name in estimator.classes_]
+    said = [names[true[i]] + (f", not {names[predicted[i]]}" if wrong[i] else "") for i in worst]
+    captions = [f"{text}\n{p[i]:.1%} sure" for text, i in zip(said, worst, strict=True)]
+    title = "The surest mistakes: true class, and what was predicted"
+    if not wrong[worst].all():
+        title = "All mistakes, then the least sure" if wrong.any() else "No mistake; the least sure"
+    return pictures.sheet(as_drawn(estimator.seen(images[worst])), captions, title)
+
+
+def judged(estimator: Classifier, data: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The images with a known label; it, and the predicted one, as indices into the classes."""
+    true = estimator.label_codes(data.label_names)
+    require(bool((true >= 0).any()), "none of these images carries a label of a class that the classifier knows")
+    images = data.images[true >= 0]
+    return images, true[true >= 0], estimator.predict_log_proba(images).argmax(1)
+
+
 def as_drawn(images: np.ndarray) -> np.ndarray:
     """(N, ...) -> images in 0..1: what reaches beyond (a gaussian likelihood's) is clipped, not rescaled."""
     return np.clip(images, 0, 1)
@@ -117,5 +153,8 @@ KINDS: dict[str, Callable[..., Figure]] = {
     "samples": draw_samples,
     "traversals": draw_traversals,
     "worst": draw_worst,
+    "confusion": draw_confusion,
+    "mistakes": draw_mistakes,
 }
+OF_CLASSES = ("confusion", "mistakes")
 WITHOUT_IMAGES = ("curves", "samples")

@@ -67,7 +67,8 @@ class Opened:
 
     def evaluate(self, part: str) -> dict[str, Any]:
         about = {"split": part, "data": self.images.source}
-        return about | evaluation.evaluate(self.estimator, self.part(part).images)
+        images = self.part(part)
+        return about | evaluation.evaluate(self.estimator, images.images, images.label_names)
 
 
 def changed(images: ImageSet, record: DataRecord, run: Path) -> str:

@@ -418,6 +418,86 @@ def lines(
     return figure
 
 
+def compared_curves(histories: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
+    """Histories as `training_curves` takes them, by name, together: one panel per term, one colour per name.
+
+    >>> history = {"train_loss": [190.0, 140.0], "val_loss": [150.0, 130.0]}
+    >>> figure = compared_curves({"ours": history, "theirs": history}, "A study")
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['ours', 'theirs', 'training', 'validation']
+    """
+    terms = _terms({name: None for history in histories.values() for name in history})
+    dashes = {"train": "-", "val": (0, (4, 1.2))}
+    with _style():
+        figure = Figure(figsize=(0.6 + 2.35 * len(terms), 2.9), dpi=DPI)
+        figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.06)
+        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10)
+        for place, term in enumerate(terms, start=1):
+            axes = figure.add_subplot(1, len(terms), place)
+            drawn = []
+            for history, colour in zip(histories.values(), TEN_COLOURS, strict=False):
+                for part, dash in dashes.items():
+                    values = np.asarray(history.get(f"{part}_{term}", []), float)
+                    epochs = np.arange(1.0, len(values) + 1)
+                    axes.plot(epochs, values, color=colour, ls=dash, lw=1.2)
+                    drawn.append((epochs, values))
+            axes.set_title("KL divergence" if term == "kl" else _words(term))
+            axes.set_ylabel(_unit(term, None))
+            axes.set_xlabel("epoch")
+            axes.grid(axis="y")
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
+            _leave_out_a_huge_start(axes, max((at for at, _ in drawn), key=len), drawn)
+        handles = [
+            Line2D([], [], color=colour, label=name) for name, colour in zip(histories, TEN_COLOURS, strict=False)
+        ]
+        for label, dash in zip(("training", "validation"), dashes.values(), strict=True):
+            handles.append(Line2D([], [], color=QUIET, ls=dash, lw=1.2, label=label))
+        figure.legend(handles=handles, loc="upper right", ncols=len(handles), borderaxespad=0.4, handlelength=2.2)
+    return figure
+
+
+# ---- Classes ------------------------------------------------------------------------------------------------------
+
+
+def confusion(true: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> Figure:
+    """How often a class (row) was taken for another (column): counts, coloured by their share of the row.
+
+    `true` and `predicted` are (N,) indices into `classes`. The diagonal is what was right; what was wrong is redder the
+    more of its class it takes, from one in a thousand on, for single mistakes are what one looks for.
+
+    >>> figure = confusion([0, 0, 1], [0, 1, 1], ["cat", "dog"])
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['1', '1', '1']
+    """
+    n = len(classes)
+    counts = np.zeros((n, n), int)
+    np.add.at(counts, (np.asarray(true), np.asarray(predicted)), 1)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    with _style():
+        side = min(PAGE_WIDTH - 1, max(2.4, 0.46 * n))
+        figure = Figure(figsize=(side + 1.2, side + 0.9), dpi=DPI, layout="constrained")
+        axes = figure.add_subplot()
+        wrong = np.where(np.eye(n, dtype=bool) | (counts == 0), np.nan, np.log10(np.maximum(shares, 1e-3)))
+        axes.imshow(wrong, cmap="OrRd", vmin=-3.6, vmax=0)
+        axes.imshow(np.where(np.eye(n, dtype=bool), 1.0, np.nan), cmap="Greys", vmin=0, vmax=8)
+        if n <= 20:
+            for row, column in zip(*counts.nonzero(), strict=True):
+                dark = row != column and shares[row, column] > 0.15
+                axes.text(column, row, str(counts[row, column]), ha="center", va="center",
+                          size=8 if n <= 12 else 6, color="white" if dark else INK)  # fmt: skip
+        names = [_shorten(str(name), 14) for name in classes]
+        axes.set_xticks(range(n), names, rotation=0 if max(map(len, names)) <= 3 else 60)
+        axes.set_yticks(range(n), names)
+        axes.tick_params(length=0)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        right = int(np.trace(counts))
+        axes.set_title(f"{right:,} of {_count(counts.sum(), 'image')} right", weight="bold", size=10, pad=10)
+    return figure
+
+
 # ---- The plane of a two-dimensional code --------------------------------------------------------------------------
 
 
@@ -629,6 +709,19 @@ def sheet(
     return axes.get_figure()  # type: ignore[return-value]
 
 
+def sheets(named: Mapping[str, ArrayLike], columns: int, across: int, title: str) -> Figure:
+    """A block of images (N,H,W[,C]) per name, all alike, `columns` images wide; `across` blocks stand in a row.
+
+    >>> digits = np.zeros((4, 8, 8))
+    >>> figure = sheets({"originals": digits, "after epoch 1": digits}, columns=2, across=2, title="A")
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['originals', 'after epoch 1']
+    """
+    blocks = np.stack([_tile(_images(images), columns) for images in named.values()])
+    axes, _, _ = _draw_tiles(blocks, across, title=title, captions=list(named), gap=0.1, largest=PAGE_WIDTH)
+    return axes.get_figure()  # type: ignore[return-value]
+
+
 # ---- Tiles: the heart of all pictures made of images --------------------------------------------------------------
 
 
@@ -677,10 +770,12 @@ def _draw_tiles(
     top: float = 0.0,
     bottom: float = MARGIN,
     stacked: int = 1,
+    largest: float = LARGEST_IMAGE,
 ) -> tuple[Axes, Floats, Floats]:
     """Tiles on a new figure; returns its axes and the tile centres along x (columns) and y (rows), in pixels.
 
-    Gaps and margins are inches, `top` beside what title and captions need; `stacked` images make one tile's height.
+    Gaps and margins are inches, `top` beside what title and captions need; `stacked` images make one tile's height;
+    no image is wider or higher than `largest`.
     """
     require(columns >= 1, f"a sheet of {columns} columns came; it wants at least 1")
     require(
@@ -694,7 +789,7 @@ def _draw_tiles(
     width = PAGE_WIDTH - left - MARGIN
     rows = math.ceil(count / columns)
     if gap > 0:  # loose tiles have a size beyond which they gain nothing
-        across = LARGEST_IMAGE * tile_width / max(tile_width, tile_height / stacked)
+        across = largest * tile_width / max(tile_width, tile_height / stacked)
         width = min(width, columns * (across + gap))
     else:  # a canvas fills its page, but no more
         width = min(width, PAGE_HEIGHT * columns * tile_width / (rows * tile_height))

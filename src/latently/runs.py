@@ -355,11 +355,14 @@ def settled(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no word for NaN and infinity: null."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in figures.items()
-    }
+    """JSON has no word for NaN and infinity: null, also in figures within figures."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return finite(value)
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {name: plain(value) for name, value in figures.items()}
 
 
 def fit_into(wanted: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> None:

@@ -1,8 +1,20 @@
 """Images from anywhere, as one thing: `ImageSet`, (N, H, W[, C]) with labels where -1 means unlabelled."""
 
 from latently.data.imageset import ImageSet
+from latently.data.labels import read_labels, within_budget
 from latently.data.preparation import Preparation
 from latently.data.sources import NAMED, load
 from latently.data.splits import SPLITS, Split, label_budget, split
 
-__all__ = ["NAMED", "SPLITS", "ImageSet", "Preparation", "Split", "label_budget", "load", "split"]
+__all__ = [
+    "NAMED",
+    "SPLITS",
+    "ImageSet",
+    "Preparation",
+    "Split",
+    "label_budget",
+    "load",
+    "read_labels",
+    "split",
+    "within_budget",
+]

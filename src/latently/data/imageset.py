@@ -34,6 +34,11 @@ class ImageSet:
         """(H, W) or (H, W, C)."""
         return self.images.shape[1:]
 
+    @property
+    def label_names(self) -> np.ndarray:
+        """(N,) strings: the name of each image's class, empty where it is unlabelled."""
+        return np.array([*self.classes, ""])[self.labels]
+
     def take(self, index: np.ndarray) -> "ImageSet":
         """The images at `index`, as a set of their own without a split."""
         return replace(

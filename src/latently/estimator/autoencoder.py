@@ -149,10 +149,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
             name: part.reshape(len(part), *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)
         }
 
-    def seen(self, X: Any) -> np.ndarray:
-        """X as the model sees it: float32 (scaled if uint8, black and white if binarised), in the shape of X."""
-        return self._to_images(self._map_images(X, lambda x: x))
-
     def sample(self, n: int = 1, random_state: int | None = None) -> np.ndarray:
         """Decoder means at n codes drawn from the prior. Raises InputError for a model that has none."""
         check_is_fitted(self)
@@ -166,10 +162,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         generator = torch.Generator().manual_seed(int(seed))
         noise = torch.randn(n, self.model_.latent_dim, generator=generator)
         return self.inverse_transform(prior.rsample(noise).numpy())
-
-    def _to_images(self, x: np.ndarray) -> np.ndarray:
-        """(n, C, H, W) -> the shape of X."""
-        return x.transpose(0, 2, 3, 1).reshape(-1, *self.image_shape_)
 
 
 def require_choice(name: str, value: Any) -> None:

@@ -159,6 +159,10 @@ class ImageEstimator(BaseEstimator, Training):
 
     # Using ----------------------------------------------------------------------------------------
 
+    def seen(self, X: Any) -> np.ndarray:
+        """X as the model sees it: float32 (scaled if uint8, black and white if binarised), in the shape of X."""
+        return self._to_images(self._map_images(X, lambda x: x))
+
     def _map_images(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
         check_is_fitted(self)
         images = self._pixels(X)
@@ -177,6 +181,10 @@ class ImageEstimator(BaseEstimator, Training):
             )
             rows.append(function(padded)[: len(part)].float().cpu())
         return torch.cat(rows).numpy()
+
+    def _to_images(self, x: np.ndarray) -> np.ndarray:
+        """(n, C, H, W) -> the shape of X."""
+        return x.transpose(0, 2, 3, 1).reshape(-1, *self.image_shape_)
 
     # Keeping --------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 >>> from sklearn.datasets import load_digits
 >>> from latently import Classifier, FeedForward, Trunk
 >>> digits = load_digits()
->>> classifier = Classifier(FeedForward(Trunk("dense(64)")), epochs=10, random_state=0)
+>>> classifier = Classifier(FeedForward(Trunk("dense(64)")), epochs=30, random_state=0)
 >>> bool(classifier.fit(digits.images[:1000] / 16, digits.target[:1000]).score(digits.images / 16, digits.target) > 0.9)
 True
 """

@@ -1,0 +1,75 @@
+"""Labels that come apart from their images, and labels that are hidden."""
+
+import csv
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from latently.data.imageset import UNLABELLED, ImageSet
+from latently.data.reading import open_plain, reading
+from latently.data.splits import label_budget
+from latently.errors import InputError, require
+
+HEADERS = ("image", "file", "filename", "file_name", "name", "index")  # a first line that starts so is no image
+
+
+def read_labels(path: Path, images: ImageSet) -> ImageSet:
+    """`images` with the labels of a CSV file: a line holds an image's name or number (from 0), and its label.
+
+    Images without a line, or with an empty label, are unlabelled. A file's name may be given without its folder where
+    that says which one is meant. Raises `InputError` for a line that names no image, two lines that disagree, and a
+    file without a label; warns of a class with a single one.
+    """
+    where = str(path)
+    require(path.is_file(), f"--labels is {where}, which does not exist; expected a CSV file of image, label")
+    index_of = indices(images)
+    given: dict[int, tuple[str, int]] = {}  # image -> label, and the line that gave it
+    with reading(where, "CSV"), open_plain(path) as stream:
+        lines = list(csv.reader(stream.read().decode("utf-8-sig").splitlines()))
+    for number, cells in enumerate(lines, start=1):
+        if not any(cells) or (number == 1 and cells[0].strip().lower() in HEADERS):
+            continue
+        require(len(cells) == 2, f"{where}, line {number}: {len(cells)} columns; expected two, image and label")
+        name, label = (cell.strip() for cell in cells)
+        index = index_of.get(name)
+        if index is None:
+            raise InputError(f"{where}, line {number}: there is no image {name!r} in {images.source}")
+        before, line = given.setdefault(index, (label, number))
+        require(before == label, f"{where}, line {number}: {name} is {label!r}, but line {line} says {before!r}")
+    known = {index: label for index, (label, _) in given.items() if label}
+    require(bool(known), f"{where} holds no label; expected lines of image, label")
+    classes, codes, counts = np.unique(list(known.values()), return_inverse=True, return_counts=True)
+    for name in classes[counts == 1].tolist():
+        warnings.warn(
+            f"the class {name!r} has a single label in {where}; it can train or be judged, not both", stacklevel=2
+        )
+    labels = np.full(len(images), UNLABELLED, dtype=np.int64)
+    labels[list(known)] = codes
+    return replace(images, labels=labels, classes=tuple(classes.tolist()))
+
+
+def indices(images: ImageSet) -> dict[str, int]:
+    """What a line may call an image: its number, its name, or the last part of that where no other image has it."""
+    by_number = {str(index): index for index in range(len(images))}
+    by_name = {str(name): index for index, name in enumerate(images.names)}
+    last: dict[str, int | None] = {}
+    for name, index in by_name.items():
+        short = name.rpartition("/")[2]
+        last[short] = None if short in last else index
+    return by_number | {name: index for name, index in last.items() if index is not None} | by_name
+
+
+def within_budget(images: ImageSet, n_labels: int, seed: int, choosing: bool) -> tuple[ImageSet, ImageSet]:
+    """`images` of which only `n_labels` keep their label, drawn by `label_budget`, and the images that choose.
+
+    Where `choosing`, a fifth of the budget is set aside for them: a budget pays for its own validation. Else there are
+    none.
+    """
+    drawn = np.random.default_rng(seed).permutation(label_budget(images.labels, n_labels, seed))
+    n_choosing = n_labels // 5 if choosing else 0
+    chooses, trains = drawn[:n_choosing], drawn[n_choosing:]
+    labels = np.full(len(images), UNLABELLED, dtype=np.int64)
+    labels[trains] = images.labels[trains]
+    return replace(images, labels=labels), images.take(chooses)

@@ -1,0 +1,321 @@
+"""From settings to a trained run: defaults, checks, images and split, the fit, and what is said of it."""
+
+import argparse
+import math
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import tyro
+
+from latently import flags, presets
+from latently.console import disk_sentence, note, print_figures, print_json
+from latently.data import ImageSet, Preparation, Split, load, read_labels, within_budget
+from latently.data import split as split_images
+from latently.errors import InputError, require
+from latently.estimator import Autoencoder, Classifier, ImageEstimator, kind_of
+from latently.models import MODELS, Model, can, model_from_json
+from latently.opened import stored_split
+from latently.outputs import require_apart
+from latently.progress import Bar, Log, TensorBoard
+from latently.runs import DataRecord, Run, read_json, understanding
+from latently.settings import Count, NonNegative, Seed, Settings
+from latently.training import COMPILE_FROM_STEPS, Training, has_compiler
+
+# Settings of a run ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class RunOptions(Settings):
+    """The images, and the run folder."""
+
+    out: Path
+    """Run folder to write."""
+    data: str | None = None
+    """The images: digits, mnist, fashion-mnist, kmnist, or the path of a folder, .npy, .npz, .csv or IDX file."""
+    preset: str | None = None
+    """A study's recipe, over which any other flag wins; `latently presets` lists them."""
+    config: Path | None = None
+    """A JSON file of settings, over which any flag wins: {"model": {}, "training": {}}, or a run's params.json."""
+    split: Literal["auto", "standard", "pooled", "random", "all"] = "auto"
+    """Which images train, validate and test; auto: the source's own split where it has one, else 80/10/10 per class."""
+    limit: Count | None = None
+    """Train on no more than the first so many training images."""
+    image_size: tuple[int, int] | None = None
+    """Height and width in pixels to resize every image to."""
+    channels: int | None = None
+    """1 turns every image grey, 3 makes it colour."""
+    seed: Seed = 0
+    """Seed of split, weights, order and noise."""
+    resume: bool = False
+    """Take up the run in --out; no other flag is needed."""
+    overwrite: bool = False
+    """Replace the run in --out."""
+    checkpoint_epochs: Count = 1
+    """Epochs between checkpoints."""
+    checkpoint_minutes: NonNegative = 5.0
+    """Minutes after which a checkpoint is written, also within an epoch."""
+    tensorboard: bool = False
+    """Write scalars, and histograms of weights and gradients, to RUN/tensorboard."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def watching(self) -> dict[str, Any]:
+        """How a run is watched, which changes nothing in it; a resume does the same."""
+        return {name: getattr(self, name) for name in ("checkpoint_epochs", "checkpoint_minutes", "tensorboard")}
+
+    def build(self, model: Model, training: Training) -> ImageEstimator:
+        raise NotImplementedError
+
+    def about_labels(self) -> dict[str, Any]:
+        """What params.json says of the labels that were used."""
+        return {}
+
+
+@dataclass(kw_only=True)
+class EncoderOptions(RunOptions):
+    """The images, and the run folder."""
+
+    binarise: Literal["none", "static", "dynamic"] = "none"
+    """Grey values as probabilities of black and white: one draw that is kept (static), or a new one at each use."""
+
+    def build(self, model: Model, training: Training) -> Autoencoder:
+        return Autoencoder(model, binarise=self.binarise, random_state=self.seed, **training.get_params())
+
+
+@dataclass(kw_only=True)
+class ClassifierOptions(RunOptions):
+    """The images, their labels, and the run folder."""
+
+    labels: Path | None = None
+    """A CSV file of labels in the place of the source's: image (file name or number from 0), label."""
+    n_labels: Count | None = None
+    """Use no more than so many labels of the training images, drawn evenly over the classes."""
+
+    def build(self, model: Model, training: Training) -> ImageEstimator:
+        return Classifier(model, random_state=self.seed, **training.get_params())
+
+    def about_labels(self) -> dict[str, Any]:
+        return {"labels": None if self.labels is None else str(self.labels.absolute()), "n_labels": self.n_labels}
+
+
+def options_for(model: Model) -> type[RunOptions]:
+    return ClassifierOptions if can(model, "classify") else EncoderOptions
+
+
+def train_defaults(words: list[str]) -> tuple[Model, Training, RunOptions]:
+    """What a training is before its flags: the run to resume, a file's, a preset's, or ours."""
+    given = peek(words[1:])
+    given.out = given.out and Path(given.out).expanduser()
+    if given.resume and given.out and Run(given.out).started:
+        model, training, options = stored_settings(Run(given.out))
+        require(model.name == words[0], f"{given.out} trains the model {model.name}, not {words[0]}")
+        return model, training, replace(options, out=tyro.MISSING)
+    require(not (given.preset and given.config), "--preset and --config contradict each other; give one")
+    if given.config:
+        return settings_from_file(Path(given.config).expanduser(), words[0])
+    model, training, split = MODELS[words[0]](), Training(), "auto"
+    if given.preset:
+        preset = presets.find(given.preset, words[0])
+        model, training, split = preset.build(words[0]), Training(**preset.training), preset.split
+    return model, training, options_for(model)(out=tyro.MISSING, split=split)  # type: ignore[arg-type]
+
+
+def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptions]:
+    """The settings in a JSON file: a run's params.json, all of them but its place, or {"model": {}, "training": {}}."""
+    require(path.is_file(), f"--config is {path}, which does not exist; expected a JSON file, a params.json for one")
+    values = read_json(path)
+    with understanding(path):
+        if "format" in values and path.name == "params.json" and "data" in values:
+            model, training, options = stored_settings(Run(path.parent))
+            training = Training.from_json(values["training"])  # as it was asked for: this machine may decide otherwise
+        else:
+            strange = values.keys() - {"model", "training"}
+            require(not strange, f"it has {', '.join(map(repr, strange))}; expected model and training")
+            model = model_from_json({"name": name} | values.get("model", {}))
+            training, options = Training.from_json(values.get("training", {})), options_for(model)(out=Path())
+        require(model.name == name, f"it describes the model {model.name}, not {name}")
+    return model, training, replace(options, out=tyro.MISSING)
+
+
+def peek(words: list[str]) -> argparse.Namespace:
+    """The flags on which the defaults of all others depend."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--preset", "--config", "--out"):
+        parser.add_argument(flag, nargs="?")  # a value that is missing is told of later
+    parser.add_argument("--resume", action="store_true")
+    return parser.parse_known_args(words)[0]
+
+
+def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
+    """What a run was started with, every `auto` as it was decided then."""
+    params = run.params
+    with understanding(run.path / "params.json"):
+        estimator = kind_of(params).from_description(params)
+        watching = params.get("watching", {})
+        require(isinstance(watching, dict), f"watching is {watching!r}; expected an object")
+    record = run.data
+    if record is None:
+        raise InputError(f"{run.path} was fitted to arrays in Python; only a run of `latently train` can be resumed")
+    model = estimator.model
+    assert model is not None
+    with understanding(run.path / "params.json"):
+        prepared = Preparation.from_json(record.preparation)
+        own: dict[str, Any] = {"binarise": estimator.binarise} if isinstance(estimator, Autoencoder) else {}
+        if "labels" in params:
+            own = {"labels": params["labels"] and Path(params["labels"]), "n_labels": params["n_labels"]}
+        options = options_for(model)(
+            out=run.path,
+            data=record.source,
+            preset=params.get("preset"),
+            split=record.split,  # type: ignore[arg-type]
+            limit=record.limit,
+            seed=record.seed,
+            image_size=prepared.image_size,
+            channels=prepared.channels,
+            **own,
+            **watching,
+        ).check()
+    return model, Training(**{name: getattr(estimator, name) for name in Training.field_types()}), options
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+def train_run(model: Model, training: Training, options: RunOptions, command: str) -> None:
+    """Check, load, split, fit, say how it went. What can fail fails before the run folder is touched."""
+    run = Run(options.out, options.overwrite)
+    check_flags(model, training, options)
+    require(not (options.resume and options.overwrite), "--resume and --overwrite contradict each other; give one")
+    resuming = options.resume and run.started
+    if resuming:
+        require_unchanged(run, model, training, options)
+        if run.finished:
+            note(f"{run.path} is finished; nothing is left to train")
+            print_last(run.read_history(), model, training, options)
+            return
+    else:
+        run.require_free()
+        nothing = f"{run.path} holds no run to resume; to start one there, " if options.resume else ""
+        require(options.data is not None, f"{nothing}give --data: digits, mnist, or the path of your own images")
+        require_apart(run.path, str(options.data), adds_images=True)
+    watchers: list[Any] = [Log(run.path / "train.log")]
+    if options.tensorboard:
+        watchers.append(TensorBoard(run.path / "tensorboard"))
+    prepared = Preparation(options.image_size, options.channels)
+    images = load(str(options.data), prepared, progress=sys.stderr.isatty())
+    if isinstance(options, ClassifierOptions) and options.labels:
+        images = read_labels(options.labels, images)
+    parts = split_for(run if resuming else None, images, options)
+    patient = training.patience is None or len(parts.validation) > 0
+    require(patient, f"--patience needs validation images, and the split {parts.kind!r} has none; leave --patience out")
+    record = DataRecord.of(images, parts, prepared, options.seed, options.limit)
+    about = {"data": record.to_json(), "classes": list(images.classes), "preset": options.preset, "command": command}
+    about |= {"watching": options.watching()} | options.about_labels()
+    if parts.kind != "standard":
+        run.split = parts.to_json()
+    run.announce = announce
+    with Bar() as bar:
+        history = fit(run, model, training, options, images, parts, about, [bar, *watchers])
+    print_last(history, model, training, options)
+
+
+def check_flags(*settings: Settings) -> None:
+    """Every setting in its range; a sentence about one calls it by its flag."""
+    for each in settings:
+        try:
+            each.check()
+        except InputError as error:
+            name, _, rest = str(error).partition(" is ")
+            raise InputError(f"--{name.replace('_', '-')} is {rest.replace('None', flags.NONE)}") from None
+
+
+def announce(params: dict[str, Any]) -> None:
+    """What begins, as it was decided; and once, why a long run is not compiled."""
+    data, training, decided = params["data"], params["training"], params["resolved"]
+    compiled = decided["compile"] == "on"
+    how = f"{decided['device']}, {decided['precision']}{', compiled (which takes up to 20 s)' if compiled else ''}"
+    note(
+        f"{params['model']['name']} on {data['source']}: {data['n_train']:,} images train, {data['n_validation']:,} "
+        f"validate; {params['n_parameters']:,} weights; {how}"
+    )
+    long = training["epochs"] * math.ceil(data["n_train"] / training["batch_size"]) >= COMPILE_FROM_STEPS
+    if long and training["compile"] == "auto" and decided["device"] == "cpu" and not has_compiler(torch.device("cpu")):
+        note("no C++ compiler (g++ or clang++) was found; with one, a run this long would be compiled and faster")
+
+
+def split_for(resumed: Run | None, images: ImageSet, options: RunOptions) -> Split:
+    """The split that the flags ask for, or the one that a run that is taken up has already."""
+    if resumed is None:
+        return split_images(images, options.split, options.seed, options.limit)
+    changed = f"{images.source} has changed since {resumed.path} was started; restore it, or choose another --out"
+    require(resumed.data is not None and resumed.data.describes(images), changed)
+    return stored_split(resumed, images)
+
+
+def fit(
+    run: Run, model: Model, training: Training, options: RunOptions, images: ImageSet, parts: Split,
+    about: dict[str, Any], watchers: list[Any],
+) -> list[dict[str, float]]:  # fmt: skip
+    """-> the history. What ends the training early says how to go on."""
+    estimator = options.build(model, training)
+    train, validation = images.take(parts.train), images.take(parts.validation)
+    if isinstance(options, ClassifierOptions) and options.n_labels:
+        train, validation = within_budget(train, options.n_labels, options.seed, training.patience is not None)
+    try:
+        estimator.fit(
+            train.images,
+            train.label_names,
+            validation=held_out(validation, estimator),
+            run=run,
+            about=about,
+            watchers=watchers,
+            checkpoint_epochs=options.checkpoint_epochs,
+            checkpoint_minutes=options.checkpoint_minutes,
+        )
+    except (KeyboardInterrupt, OSError) as error:
+        if not run.begun:
+            raise
+        go_on = f"go on with: {run.resume_command()}"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(go_on) from None
+        raise InputError(f"{disk_sentence(error)}; then {go_on}") from None
+    return estimator.history_
+
+
+def held_out(validation: ImageSet, estimator: ImageEstimator) -> Any:
+    """What an estimator's `fit` takes as validation; None where there is nothing to validate with."""
+    if isinstance(estimator, Autoencoder):
+        return validation.images if len(validation) else None
+    return (validation.images, validation.label_names) if (validation.labels >= 0).any() else None
+
+
+def print_last(history: list[dict[str, float]], model: Model, training: Training, options: RunOptions) -> None:
+    """The figures of the epoch whose weights were kept."""
+    best_first = sorted(history, key=lambda row: row[f"val_{model.monitor}"]) if training.patience else history[-1:]
+    figures = {"run": str(options.out)} | best_first[0]
+    if options.json:
+        print_json(figures)
+    else:
+        print_figures(f"{options.out}, epoch {figures['epoch']:.0f} of {len(history)}", figures)
+
+
+def require_unchanged(run: Run, model: Model, training: Training, options: RunOptions) -> None:
+    """A resumed run keeps its settings. Raises InputError that names the first one that a flag would change."""
+    then_model, then_training, then_options = stored_settings(run)
+    asked = model.get_params() | training.get_params() | vars(options)
+    then = then_model.get_params() | then_training.get_params() | vars(then_options)
+    kept = ("data", "preset", "split", "limit", "seed", "image_size", "channels", "binarise", "labels", "n_labels")
+    for name in (*then_model.get_params(), *then_training.get_params(), *(name for name in kept if name in then)):
+        # Where `auto` was given, it may be given again.
+        undecided = "auto" if name == "split" else run.params["training"].get(name, then[name])
+        same = isinstance(then[name], Settings) or asked[name] in (then[name], undecided)
+        flag = "--" + name.rpartition("__")[2].replace("_", "-")
+        require(
+            same or (name == "data" and os.path.realpath(str(asked[name])) == os.path.realpath(then[name])),
+            f"{flag} is {asked[name]}, but {run.path} was started with {then[name]}; leave it out to resume, or choose "
+            "another --out",
+        )

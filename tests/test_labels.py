@@ -1,0 +1,72 @@
+"""Labels that come apart from their images, and budgets that pay for their own validation."""
+
+import numpy as np
+import pytest
+
+from latently import InputError
+from latently.data import load, read_labels, within_budget
+from latently.data.imageset import ImageSet
+
+IMAGES = ImageSet(
+    np.zeros((4, 2, 2), np.uint8), np.array([0, 1, -1, -1]), ("x", "y"),
+    np.array(["a/one.png", "a/two.png", "b/two.png", "three.png"]), "photos",
+)  # fmt: skip
+
+
+@pytest.fixture
+def labels_of(tmp_path):
+    def read(text: str) -> list[str]:
+        path = tmp_path / "labels.csv"
+        path.write_text(text)
+        return read_labels(path, IMAGES).label_names.tolist()
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a/one.png,cat\na/two.png,dog\n",
+        "image,label\na/one.png,cat\na/two.png,dog\n\n",
+        "0,cat\n1,dog\n",
+        "one.png, cat\na/two.png,dog\nthree.png,\n",
+        "\ufefffile,class\na/one.png,cat\na/one.png,cat\n1,dog\n",
+    ],
+    ids=["names", "a header", "numbers", "short names and an empty label", "byte order mark and a line twice"],
+)
+@pytest.mark.filterwarnings("ignore:the class")
+def test_labels_are_read(labels_of, text):
+    assert labels_of(text) == ["cat", "dog", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a/one.png,cat\nfour.png,dog\n", "line 2: there is no image 'four.png' in photos"),
+        ("two.png,cat\n", "line 1: there is no image 'two.png'"),  # two images are called so
+        ("0,cat\n1,dog\n0,dog\n", "line 3: 0 is 'dog', but line 1 says 'cat'"),
+        ("0,cat,sure\n", "line 1: 3 columns; expected two"),
+        ("image,label\n", "holds no label"),
+        ("0,\n1,\n", "holds no label"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_told(labels_of, text, sentence):
+    with pytest.raises(InputError, match=sentence):
+        labels_of(text)
+
+
+def test_a_class_with_a_single_label_is_told(labels_of):
+    with pytest.warns(UserWarning, match="the class 'dog' has a single label"):
+        labels_of("0,cat\n1,dog\n2,cat\n")
+
+
+def test_a_budget_pays_for_its_own_validation():
+    digits = load("digits")
+    trains, chooses = within_budget(digits, 100, seed=0, choosing=True)
+    assert (trains.labels >= 0).sum() + len(chooses) == 100
+    assert len(chooses) == 20
+    assert not set(trains.names[trains.labels >= 0]) & set(chooses.names)
+    trains, chooses = within_budget(digits, 100, seed=0, choosing=False)
+    assert np.bincount(trains.labels[trains.labels >= 0]).tolist() == [10] * 10
+    assert len(chooses) == 0
+    assert len(trains) == len(digits), "unlabelled images stay"
