@@ -4,7 +4,7 @@ import pytest
 
 from latently import InputError
 from latently.networks import count_parameters
-from latently.presets import PRESETS, find
+from latently.presets import CLASSIFIERS, PRESETS, find
 from latently.training import Training
 
 # Derived from the studies' code: (preset, model, latent_dim) -> trainable parameters.
@@ -38,3 +38,22 @@ def test_a_preset_holds_settings_that_exist(name):
 def test_a_preset_that_does_not_exist_lists_those_that_do():
     with pytest.raises(InputError, match="there is no preset 'study9'; for vae there are mlp-512, study1-conv"):
         find("study9", "vae")
+
+
+CLASSIFIER_PARAMETERS = {
+    "study1-fc": 79_510,
+    "study1-conv": 3_274_634,
+    "study1-wide-deep": 79_710,
+    "study2-ffnn-20": 15_910,
+    "study2-ffnn-100": 79_510,
+    "study2-ffnn-200": 159_010,
+    "study5-cnn": 45_826,
+}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_has_as_many_weights_as_its_study_says(name):
+    preset = CLASSIFIERS[name]
+    shape = (1, 1, 804) if name == "study1-wide-deep" else (1, 28, 28)
+    assert count_parameters(preset.build().build(shape, 10)) == CLASSIFIER_PARAMETERS[name]
+    Training(**preset.training).check()

@@ -363,13 +363,17 @@ def presets(json: bool = False) -> None:
     Args:
         json: Print one JSON object instead of a table.
     """
-    from latently.presets import PRESETS
+    from latently.presets import CLASSIFIERS, PRESETS
 
     if json:
-        print_json({name: asdict(preset) for name, preset in PRESETS.items()})
+        print_json({
+            "autoencoders": {name: asdict(preset) for name, preset in PRESETS.items()},
+            "classifiers": {name: asdict(preset) for name, preset in CLASSIFIERS.items()},
+        })  # fmt: skip
         return
     rows = [[name, ", ".join(preset.models), preset.source, preset.figures()] for name, preset in PRESETS.items()]
-    print_rows("latently train MODEL --preset NAME", ["name", "models", "source", "published, training -ELBO"], rows)
+    rows += [[name, "classifier", preset.source, preset.figures()] for name, preset in CLASSIFIERS.items()]
+    print_rows("latently train MODEL --preset NAME", ["name", "models", "source", "published (-ELBO: training)"], rows)
 
 
 def reproduce(
