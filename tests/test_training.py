@@ -11,9 +11,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from latently import VAE, Autoencoder, InputError, Network
-from latently.data.batches import Batches
+from latently.data.batches import Batches, permutation
 from latently.models.base import Model
-from latently.training import Loop, Training, check_memory, learning_rate, permutation, resolve, sketch
+from latently.training import Loop, Training, check_memory, learning_rate, resolve, sketch
 
 CPU = torch.device("cpu")
 

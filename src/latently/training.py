@@ -3,6 +3,9 @@
 A run is a function of its settings and seed alone: the order of images is drawn from (seed, epoch), the learning rate
 is a function of the step, and noise comes from torch's generators, forked so that the caller's stand still. So a
 checkpoint needs the weights, the optimiser's moments, the generators' state and the sums of the epoch under way.
+
+K nets that differ only in draw or seed train together, as a `Stack`: indices, losses and figures then have one more
+dimension in front, (K, ...), and the nets share nothing but the time that a step takes.
 """
 
 import importlib.util
@@ -28,6 +31,7 @@ from torch import Tensor, nn
 from latently.data.batches import Batches
 from latently.errors import InputError, require
 from latently.models.base import Model
+from latently.models.together import Stack
 from latently.runs import Run, fit_into, read_tensors, understanding, write_tensors
 from latently.settings import Count, NonNegative, Positive, Probability, Settings
 
@@ -65,7 +69,7 @@ class Training(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products and convolutions; auto: bfloat16 where the processor computes in it. Sums stay float32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Compile the step; auto: from 5,000 steps on where a compiler is there, but no convolutions on a CPU."""
+    """Compile the step; auto: from 5,000 steps on where a compiler is there, but no convolutions or stacks on a CPU."""
 
 
 # What is decided once -----------------------------------------------------------------------------
@@ -74,7 +78,8 @@ class Training(Settings):
 def resolve(settings: Training, n_images: int, net: nn.Module) -> Training:
     """The settings with every `auto` decided by rule, never by a stopwatch: the same machine decides the same.
 
-    On a CPU the convolutions of torch's own library are faster than what its compiler makes around them (docs/log.md).
+    On a CPU the convolutions of torch's own library and its products of a stack are faster than what its compiler makes
+    around them (docs/log.md).
 
     Raises InputError where a setting is out of range or asks for what this machine does not have.
     """
@@ -85,7 +90,8 @@ def resolve(settings: Training, n_images: int, net: nn.Module) -> Training:
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16(device) else "float32"
     if compiled == "auto":
-        pays = n_steps >= COMPILE_FROM_STEPS and not (device.type == "cpu" and has_convolutions(net))
+        faster_eager = device.type == "cpu" and (has_convolutions(net) or isinstance(net, Stack))
+        pays = n_steps >= COMPILE_FROM_STEPS and not faster_eager
         compiled = "on" if pays and has_compiler(device) else "off"
     require(
         compiled == "off" or has_compiler(device), "compile is 'on', but no C++ compiler (g++) is there; give 'off'"
@@ -225,34 +231,37 @@ BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]
 
 
 def training_loss(model: Model, images: Batches, settings: Training) -> BatchLoss:
-    """(net, raw images, labels, progress) -> each term summed over the batch; scaling and noise included."""
+    """(net, raw images, labels, progress) -> each term summed over the batch, () or (K,); scaling and noise included"""
     autocast = settings.precision == "bfloat16"
 
     def loss(net: nn.Module, raw: Tensor, y: Tensor, progress: Tensor) -> Terms:
         x = images.training_pixels(raw)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
-            terms = model.loss(net, x, y, progress)
-        return {name: term.sum() for name, term in terms.items()}
+            terms = net.losses(x, y, progress) if isinstance(net, Stack) else model.loss(net, x, y, progress)
+        return {name: term.sum(-1) for name, term in terms.items()}
 
     return loss
 
 
-@torch.no_grad()
-def validate(model: Model, net: nn.Module, images: Batches, seed: int) -> dict[str, float]:
-    """Mean of each term over all images, in float32, with the same noise at every call."""
+def validate(model: Model, net: nn.Module, images: Batches, seed: int) -> Terms:
+    """Mean of each term over all images, in float32, with the same noise at every call; () or (K,) float64."""
     net.eval()
+    nets = [net.member(k) for k in range(net.n_nets)] if isinstance(net, Stack) else [net]
+    each = [mean_terms(model, one, images, members, seed) for one, members in zip(nets, images.members, strict=True)]
+    net.train()
+    means = {name: torch.tensor([terms[name] for terms in each], dtype=torch.float64) for name in each[0]}
+    return {name: mean.view(images.nets) for name, mean in means.items()}
+
+
+@torch.no_grad()
+def mean_terms(model: Model, net: nn.Module, images: Batches, members: Tensor, seed: int) -> dict[str, float]:
     totals: Terms = {}
     with seeded(seed, images.device):
-        for raw, y in zip(images.raw.split(VALIDATION_BATCH), images.labels.split(VALIDATION_BATCH), strict=True):
+        for index in members.split(VALIDATION_BATCH):
+            raw, y = images.gather(index)
             terms = model.loss(net, images.evaluation_pixels(raw), y, 1.0)
             totals = {name: term.sum() + totals.get(name, 0) for name, term in terms.items()}
-    net.train()
-    return {name: float(total) / len(images) for name, total in totals.items()}
-
-
-def permutation(n: int, seed: int, epoch: int) -> Tensor:
-    """The order of the images in an epoch, a function of seed and epoch alone: a resumed run need not store it."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63))
+    return {name: float(total) / len(members) for name, total in totals.items()}
 
 
 # What changes while a run trains ------------------------------------------------------------------
@@ -264,17 +273,18 @@ class State:
 
     net: nn.Module
     optimiser: torch.optim.Optimizer
-    losses: Tensor  # of each step of the epoch under way, (steps,)
+    losses: Tensor  # of each step of the epoch under way, (steps,) or (steps, K)
     average: dict[str, Tensor]  # exponential moving average of the weights; empty where none is asked for
+    best_score: Tensor  # smallest validation figure so far, () or (K,) float64
+    best_epoch: Tensor  # when it was, counted from 1
     best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best epoch; empty without patience
     sums: Terms = field(default_factory=dict)  # of each term over the epoch under way
     epoch: int = 0
     step: int = 0  # within the epoch
     seconds: float = 0.0  # of the epoch under way
-    best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
-    PLAIN = ("epoch", "step", "seconds", "best_epoch", "history")
+    PLAIN = ("epoch", "step", "seconds", "history")
 
     def save(self, path: Path) -> None:
         moments = self.optimiser.state_dict()["state"]
@@ -284,7 +294,7 @@ class State:
             "best": self.best,
             "sums": self.sums,
             "optimiser": {f"{i}/{name}": value for i, slots in moments.items() for name, value in slots.items()},
-            "loop": {"losses": self.losses},
+            "loop": {"losses": self.losses, "best_score": self.best_score, "best_epoch": self.best_epoch},
             "generator": generator_states(self.losses.device),
         }
         tensors = {f"{group}/{name}": value for group, members in groups.items() for name, value in members.items()}
@@ -316,6 +326,7 @@ class State:
             setattr(self, group, {name: value.to(device) for name, value in groups[group].items()})
         self.sums = {name: groups["sums"][name].to(device) for name in plain["terms"]}
         self.losses = groups["loop"]["losses"].to(device)
+        self.best_score, self.best_epoch = groups["loop"]["best_score"], groups["loop"]["best_epoch"]
         restore_generators(device, groups["generator"])
         for name in self.PLAIN:
             setattr(self, name, plain[name])
@@ -370,6 +381,8 @@ class Interrupts:
 class Loop:
     """Trains `net` in place by `model.loss`; `run` keeps checkpoints, `watchers` look on.
 
+    net: one net, or a `Stack` of K with a draw of `images` each (and one of `validation`, where there are any). Every
+    net of a stack gets its own gradient, best epoch and end of patience; the history holds means over the nets.
     settings: resolved (see `resolve`). With a run, a checkpoint is written there every `checkpoint_epochs` epochs and
     every `checkpoint_minutes` minutes, and one that is there is taken up, to the very weights of an uninterrupted run.
     """
@@ -388,6 +401,8 @@ class Loop:
     def __post_init__(self) -> None:
         needs_validation = self.settings.patience is not None and self.validation is None
         require(not needs_validation, "patience needs validation images: give some, or leave patience out")
+        couples = self.settings.clip_norm is not None and isinstance(self.net, Stack)
+        require(not couples, "clip_norm would bound one gradient of all nets that train together: leave it out")
 
     def train(self) -> list[dict[str, float]]:
         """-> the history, one row per epoch.
@@ -397,22 +412,24 @@ class Loop:
         with seeded(self.seed, self.images.device), Interrupts(watching=self.run is not None) as self.interrupts:
             self.begin()
             self.interrupts.stepping = True
-            while self.state.epoch < self.settings.epochs and not self.out_of_patience():
+            while self.state.epoch < self.settings.epochs and not self.out_of_patience().all():
                 self.train_epoch()
                 self.end_epoch()
             self.keep_chosen_weights()
         return self.state.history
 
     def begin(self) -> None:
-        settings, device = self.settings, self.images.device
+        settings, device, nets = self.settings, self.images.device, self.images.nets
         self.n_steps = math.ceil(len(self.images) / settings.batch_size)
         self.net.train()
         average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.state = State(
             net=self.net,
             optimiser=build_optimiser(settings, self.net),
-            losses=torch.zeros(self.n_steps, device=device),
+            losses=torch.zeros(self.n_steps, *nets, device=device),
             average=average if settings.ema is not None else {},
+            best_score=torch.full(nets, math.inf, dtype=torch.float64),
+            best_epoch=torch.zeros(nets, dtype=torch.int64),
         )
         if self.run is not None and self.run.checkpoint.exists():
             self.state.load(self.run.checkpoint)
@@ -429,11 +446,11 @@ class Loop:
         """
         torch.compiler.reset()  # after eight shapes torch quietly runs a function eagerly: a ninth fit would
         self.compiled = torch.compile(self.eager, dynamic=False)
-        index = torch.arange(self.settings.batch_size, device=self.images.device) % len(self.images)
+        index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.device)
         with seeded(self.seed, self.images.device):
             raw, y = self.images.gather(index)
             try:
-                self.compiled(self.net, raw, y, torch.zeros((), device=self.images.device))["loss"].backward()
+                self.compiled(self.net, raw, y, torch.zeros((), device=self.images.device))["loss"].sum().backward()
             except RuntimeError as error:  # of the compilers, which Ctrl-C may have reached before us
                 if self.interrupts.received:
                     raise KeyboardInterrupt from None
@@ -443,10 +460,10 @@ class Loop:
 
     def train_epoch(self) -> None:
         state = self.state
-        order = permutation(len(self.images), self.seed, state.epoch).to(self.images.device)
+        order = self.images.order(self.seed, state.epoch)
         progress = (state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.epochs
         on_device = progress.to(self.images.device)
-        batches = order.split(self.settings.batch_size)
+        batches = order.split(self.settings.batch_size, dim=-1)
         self.clock = time.perf_counter()
         while state.step < self.n_steps:
             self.take_step(batches[state.step], float(progress[state.step]), on_device[state.step])
@@ -460,10 +477,11 @@ class Loop:
         state, settings = self.state, self.settings
         raw, y = self.images.gather(index)
         # The odd last batch runs eagerly: compiling a second shape takes seconds and would serve one step an epoch.
-        batch_loss = self.compiled if len(index) == settings.batch_size else self.eager
+        size = index.shape[-1]
+        batch_loss = self.compiled if size == settings.batch_size else self.eager
         terms = batch_loss(self.net, raw, y, progress_on_device)
-        loss = terms["loss"] / len(index)
-        loss.backward()
+        loss = terms["loss"] / size  # () or (K,)
+        loss.sum().backward()  # no net's loss depends on another's weights
         if settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), settings.clip_norm)
         for group in state.optimiser.param_groups:
@@ -492,7 +510,7 @@ class Loop:
         all_finite = bool(finite.all())  # waits for the device, whichever it is
         self.state.seconds += time.perf_counter() - self.clock
         if not all_finite:
-            step = int(finite.logical_not().nonzero()[0]) + 1
+            step = int(finite.logical_not().nonzero()[0, 0]) + 1
             raise InputError(
                 f"the loss is no longer finite at step {step} of epoch {self.state.epoch + 1}; "
                 f"the learning rate is {self.settings.lr:g}; {WHAT_TO_TRY}"
@@ -501,18 +519,19 @@ class Loop:
 
     def end_epoch(self) -> None:
         state, n = self.state, len(self.images)
-        row = {"epoch": state.epoch + 1, "seconds": state.seconds, "images_per_second": n / state.seconds}
+        row = {"epoch": state.epoch + 1, "seconds": state.seconds}
+        row |= {"images_per_second": n * math.prod(self.images.nets) / state.seconds}
         row |= {"learning_rate": state.optimiser.param_groups[0]["lr"]}
-        row |= {f"train_{name}": float(total) / n for name, total in state.sums.items()}
+        row |= {f"train_{name}": float(total.mean()) / n for name, total in state.sums.items()}
         with self.averaged():
             if self.validation is not None:
                 terms = validate(self.model, self.net, self.validation, self.seed)
-                row |= {f"val_{name}": value for name, value in terms.items()}
-                finite = all(map(math.isfinite, terms.values()))
+                row |= {f"val_{name}": float(value.mean()) for name, value in terms.items()}
+                finite = all(bool(value.isfinite().all()) for value in terms.values())
                 require(finite, f"the validation loss of epoch {state.epoch + 1} is no longer finite; {WHAT_TO_TRY}")
+                self.keep_if_best(terms[self.model.monitor])
             state.history.append(row)
             state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
-            self.keep_if_best()
         for watcher in self.watchers:
             watcher.epoch_ended(state, self.settings)
         if self.run is not None:
@@ -543,21 +562,23 @@ class Loop:
         finally:
             self.net.load_state_dict(raw)
 
-    def score(self, epoch: int) -> float:
-        """The validation figure by which epochs (counted from 1) are chosen; smaller is better."""
-        return self.state.history[epoch - 1][f"val_{self.model.monitor}"]
-
-    def keep_if_best(self) -> None:
+    def keep_if_best(self, score: Tensor) -> None:
+        """Keep the weights of each net whose validation figure, () or (K,), is its smallest so far."""
         state = self.state
         if self.settings.patience is None:
             return
-        if not state.best_epoch or self.score(state.epoch) < self.score(state.best_epoch):
-            state.best_epoch = state.epoch
-            state.best = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+        better = (score < state.best_score) & ~self.out_of_patience()
+        state.best_score = torch.where(better, score, state.best_score)
+        state.best_epoch = torch.where(better, state.epoch + 1, state.best_epoch)
+        better = better.to(self.images.device)
+        for name, value in self.net.state_dict().items():
+            chosen = better.view(better.shape + (1,) * (value.ndim - better.ndim))
+            state.best[name] = torch.where(chosen, value, state.best.get(name, value))
 
-    def out_of_patience(self) -> bool:
-        patience = self.settings.patience
-        return patience is not None and self.state.epoch - self.state.best_epoch >= patience
+    def out_of_patience(self) -> Tensor:
+        """Which nets have seen `patience` epochs end without a better one, () or (K,)."""
+        patience = math.inf if self.settings.patience is None else self.settings.patience
+        return self.state.epoch - self.state.best_epoch >= patience
 
     def keep_chosen_weights(self) -> None:
         """Of the best epoch where one was watched for, else the average, else the last."""

@@ -1,5 +1,9 @@
-"""Images on the device: gathered by index and scaled there, no worker processes, no per-image Python."""
+"""Images on the device: gathered by index and scaled there, no worker processes, no per-image Python.
 
+Nets that train together each have a `Draw` of the images: an index then has one more dimension in front, (K, B).
+"""
+
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -21,7 +25,32 @@ def to_channels_first(images: np.ndarray) -> Tensor:
 
 def scale(raw: Tensor) -> Tensor:
     """uint8 0..255 -> float32 0..1; floats stay as they are."""
-    return raw.float() / 255 if raw.dtype == torch.uint8 else raw
+    return raw.float().div_(255) if raw.dtype == torch.uint8 else raw
+
+
+def permutation(n: int, seed: int, epoch: int) -> Tensor:
+    """The order of n images in an epoch, a function of seed and epoch alone: a resumed run need not store it."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63))
+
+
+class Draw:
+    """The images that one net may see, and the seed of their order.
+
+    members: (m,) ints, places among the images.
+    """
+
+    def __init__(self, members: np.ndarray | Tensor, seed: int) -> None:
+        self.members, self.seed = torch.as_tensor(members, dtype=torch.int64), seed
+
+    def order(self, n: int, epoch: int) -> Tensor:
+        """The next n members in an endless chain of passes, each in its own order, (n,).
+
+        So a small draw passes several times in an epoch, and none of its images is ever more than one pass ahead.
+        """
+        m = len(self.members)
+        first, start = divmod(epoch * n, m)
+        passes = range(first, first + -(-(start + n) // m))
+        return torch.cat([self.members[permutation(m, self.seed, each)] for each in passes])[start : start + n]
 
 
 class Batches:
@@ -30,10 +59,19 @@ class Batches:
     images: (N, C, H, W) uint8, or float32. labels: (N,) int64, -1 = unlabelled.
     binarise: static = one draw, made here and kept (a function of seed and pixels alone, so that whatever is given
     later is drawn the same way); dynamic = a new draw whenever a batch is used.
+    draws: what each of K nets sees; without them one net sees all images.
+    epoch_images: how many images, repeated or not, an epoch of draws holds; by default the members of the largest.
     """
 
     def __init__(
-        self, images: np.ndarray, labels: np.ndarray, device: torch.device, binarise: Binarise = "none", seed: int = 0
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        device: torch.device,
+        binarise: Binarise = "none",
+        seed: int = 0,
+        draws: Sequence[Draw] = (),
+        epoch_images: int | None = None,
     ) -> None:
         self.raw = to_channels_first(images).to(device)
         self.labels = torch.as_tensor(labels, dtype=torch.int64, device=device)
@@ -41,13 +79,26 @@ class Batches:
         self.dynamic = binarise == "dynamic"
         if binarise == "static":
             self.raw = torch.cat([binary(part, seed) for part in self.raw.split(1024)])
+        self.draws = draws
+        self.nets = (len(draws),) if draws else ()  # the dimension in front that nets which train together add
+        self.members = [draw.members.to(device) for draw in draws] or [torch.arange(len(self.raw), device=device)]
+        self.epoch_images = epoch_images or max(map(len, self.members))
 
     def __len__(self) -> int:
-        return len(self.raw)
+        """Images of an epoch, for each net."""
+        return self.epoch_images
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """The images of an epoch: (n,), or (K, n) for K nets, by their own seeds."""
+        if not self.draws:
+            return permutation(len(self), seed, epoch).to(self.device)
+        return torch.stack([draw.order(len(self), epoch) for draw in self.draws]).to(self.device)
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw images and labels at `index`."""
-        return self.raw.index_select(0, index), self.labels.index_select(0, index)
+        """Raw images (..., C, H, W) and labels (...) at `index` (...)."""
+        flat = index.flatten()
+        raw, y = self.raw.index_select(0, flat), self.labels.index_select(0, flat)
+        return raw.unflatten(0, index.shape), y.view(index.shape)
 
     def training_pixels(self, raw: Tensor) -> Tensor:
         """What a training step sees: float32, drawn anew from the global generator if binarisation is dynamic."""

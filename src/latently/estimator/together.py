@@ -1,7 +1,8 @@
 """Classifiers that differ only in their labels or their seed, fitted at once: a label curve, or a spread over seeds.
 
 >>> from sklearn.datasets import load_digits
->>> from latently import FeedForward, Training, Trunk
+>>> from latently import FeedForward, Trunk
+>>> from latently.training import Training
 >>> X, y = load_digits(return_X_y=True)
 >>> draws = [range(100), range(100, 200), range(1000)]
 >>> training = Training(epochs=20, precision="float32")
@@ -42,7 +43,7 @@ class FittedTogether:
     @torch.no_grad()
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """p(class | image) of every net, (K, n, classes) float32."""
-        images = Batches(X, np.full(len(X), -1), torch.device(self.training.device))
+        images = Batches(pixels(X), np.full(len(X), -1), torch.device(self.training.device))
         parts = [images.evaluation_pixels(raw) for raw in images.raw.split(BATCH)]
 
         def probabilities(k: int) -> Tensor:
@@ -69,9 +70,9 @@ def fit_together(
 ) -> FittedTogether:
     """Train K classifiers, the k-th on X[draws[k]], its weights and its order of images from seeds[k] (by default k).
 
-    X: (n, h, w), (n, h, w, c) or (n, features), uint8 or float32. y: (n,) class indices from 0. validation: as draws,
-    for the validation figures and for `patience`. An epoch holds `epoch_images` images for each net, by default as many
-    as the largest draw: of a smaller one each image several times, so that all nets take as many steps.
+    X: (n, h, w), (n, h, w, c) or (n, features), uint8 0..255 or numbers. y: (n,) class indices from 0. validation: like
+    draws, for the validation figures and for `patience`. An epoch holds `epoch_images` images for each net, by default
+    as many as the largest draw: of a smaller one each image several times, so that all nets take as many steps.
     """
     seeds = range(len(draws)) if seeds is None else seeds
     unequal = (
@@ -83,7 +84,7 @@ def fit_together(
 
     def batches(draws: Sequence[Any], epoch_images: int | None = None) -> Batches:
         own = [Draw(np.asarray(members), seed) for members, seed in zip(draws, seeds, strict=True)]
-        return Batches(X, y, device, draws=own, epoch_images=epoch_images)
+        return Batches(pixels(X), y, device, draws=own, epoch_images=epoch_images)
 
     def build(seed: int) -> nn.Module:
         with seeded(seed, device):
@@ -95,3 +96,9 @@ def fit_together(
     training = resolve(training, len(images), net)
     history = Loop(model, net, images, held_out, training, seeds[0]).train()
     return FittedTogether(model, net, training, history)
+
+
+def pixels(X: Any) -> np.ndarray:
+    """uint8 as it is, which is scaled to 0..1; any other number as float32."""
+    X = np.asarray(X)
+    return X if X.dtype == np.uint8 else X.astype(np.float32)
