@@ -16,6 +16,11 @@ PARAMETERS = {
     ("study4-mlp", "vae", 2): 1_333_012,
     ("study5-mlp", "vae", 20): 1_316_824,
     ("study1-mlp", "ae", 20): 784 * 256 + 256 + 256 * 20 + 20 + 20 * 256 + 256 + 256 * 784 + 784,
+    ("study4-conv", "dae", 3136): 515_585,
+    ("study5-cnn2", "cvae", 20): 51_729,
+    ("study5-cnn3", "cvae", 20): 47_057,
+    ("study5-cnn3-later", "cvae", 20): 54_153,
+    ("study5-fc3", "cvae", 20): 794 * 500 + 500 + 250_500 + 20_040 + 30 * 500 + 500 + 250_500 + 784 * 501,
     ("mlp-512", "vae", 20): 784 * 512 + 512 + 512 * 40 + 40 + 20 * 512 + 512 + 512 * 784 + 784,
 }
 
@@ -23,7 +28,7 @@ PARAMETERS = {
 @pytest.mark.parametrize(("name", "model", "latent_dim"), PARAMETERS)
 def test_parameters_are_those_of_the_study(name, model, latent_dim):
     built = find(name, model).build(model).set_params(latent_dim=latent_dim)
-    assert count_parameters(built.build((1, 28, 28), 0)) == PARAMETERS[name, model, latent_dim]
+    assert count_parameters(built.build((1, 28, 28), 10)) == PARAMETERS[name, model, latent_dim]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from latently.errors import InputError as InputError
     from latently.estimator import Autoencoder as Autoencoder
     from latently.estimator import Classifier as Classifier
+    from latently.estimator import FewLabelClassifier as FewLabelClassifier
     from latently.estimator import load as load
     from latently.evaluation import evaluate as evaluate
     from latently.models import AE as AE
+    from latently.models import CVAE as CVAE
+    from latently.models import DAE as DAE
     from latently.models import VAE as VAE
     from latently.models import FeedForward as FeedForward
     from latently.networks import Network as Network
@@ -27,10 +30,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AE": "models",
+    "CVAE": "models",
+    "DAE": "models",
     "VAE": "models",
     "Autoencoder": "estimator",
     "Classifier": "estimator",
     "FeedForward": "models",
+    "FewLabelClassifier": "estimator",
     "InputError": "errors",
     "Network": "networks",
     "Trunk": "networks",

@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 
 # What `latently --help` lists without importing a model; a test holds it equal to latently.models.
 MODEL_NAMES = {"ae": "Plain autoencoder: no prior, no noise; the code is a point.",
+               "dae": "Denoising autoencoder: sees damaged images, and rebuilds the clean ones.",
                "vae": "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`.",
+               "cvae": "Conditional variational autoencoder: told the class of an image, it makes new ones of a class.",
                "classifier": "Classifier: a network of any layers with a softmax on top."}  # fmt: skip
+
+RECIPES = {"few-label": "Codes from all images, classes from the few that carry a label."}
 
 Part = Literal["all", "train", "validation", "test"]
 SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
@@ -185,7 +189,7 @@ def encode(
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     write_outputs(run, out, data, part, device, "scatter", lambda estimator, images: {
-        "codes": estimator.transform(images.images), "labels": images.label_names,
+        "codes": estimator.transform(images.images, images.label_names), "labels": images.label_names,
     })  # fmt: skip
 
 
@@ -202,8 +206,43 @@ def reconstruct(
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     write_outputs(run, out, data, part, device, "reconstructions", lambda estimator, images: {
-        "images": estimator.reconstruct(images.images),
+        "images": estimator.reconstruct(images.images, images.label_names),
     })  # fmt: skip
+
+
+def denoise(
+    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+) -> None:
+    """Noisy images as they are, rebuilt without their noise, by a denoising autoencoder.
+
+    Args:
+        run: Run folder of a dae.
+        out: File to write: .npz (images, names), .npy (images), .csv (a row of pixels per image), .png (noisy above
+            rebuilt); or a folder, by a name without an ending: a PNG for each image, under its name.
+        data: Noisy images, a name or a path.
+        part: Which part of the split.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    from latently import gallery, outputs, pictures
+
+    is_folder = not out.suffix
+    if is_folder:
+        outputs.check_folder(out)
+    else:
+        outputs.check_out(out, (*outputs.ARRAY_ENDINGS, ".png"))
+    opened = open_run(run, data, device)
+    images = opened.part(part)
+    outputs.require_apart(out, images.source, adds_images=is_folder or out.suffix.lower() == ".png")
+    rebuilt = autoencoder_of(opened.estimator, run).denoise(images.images)
+    if is_folder:
+        outputs.write_images(out, images.names, gallery.as_drawn(rebuilt))
+    elif out.suffix.lower() == ".png":
+        shown = opened.estimator.scaled(images.images[:20])
+        words = {"names": ("noisy", "rebuilt"), "title": "Noisy images, rebuilt"}
+        pictures.save(pictures.reconstructions(gallery.as_drawn(shown), gallery.as_drawn(rebuilt[:20]), **words), out)
+    else:
+        outputs.write_arrays(out, images.names, {"images": rebuilt})
+    print(out)
 
 
 def score(
@@ -221,7 +260,7 @@ def score(
     from latently.evaluation import score_name
 
     write_outputs(run, out, data, part, device, "worst", lambda estimator, images: {
-        score_name(estimator): estimator.score_samples(images.images),
+        score_name(estimator): estimator.score_samples(images.images, images.label_names),
     }, rank=True)  # fmt: skip
 
 
@@ -238,12 +277,12 @@ def predict(
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     from latently import outputs
-    from latently.models import can
+    from latently.estimator import ClassPredictor
 
     outputs.check_out(out, (".csv", ".npz"))
     opened = open_run(run, data, device)
     classifier: Any = opened.estimator
-    require(can(classifier.model_, "classify"), f"{run} is no classifier; train one: latently train classifier --help")
+    require(isinstance(classifier, ClassPredictor), f"{run} is no classifier; train one: latently train classifier")
     images = opened.part(part)
     outputs.require_apart(out, images.source, adds_images=False)
     p = classifier.predict_proba(images.images)
@@ -257,6 +296,7 @@ def sample(
     run: tyro.conf.Positional[Path],
     n: Number = 64,
     out: Annotated[Path | None, default("RUN/figures/samples.png")] = None,
+    label: Annotated[str | None, default("all labels in turn")] = None,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
@@ -265,6 +305,7 @@ def sample(
     Args:
         run: Run folder.
         n: How many.
+        label: Of a conditional model (cvae): what the images are to be of.
         out: File to write: .png, .npz, .npy or .csv.
         seed: Seed of the draw.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
@@ -277,7 +318,10 @@ def sample(
     require(seed >= 0, f"--seed is {seed}; expected at least 0")
     place = out or run / "figures" / "samples.png"
     outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
-    images = autoencoder_of(estimator.load(run, device), run).sample(n, random_state=seed)
+    autoencoder = autoencoder_of(estimator.load(run, device), run)
+    told = label is None or autoencoder.model_.takes_labels
+    require(told, f"--label is {label}, but {run} was trained without labels; train a cvae, or leave it out")
+    images = autoencoder.sample(n, random_state=seed, y=label)
     if place.suffix.lower() == ".png":
         pictures.save(pictures.samples(gallery.as_drawn(images)), place)
     else:
@@ -293,6 +337,8 @@ def plot(
     grid: int = 20,
     range: Annotated[float | None, default("the prior's quantiles, or an autoencoder's own codes")] = None,
     n: Annotated[int | None, default("by the kind", aliases=["-n"])] = None,
+    noise: Annotated[float | None, default("the model's own level; about a label's mean 0.1")] = None,
+    label: Annotated[str | None, default("the first class")] = None,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
@@ -300,14 +346,17 @@ def plot(
 
     Args:
         runs: Run folders, then the kind of picture: curves, reconstructions, scatter, canvas, samples, traversals,
-            worst, confusion, mistakes, or all of them that the model can give.
+            worst; of a dae denoising, noisy, residuals; of a cvae analogies, label-means, mean-noise; of a classifier
+            confusion, mistakes; or all of them that the model can give.
         out: File to write: .png, .pdf or .svg.
         data: Images to draw with, a name or a path.
         part: Which part of the split.
         grid: Tiles on a side of a canvas.
         range: Codes at the ends of a canvas, plus and minus.
         n: How many images or points to show.
-        seed: Seed of samples.
+        noise: Level of the noise that images are damaged with, or its standard deviation about a label's mean code.
+        label: What a cvae's canvas is decoded as.
+        seed: Seed of samples and noise.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     from latently import gallery, outputs, pictures
@@ -323,7 +372,8 @@ def plot(
     require(n is None or n >= 1, f"-n is {n}; expected at least 1")
     if out:
         outputs.check_out(out, (".png", ".pdf", ".svg"))
-    drawing = gallery.Drawing(grid=grid, range=range, n=n or 0, seed=seed)
+    require(noise is None or noise >= 0, f"--noise is {noise}; expected a number of at least 0")
+    drawing = gallery.Drawing(grid=grid, range=range, n=n or 0, seed=seed, noise=noise, label=label)
     for folder in folders:
         opened = open_run(Path(folder).expanduser(), data, device)
         for each in gallery.possible(opened.estimator) if kind == "all" else [kind]:
@@ -420,7 +470,7 @@ def reproduce(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     command.__name__: command
-    for command in (demo, data, evaluate, encode, reconstruct, score, predict, sample, plot, report, presets, reproduce)
+    for command in (demo, data, evaluate, encode, reconstruct, denoise, score, predict, sample, plot, report, presets, reproduce)
 }
 SUMMARIES = {
     "demo": "", "data": "", "train": "Train a model on images, or take up a run that was interrupted."
@@ -442,9 +492,9 @@ def train_command(words: list[str]) -> Callable[..., None]:
         training: type(training_default) = training_default,  # type: ignore[valid-type]
         run: type(options_default) = options_default,  # type: ignore[valid-type]
     ) -> None:
-        launch.train_run(model, training, run, command)
+        launch.train_run(words[0], model, training, run, command)
 
-    train.__doc__ = MODEL_NAMES[words[0]]
+    train.__doc__ = (MODEL_NAMES | RECIPES)[words[0]]
     return train
 
 
@@ -549,7 +599,7 @@ def parse(words: list[str]) -> flags.Work:
     if words[1:2] in (["-h"], ["--help"]):
         print(train_help())
         raise flags.Finished
-    models = list(MODEL_NAMES)
+    models = [*MODEL_NAMES, *RECIPES]
     require(
         len(words) > 1, f"train which model? latently train MODEL --data D --out RUN; there are {', '.join(models)}"
     )
@@ -569,7 +619,7 @@ def top_help() -> str:
 
 
 def train_help() -> str:
-    lines = [f"  {name:13}{summary}" for name, summary in MODEL_NAMES.items()]
+    lines = [f"  {name:13}{summary}" for name, summary in (MODEL_NAMES | RECIPES).items()]
     return "\n".join([
         "usage: latently train MODEL --data D --out RUN ...", "", *lines, "",
         "latently train MODEL --help tells the flags of a model and of its training.",

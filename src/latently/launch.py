@@ -16,13 +16,14 @@ from latently.console import disk_sentence, note, print_figures, print_json
 from latently.data import ImageSet, Preparation, Split, load, read_labels, within_budget
 from latently.data import split as split_images
 from latently.errors import InputError, require
-from latently.estimator import Autoencoder, Classifier, ImageEstimator, kind_of
-from latently.models import MODELS, Model, can, model_from_json
+from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
+from latently.estimator import load as load_estimator
+from latently.models import MODELS, VAE, FeedForward, Model, can, model_from_json
 from latently.opened import stored_split
 from latently.outputs import require_apart
 from latently.progress import Bar, Log, TensorBoard
 from latently.runs import DataRecord, Run, read_json, understanding
-from latently.settings import Count, NonNegative, Seed, Settings
+from latently.settings import Count, Fraction, NonNegative, Seed, Settings
 from latently.training import COMPILE_FROM_STEPS, Training, has_compiler
 
 # Settings of a run ----------------------------------------------------------------------------------------------------
@@ -67,11 +68,12 @@ class RunOptions(Settings):
         """How a run is watched, which changes nothing in it; a resume does the same."""
         return {name: getattr(self, name) for name in ("checkpoint_epochs", "checkpoint_minutes", "tensorboard")}
 
-    def build(self, model: Model, training: Training) -> ImageEstimator:
+    def build(self, model: Model, training: Training) -> Any:
+        """The estimator to fit."""
         raise NotImplementedError
 
-    def about_labels(self) -> dict[str, Any]:
-        """What params.json says of the labels that were used."""
+    def own(self) -> dict[str, Any]:
+        """What params.json keeps under "options": what neither model, training nor data say."""
         return {}
 
 
@@ -95,15 +97,60 @@ class ClassifierOptions(RunOptions):
     n_labels: Count | None = None
     """Use no more than so many labels of the training images, drawn evenly over the classes."""
 
-    def build(self, model: Model, training: Training) -> ImageEstimator:
-        return Classifier(model, random_state=self.seed, **training.get_params())
+    encoder: Path | None = None
+    """Run folder of an autoencoder whose codes go straight to the softmax, beside the pixels (wide and deep)."""
 
-    def about_labels(self) -> dict[str, Any]:
-        return {"labels": None if self.labels is None else str(self.labels.absolute()), "n_labels": self.n_labels}
+    def build(self, model: Model, training: Training) -> Any:
+        classifier = Classifier(model, random_state=self.seed, **training.get_params())
+        if self.encoder is None:
+            return classifier
+        encoder = self.fitted_encoder()
+        classifier.set_params(model__wide=encoder.model_.latent_dim)
+        return FewLabelClassifier(encoder, classifier, sees="both", spread=0, random_state=self.seed)
+
+    def fitted_encoder(self) -> Autoencoder:
+        """Raises InputError where --encoder is no finished run of an autoencoder."""
+        assert self.encoder is not None
+        encoder = load_estimator(self.encoder)
+        require(isinstance(encoder, Autoencoder), f"--encoder is {self.encoder}, which is no autoencoder's run")
+        return encoder
+
+    def own(self) -> dict[str, Any]:
+        paths = {name: getattr(self, name) and str(getattr(self, name).absolute()) for name in ("labels", "encoder")}
+        return paths | {"n_labels": self.n_labels}
 
 
-def options_for(model: Model) -> type[RunOptions]:
-    return ClassifierOptions if can(model, "classify") else EncoderOptions
+@dataclass(kw_only=True)
+class FewLabelOptions(ClassifierOptions):
+    """The images, the few labels, and the run folder."""
+
+    encoder: Path | None = None
+    """Run folder of an autoencoder to take codes from; left out: a VAE that is trained on all the images first."""
+    latent_dim: Count = 20
+    """Width of the code of the VAE that is trained first."""
+    encoder_epochs: Count = 30
+    """Passes over the images of the VAE that is trained first."""
+    spread: Fraction = 0.8
+    """Share of the unlabelled images, the surest, that the classifier learns from, by labels spread through codes."""
+
+    def build(self, model: Model, training: Training) -> FewLabelClassifier:
+        vae = Autoencoder(VAE(self.latent_dim), epochs=self.encoder_epochs, random_state=self.seed)
+        encoder = self.fitted_encoder() if self.encoder else vae.set_params(device=training.device)
+        classifier = Classifier(model, random_state=self.seed, **training.get_params())
+        return FewLabelClassifier(encoder, classifier, spread=self.spread, random_state=self.seed)
+
+    def own(self) -> dict[str, Any]:
+        return super().own() | {name: getattr(self, name) for name in ("latent_dim", "encoder_epochs", "spread")}
+
+
+FEW_LABEL_TRAINING = {"epochs": 10}
+
+
+def options_for(name: str) -> type[RunOptions]:
+    """The options of `latently train NAME`."""
+    if name == FewLabelClassifier.kind:
+        return FewLabelOptions
+    return ClassifierOptions if can(MODELS[name](), "classify") else EncoderOptions
 
 
 def train_defaults(words: list[str]) -> tuple[Model, Training, RunOptions]:
@@ -112,16 +159,19 @@ def train_defaults(words: list[str]) -> tuple[Model, Training, RunOptions]:
     given.out = given.out and Path(given.out).expanduser()
     if given.resume and given.out and Run(given.out).started:
         model, training, options = stored_settings(Run(given.out))
-        require(model.name == words[0], f"{given.out} trains the model {model.name}, not {words[0]}")
+        trains = Run(given.out).params.get("train", model.name)
+        require(trains == words[0], f"{given.out} trains the model {trains}, not {words[0]}")
         return model, training, replace(options, out=tyro.MISSING)
     require(not (given.preset and given.config), "--preset and --config contradict each other; give one")
     if given.config:
         return settings_from_file(Path(given.config).expanduser(), words[0])
-    model, training, split = MODELS[words[0]](), Training(), "auto"
+    model, training, split = MODELS.get(words[0], FeedForward)(), Training(), "auto"
+    if words[0] == FewLabelClassifier.kind:
+        training = Training(**FEW_LABEL_TRAINING)  # type: ignore[arg-type]
     if given.preset:
         preset = presets.find(given.preset, words[0])
         model, training, split = preset.build(words[0]), Training(**preset.training), preset.split
-    return model, training, options_for(model)(out=tyro.MISSING, split=split)  # type: ignore[arg-type]
+    return model, training, options_for(words[0])(out=tyro.MISSING, split=split)  # type: ignore[arg-type]
 
 
 def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptions]:
@@ -136,7 +186,7 @@ def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptio
             strange = values.keys() - {"model", "training"}
             require(not strange, f"it has {', '.join(map(repr, strange))}; expected model and training")
             model = model_from_json({"name": name} | values.get("model", {}))
-            training, options = Training.from_json(values.get("training", {})), options_for(model)(out=Path())
+            training, options = Training.from_json(values.get("training", {})), options_for(name)(out=Path())
         require(model.name == name, f"it describes the model {model.name}, not {name}")
     return model, training, replace(options, out=tyro.MISSING)
 
@@ -154,20 +204,18 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
     """What a run was started with, every `auto` as it was decided then."""
     params = run.params
     with understanding(run.path / "params.json"):
-        estimator = kind_of(params).from_description(params)
-        watching = params.get("watching", {})
+        model = model_from_json(params["model"])
+        training = Training.from_json(params["training"] | params.get("resolved", {}))
+        watching, own = params.get("watching", {}), dict(params.get("options", {}))
         require(isinstance(watching, dict), f"watching is {watching!r}; expected an object")
     record = run.data
     if record is None:
         raise InputError(f"{run.path} was fitted to arrays in Python; only a run of `latently train` can be resumed")
-    model = estimator.model
-    assert model is not None
     with understanding(run.path / "params.json"):
         prepared = Preparation.from_json(record.preparation)
-        own: dict[str, Any] = {"binarise": estimator.binarise} if isinstance(estimator, Autoencoder) else {}
-        if "labels" in params:
-            own = {"labels": params["labels"] and Path(params["labels"]), "n_labels": params["n_labels"]}
-        options = options_for(model)(
+        own |= {"binarise": params["binarise"]} if "binarise" in params else {}
+        own |= {name: Path(own[name]) for name in ("labels", "encoder") if own.get(name)}
+        options = options_for(params.get("train", model.name))(
             out=run.path,
             data=record.source,
             preset=params.get("preset"),
@@ -179,13 +227,13 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
             **own,
             **watching,
         ).check()
-    return model, Training(**{name: getattr(estimator, name) for name in Training.field_types()}), options
+    return model, training, options
 
 
 # Training -------------------------------------------------------------------------------------------------------------
 
 
-def train_run(model: Model, training: Training, options: RunOptions, command: str) -> None:
+def train_run(name: str, model: Model, training: Training, options: RunOptions, command: str) -> None:
     """Check, load, split, fit, say how it went. What can fail fails before the run folder is touched."""
     run = Run(options.out, options.overwrite)
     check_flags(model, training, options)
@@ -214,7 +262,7 @@ def train_run(model: Model, training: Training, options: RunOptions, command: st
     require(patient, f"--patience needs validation images, and the split {parts.kind!r} has none; leave --patience out")
     record = DataRecord.of(images, parts, prepared, options.seed, options.limit)
     about = {"data": record.to_json(), "classes": list(images.classes), "preset": options.preset, "command": command}
-    about |= {"watching": options.watching()} | options.about_labels()
+    about |= {"train": name, "watching": options.watching(), "options": options.own()}
     if parts.kind != "standard":
         run.split = parts.to_json()
     run.announce = announce
@@ -236,6 +284,9 @@ def check_flags(*settings: Settings) -> None:
 def announce(params: dict[str, Any]) -> None:
     """What begins, as it was decided; and once, why a long run is not compiled."""
     data, training, decided = params["data"], params["training"], params["resolved"]
+    if params["estimator"] == FewLabelClassifier.kind:
+        note(f"{params['train']} on {data['source']}: {data['n_train']:,} images; first codes, then classes")
+        return
     compiled = decided["compile"] == "on"
     how = f"{decided['device']}, {decided['precision']}{', compiled (which takes up to 20 s)' if compiled else ''}"
     note(
@@ -286,9 +337,9 @@ def fit(
     return estimator.history_
 
 
-def held_out(validation: ImageSet, estimator: ImageEstimator) -> Any:
+def held_out(validation: ImageSet, estimator: Any) -> Any:
     """What an estimator's `fit` takes as validation; None where there is nothing to validate with."""
-    if isinstance(estimator, Autoencoder):
+    if isinstance(estimator, Autoencoder) and not (estimator.model and estimator.model.takes_labels):
         return validation.images if len(validation) else None
     return (validation.images, validation.label_names) if (validation.labels >= 0).any() else None
 
@@ -308,8 +359,9 @@ def require_unchanged(run: Run, model: Model, training: Training, options: RunOp
     then_model, then_training, then_options = stored_settings(run)
     asked = model.get_params() | training.get_params() | vars(options)
     then = then_model.get_params() | then_training.get_params() | vars(then_options)
-    kept = ("data", "preset", "split", "limit", "seed", "image_size", "channels", "binarise", "labels", "n_labels")
-    for name in (*then_model.get_params(), *then_training.get_params(), *(name for name in kept if name in then)):
+    watched = ("out", "config", "resume", "overwrite", "json", *then_options.watching())
+    kept = [name for name in vars(then_options) if name not in watched]
+    for name in (*then_model.get_params(), *then_training.get_params(), *kept):
         # Where `auto` was given, it may be given again.
         undecided = "auto" if name == "split" else run.params["training"].get(name, then[name])
         same = isinstance(then[name], Settings) or asked[name] in (then[name], undecided)

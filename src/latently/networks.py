@@ -6,6 +6,7 @@
 A layer is `kind(arguments)`: values in the order of its fields below, a bare word is its activation, anything else by
 name. `out` is as many channels (conv, deconv) or values (dense) as an image has. Without a decoder spec the decoder
 mirrors the encoder, layer by layer, back to the image's exact shape. Shapes are (channels, height, width) or (width,).
+An encoder ends in a dense layer of its own, to the code's width, unless its spec ends in `code()`.
 """
 
 import math
@@ -125,17 +126,18 @@ class Conv(Weighted):
 
 @dataclass(frozen=True)
 class Deconv(Weighted):
-    """deconv(channels, kernel, stride=, padding=same|valid): transposed convolution; `same` gives size * stride."""
+    """deconv(channels, kernel, stride=, padding=same|valid, size=): transposed convolution; `same` gives size * stride,
+    `size` a square of just that side, as TensorFlow's output_shape does."""
 
     channels: int
     kernel: int = 3
     stride: int = 1
     padding: Literal["same", "valid"] = "same"
-    size: Shape | None = None  # (height, width) to hit exactly; a mirror knows it, a spec does not say it
+    size: int | Shape | None = None  # to hit exactly: the side of a square, or (height, width), which a mirror knows
 
     def shape(self, shape: Shape) -> Shape:
         if self.size:
-            return (self.channels, *self.size)
+            return (self.channels, *(self.size if isinstance(self.size, tuple) else (self.size, self.size)))
         if self.padding == "same":
             return (self.channels, *(size * self.stride for size in shape[1:]))
         return (self.channels, *((size - 1) * self.stride + self.kernel for size in shape[1:]))
@@ -207,8 +209,23 @@ class Reshape(Layer):
         return [*flatten, nn.Unflatten(1, (self.channels, self.height, self.width))]
 
 
+@dataclass(frozen=True)
+class Code(Layer):
+    """code(): the values that arrive are the code, a grid of them too; ends an encoder in place of a dense layer."""
+
+    def shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        return [nn.Flatten()]
+
+    def mirror(self, shape: Shape) -> list[Layer]:
+        return [Reshape(*shape)] if len(shape) == 3 else []
+
+
 LAYERS: dict[str, type[Layer]] = {
     "dense": Dense, "conv": Conv, "deconv": Deconv, "pool": Pool, "upsample": Upsample, "reshape": Reshape,
+    "code": Code,
 }  # fmt: skip
 
 
@@ -319,19 +336,29 @@ class Network(Settings):
             last = replace(last, activation="linear")
         return [*(activated(layer, self.activation) for layer in hidden), last]
 
-    def build_encoder(self, image_shape: Shape, n_outputs: int) -> nn.Sequential:
-        """(B, C, H, W) -> (B, n_outputs); the last layer is linear."""
-        head = Dense(n_outputs, activation="linear")
-        return assemble([*self.encoder_layers(image_shape), head], image_shape, self.init)[0]
+    def build_encoder(self, image_shape: Shape, n_outputs: int, n_classes: int = 0) -> nn.Module:
+        """(B, C, H, W) -> (B, n_outputs), linear unless the spec ends in `code()`; with classes: `Told`."""
+        layers = self.encoder_layers(image_shape)
+        if not isinstance(layers[-1], Code):
+            layers = [*layers, Dense(n_outputs, activation="linear")]
+        as_planes = isinstance(layers[0], Conv | Deconv | Pool | Upsample)
+        shape = image_shape
+        if n_classes:
+            channels, height, width = image_shape
+            shape = (channels + n_classes, height, width) if as_planes else (math.prod(image_shape) + n_classes,)
+        network, made = assemble(layers, shape, self.init)
+        fits = f"the encoder {self.encoder!r} ends at {made[0]} values, but the model wants {n_outputs}"
+        require(made == (n_outputs,), f"{fits}; give another latent_dim, or leave out code()")
+        return Told(network, n_classes, as_planes) if n_classes else network
 
-    def build_decoder(self, image_shape: Shape, latent_dim: int) -> nn.Sequential:
-        """(B, latent_dim) -> (B, C, H, W), linear unless the spec's last layer names an activation."""
-        network, shape = assemble(self.decoder_layers(image_shape), (latent_dim,), self.init)
+    def build_decoder(self, image_shape: Shape, latent_dim: int, n_classes: int = 0) -> nn.Module:
+        """(B, latent_dim) -> (B, C, H, W), linear unless the last layer names an activation; with classes: `Told`."""
+        network, shape = assemble(self.decoder_layers(image_shape), (latent_dim + n_classes,), self.init)
         if shape == (math.prod(image_shape),):
             network.append(nn.Unflatten(1, image_shape))
             shape = image_shape
         require(shape == image_shape, f"the decoder {self.decoder!r} ends at {shape}, but the images are {image_shape}")
-        return network
+        return Told(network, n_classes, as_planes=False) if n_classes else network
 
 
 @dataclass
@@ -387,13 +414,18 @@ def assemble(layers: list[Layer], shape: Shape, init: Init) -> tuple[nn.Sequenti
 def check_input(layer: Layer, shape: Shape) -> None:
     """A layer of images after a layer of values, or a size that has shrunk to nothing, is a sentence."""
     name = type(layer).__name__.lower()
-    if not isinstance(layer, Dense | Reshape):
+    if not isinstance(layer, Dense | Reshape | Code):
         require(
             len(shape) == 3, f"{name} needs an image but gets {math.prod(shape)} values; put reshape(c, h, w) before it"
         )
     if isinstance(layer, Conv) and layer.padding == "valid":
         fits = min(shape[1:]) >= layer.kernel
         require(fits, f"conv with kernel {layer.kernel} and valid padding does not fit into {shape[1]} x {shape[2]}")
+    if isinstance(layer, Deconv) and layer.size:
+        made = layer.shape(shape)[1:]
+        back = Conv(1, layer.kernel, layer.stride, layer.padding).shape((1, *made))[1:]
+        sizes = f"{shape[1]} x {shape[2]} to {made[0]} x {made[1]}"
+        require(back == shape[1:], f"deconv with stride {layer.stride} does not lead from {sizes}; give another size")
 
 
 def mirror(layers: list[Layer], image_shape: Shape) -> list[Layer]:
@@ -402,7 +434,7 @@ def mirror(layers: list[Layer], image_shape: Shape) -> list[Layer]:
     for layer in layers:
         check_input(layer, shapes[-1])
         shapes.append(layer.shape(shapes[-1]))
-    mirrored = [(dense_to(shapes[-1]), len(layers))]
+    mirrored = [] if isinstance(layers[-1], Code) else [(dense_to(shapes[-1]), len(layers))]
     mirrored += [(layers[i].mirror(shapes[i]), i) for i in reversed(range(len(layers)))]
     return [like(layer, layers[:depth]) for group, depth in mirrored for layer in group]
 
@@ -430,6 +462,25 @@ def initialise(module: nn.Module, init: Init, bias: float | None) -> None:
         nn.init.normal_(module.weight, std=0.02)
     if init != "torch" or bias is not None:
         nn.init.constant_(module.bias, bias or 0.0)  # type: ignore[arg-type]
+
+
+class Told(nn.Module):
+    """A network that is told the class y (B,) of what it sees, one-hot; no class (-1) is all zeros.
+
+    as_planes: a constant plane per class beside an image's channels, for convolutions; else a value per class beside
+    the flattened values.
+    """
+
+    def __init__(self, network: nn.Module, n_classes: int, as_planes: bool) -> None:
+        super().__init__()
+        self.network, self.n_classes, self.as_planes = network, n_classes, as_planes
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        one_hot = (y[:, None] == torch.arange(self.n_classes, device=y.device)).to(x.dtype)  # (B, K)
+        if self.as_planes:
+            planes = one_hot[:, :, None, None].expand(-1, -1, *x.shape[2:])  # (B, K, H, W)
+            return self.network(torch.cat([x, planes], 1))
+        return self.network(torch.cat([x.flatten(1), one_hot], 1))
 
 
 class EncoderDecoder(nn.Module):

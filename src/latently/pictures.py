@@ -23,7 +23,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from latently.errors import InputError, require
@@ -390,6 +390,7 @@ def lines(
     points: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     spans: Mapping[str, ArrayLike] | None = None,
     y_range: tuple[float, float] | None = None,
+    log_x: bool = False,
 ) -> Figure:
     """Named lines (x, y) in one panel; `points` are drawn as lone marks, `spans` are half widths about a line.
 
@@ -412,6 +413,13 @@ def lines(
         axes.set_ylabel(y_label)
         axes.grid(axis="y")
         axes.set_axisbelow(True)
+        if not any(np.mod(np.asarray(x, float), 1).any() for x, _ in series.values()):
+            axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
+        if log_x:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.xaxis.set_minor_locator(NullLocator())
         if y_range is not None:
             axes.set_ylim(*y_range)
         axes.legend(loc="best")
@@ -575,9 +583,15 @@ def canvas(images: ArrayLike, z1: ArrayLike, z2: ArrayLike, title: str | None = 
 
 
 def reconstructions(
-    originals: ArrayLike, reconstructions: ArrayLike, labels: Sequence[object] | None = None, columns: int = 10
+    originals: ArrayLike,
+    reconstructions: ArrayLike,
+    labels: Sequence[object] | None = None,
+    columns: int = 10,
+    names: tuple[str, str] = ("original", "reconstruction"),
+    title: str = "Originals and their reconstructions",
 ) -> Figure:
-    """Each original (N,H,W[,C]) above its reconstruction (same shape), in rows of pairs; `labels` go above the pairs.
+    """Each original (N,H,W[,C]) above its reconstruction (same shape), in rows of pairs; `labels` go above the pairs,
+    `names` say what the two are.
 
     >>> digits = np.zeros((12, 8, 8))
     >>> [tick.get_text() for tick in reconstructions(digits, digits).axes[0].get_yticklabels()]
@@ -595,7 +609,7 @@ def reconstructions(
     axes, _, y = _draw_tiles(
         pairs,
         columns,
-        title="Originals and their reconstructions",
+        title=title,
         captions=captions,
         left=1.0,
         row_gap=0.14,
@@ -604,7 +618,7 @@ def reconstructions(
     with _style():
         offset = (pairs.shape[1] - height) / 2
         places = np.stack([y - offset, y + offset], axis=1).ravel()
-        axes.set_yticks(places, ["original", "reconstruction"] * len(y))
+        axes.set_yticks(places, list(names) * len(y))
     return axes.get_figure()  # type: ignore[return-value]
 
 
@@ -667,18 +681,35 @@ def traversals(
     names = [f"z{dim + 1}" for dim in dims]
     if activity is not None:
         names = [f"{name} · {nats:.2f} nats" for name, nats in zip(names, activity, strict=True)]
+    shown = _spread(len(steps), 13)
+    numbers = dict(zip(shown.tolist(), _numbers(steps[shown]), strict=True))
+    return grid(block, names, [numbers.get(place, "") for place in range(len(steps))], "One latent dimension at a time")
+
+
+def grid(images: ArrayLike, rows: Sequence[str], columns: Sequence[str], title: str) -> Figure:
+    """Images (R,S,H,W[,C]) in named rows and columns.
+
+    >>> figure = grid(np.zeros((1, 2, 8, 8)), ["a cat"], ["as a cat", "as a dog"], "Analogies")
+    >>> [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+    ['as a cat', 'as a dog']
+    """
+    block = np.asarray(images)
+    require(
+        block.ndim >= 4 and block.shape[:2] == (len(rows), len(columns)),
+        f"images of shape {block.shape} came for {len(rows)} rows and {len(columns)} columns",
+    )
+    names = [_fit(str(name), 1.6) for name in rows]
     axes, x, y = _draw_tiles(
         _images(block.reshape(-1, *block.shape[2:])),
-        len(steps),
-        title="One latent dimension at a time",
+        len(columns),
+        title=title,
         left=0.2 + max(map(_inches, names)),
         top=0.2,
         gap=0.03,
     )
     with _style():
-        shown = _spread(len(steps), 13)
         axes.set_yticks(y, names)
-        axes.set_xticks(x[shown], _numbers(steps[shown]))
+        axes.set_xticks(x, [_shorten(str(name), max(3, 90 // len(columns))) for name in columns])
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
     return axes.get_figure()  # type: ignore[return-value]

@@ -45,11 +45,16 @@ class Preset:
 
 
 PLAIN_ADAM = {"optimiser": "adam", "lr": 1e-3, "schedule": "constant"}
+STUDY_5 = "asahi417/ConditionalVariationalAutoEncoder"
+STUDY_5_CVAE = (
+    "Left out: a reconstruction summed over one axis only, 1/28 of its weight; the log variance clipped from below, in "
+    "the KL alone; and samples from a far narrower normal than the prior."
+)
 
 PRESETS: dict[str, Preset] = {
     "mlp-512": Preset(
         source="784-512-20-512-784 with ReLU, the network of many public examples; our training",
-        models={"ae": {}, "vae": {}},
+        models={"ae": {}, "dae": {}, "vae": {}, "cvae": {}},
         network={"encoder": "dense(512)"},
     ),
     "study1-conv": Preset(
@@ -113,6 +118,21 @@ PRESETS: dict[str, Preset] = {
         training=PLAIN_ADAM | {"batch_size": 128, "epochs": 5},
         note="Left out: a scatter of sampled codes that was called the mean.",
     ),
+    "study4-conv": Preset(
+        source="arunarn2/AutoEncoder, StackedDenoisingAutoEncoder.py",
+        models={"dae": {"latent_dim": 3136}},
+        network={
+            "encoder": "conv(64, 5) conv(64, 5) pool(2) conv(64, 5) pool(2) code()",
+            "decoder": "reshape(64, 7, 7) conv(64, 5) deconv(64, 5, linear, stride=2) deconv(64, 5, linear, stride=2) "
+            "conv(out, 5)",
+            "activation": "leaky_relu",
+            "init": "xavier",
+        },
+        training=PLAIN_ADAM | {"lr": 1e-5, "batch_size": 64, "epochs": 25},
+        note="Its code, 7 x 7 x 64, is wider than the image. Its loss is a mean over 784 pixels, ours their sum, which "
+        "Adam does not feel. How the weights begin is not told; TensorFlow's default is taken. Left out: a residual of "
+        "the clean image's reconstruction, and a validation on the training batch.",
+    ),
     "study5-mlp": Preset(
         source="asahi417/ConditionalVariationalAutoEncoder, model/vae.py",
         models={"ae": {}, "vae": {}},
@@ -131,6 +151,49 @@ PRESETS: dict[str, Preset] = {
             Published(2, 71, 138.96, "first notebook, committed output"),
         ),
         note="Left out: the clip of the log variance from below that turned the KL into a penalty on the mean.",
+    ),
+    "study5-fc3": Preset(
+        source=f"{STUDY_5}, cvae_fc3",
+        models={"cvae": {}},
+        network={"encoder": "dense(500) dense(500)", "activation": "sigmoid", "init": "xavier"},
+        training=PLAIN_ADAM | {"lr": 5e-3, "batch_size": 100, "epochs": 150},
+        note=STUDY_5_CVAE,
+    ),
+    "study5-cnn3": Preset(
+        source=f"{STUDY_5}, cvae_cnn3 as first written",
+        models={"cvae": {}},
+        network={
+            "encoder": "conv(16, 6, stride=3, padding=valid) conv(32, 4, stride=2, padding=valid) "
+            "conv(64, 3, padding=valid)",
+            "decoder": "dense(32) reshape(32, 1, 1) deconv(16, 4, stride=3) deconv(8, 4, stride=3, size=7) "
+            "deconv(out, 4, stride=4)",
+            "init": "xavier",
+        },
+        training=PLAIN_ADAM | {"batch_size": 100, "epochs": 100},
+        note=STUDY_5_CVAE,
+    ),
+    "study5-cnn3-later": Preset(
+        source=f"{STUDY_5}, cvae_cnn3 as it is now",
+        models={"cvae": {}},
+        network={
+            "encoder": "conv(16, 6, stride=3) conv(32, 4, stride=3) conv(64, 2, stride=2)",
+            "decoder": "dense(256) reshape(64, 2, 2) deconv(32, 2, stride=2, size=3) deconv(16, 3, stride=3, size=7) "
+            "deconv(out, 4, stride=4)",
+            "init": "xavier",
+        },
+        training=PLAIN_ADAM | {"lr": 5e-3, "batch_size": 100, "epochs": 150},
+        note=STUDY_5_CVAE,
+    ),
+    "study5-cnn2": Preset(
+        source=f"{STUDY_5}, cvae_cnn2",
+        models={"cvae": {}},
+        network={
+            "encoder": "conv(16, 5, stride=2, padding=valid) conv(32, 5, stride=2, padding=valid)",
+            "decoder": "dense(392) reshape(8, 7, 7) deconv(8, 5, stride=2) deconv(out, 5, stride=2)",
+            "init": "xavier",
+        },
+        training=PLAIN_ADAM | {"batch_size": 100, "epochs": 100},
+        note=f"{STUDY_5_CVAE} And a ReLU on the logits, which left no pixel below one half.",
     ),
 }
 

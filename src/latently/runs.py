@@ -36,7 +36,7 @@ TEMPORARY = ".tmp"
 RESTORE = "restore it, or train again"
 # What a run folder holds of ours, params.json last: while it is there, the folder counts as a run.
 OURS = ("model.safetensors", "history.csv", "metrics.json", "split.json", "train.log", "report.html", "checkpoint",
-        "figures", "tensorboard", "params.json")  # fmt: skip
+        "figures", "tensorboard", "encoder", "classifier", "params.json")  # fmt: skip
 
 
 @contextmanager
@@ -221,8 +221,8 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """The weights are the last thing that training writes."""
-        return (self.path / "model.safetensors").exists()
+        """The weights are the last thing that training writes, in a run of two parts the classifier's."""
+        return any((self.path / part / "model.safetensors").exists() for part in ("", "classifier"))
 
     # Beginning --------------------------------------------------------------------------------------------------------
 
@@ -305,7 +305,8 @@ class Run:
 
     def resume_command(self) -> str:
         """What to type to finish this run."""
-        return f"latently train {self.params['model'].get('name')} --out {shlex.quote(str(self.path))} --resume"
+        name = self.params.get("train") or self.params["model"].get("name")
+        return f"latently train {name} --out {shlex.quote(str(self.path))} --resume"
 
     # Figures ----------------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,11 @@ def shape(request):
     return request.param
 
 
+def labels(model, n=5):
+    """What `encode`, `decode` and `bound` get beyond images or codes: the classes, where the model takes them."""
+    return (torch.arange(n) % 10,) if model.takes_labels else ()
+
+
 def images(shape, n=5):
     return torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
 
@@ -67,10 +72,10 @@ def test_an_image_weighs_the_same_in_any_batch(model, shape):
     """Terms are per image: those of a batch are those of its parts (with the noise given)."""
     if not can(model, "bound"):
         pytest.skip("has no bound")
-    net, x, noise = model.build(shape, 10), images(shape), torch.randn(5, 3)
-    whole = model.bound(net, x, noise)
+    net, x, noise, y = model.build(shape, 10), images(shape), torch.randn(5, 3), labels(model)
+    whole = model.bound(net, x, noise, *y)
     for part in (slice(0, 3), slice(3, 5)):
-        for name, term in model.bound(net, x[part], noise[part]).items():
+        for name, term in model.bound(net, x[part], noise[part], *(all_y[part] for all_y in y)).items():
             torch.testing.assert_close(term, whole[name][part], msg=name)
 
 
@@ -78,11 +83,31 @@ def test_codes_and_images_have_their_shapes(model, shape):
     if not can(model, "encode", "decode"):
         pytest.skip("has no codes")
     net = model.build(shape, 10)
-    z = model.encode(net, images(shape)).mean
+    z = model.encode(net, images(shape), *labels(model)).mean
     assert z.shape == (5, 3)
-    px = model.decode(net, z)
+    px = model.decode(net, z, *labels(model))
     assert px.mean.shape == (5, *shape)
     assert px.log_prob(images(shape)).shape == (5,)
+
+
+def test_a_model_that_takes_labels_heeds_them(model, shape):
+    if not model.takes_labels:
+        pytest.skip("takes none")
+    net, (y,) = model.build(shape, 10), labels(model)
+    one, other = (model.encode(net, images(shape), each).mean for each in (y, y + 1))
+    assert (one != other).any(1).all(), "the code does not depend on the class"
+    one, other = (model.decode(net, torch.zeros(5, 3), each).mean for each in (y, y + 1))
+    assert (one != other).flatten(1).any(1).all(), "the image does not depend on the class"
+
+
+def test_a_damaged_image_is_rebuilt_in_its_shape(model, shape):
+    if not can(model, "corrupt", "denoise"):
+        pytest.skip("removes no noise")
+    net, x = model.build(shape, 10), images(shape)
+    damaged = model.corrupt(x)
+    assert damaged.shape == x.shape
+    assert (damaged != x).any()
+    assert model.denoise(net, damaged).mean.shape == x.shape
 
 
 def test_it_learns(model):

@@ -6,26 +6,30 @@ from typing import Any
 from latently.errors import require
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import ImageEstimator
-from latently.estimator.classifier import Classifier, is_missing
+from latently.estimator.classifier import Classifier, ClassPredictor
+from latently.estimator.few_label import FewLabelClassifier
+from latently.estimator.labels import is_missing
 from latently.runs import Run, understanding
 
-KINDS: dict[str, type[ImageEstimator]] = {kind.kind: kind for kind in (Autoencoder, Classifier)}
+KINDS: dict[str, Any] = {kind.kind: kind for kind in (Autoencoder, Classifier, FewLabelClassifier)}
 
 
-def kind_of(params: dict[str, Any]) -> type[ImageEstimator]:
-    """The estimator that params.json describes. Raises InputError, KeyError or TypeError where it is none of ours."""
-    kind = params["estimator"]
-    require(kind in KINDS, f"estimator is {kind!r}; expected {' or '.join(KINDS)}")
-    return KINDS[kind]
-
-
-def load(path: str | Path, device: str = "auto") -> ImageEstimator:
+def load(path: str | Path, device: str = "auto") -> Any:
     """The fitted estimator of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
     run = Run(path)
     params = run.params
     with understanding(run.path / "params.json"):
-        estimator = kind_of(params).from_description(params)
-    return estimator.set_params(device=device).restore(run)
+        kind = params["estimator"]
+        require(kind in KINDS, f"estimator is {kind!r}; expected {' or '.join(KINDS)}")
+    return KINDS[kind].of_run(run, device)
 
 
-__all__ = ["Autoencoder", "Classifier", "ImageEstimator", "is_missing", "kind_of", "load"]
+__all__ = [
+    "Autoencoder",
+    "ClassPredictor",
+    "Classifier",
+    "FewLabelClassifier",
+    "ImageEstimator",
+    "is_missing",
+    "load",
+]

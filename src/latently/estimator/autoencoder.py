@@ -16,17 +16,18 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
-from latently.data.batches import Batches, Binarise
+from latently.data.batches import Batches, Binarise, scale
 from latently.errors import require
 from latently.estimator.base import ImageEstimator, fresh_seed
+from latently.estimator.labels import codes_of, encode_labels, kept_classes
 from latently.models import Model, can
 from latently.models.vae import VAE
 from latently.noise import image_normal
 from latently.runs import Run
-from latently.settings import Seed, accepts, expected
+from latently.settings import NonNegative, Seed, accepts, expected
 
 
 @dataclass(eq=False, repr=False)
@@ -40,7 +41,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     (`epochs`, `batch_size`, `lr`, ...). A fit on a CPU with one int `random_state` is repeatable bit for bit.
 
     After fit: `net_`, `model_`, `history_` (a dict per epoch), `image_shape_`, `training_` (every `auto` decided),
-    `n_features_in_`.
+    `n_features_in_`; with a conditional model `classes_`.
     """
 
     kind: ClassVar[str] = "autoencoder"
@@ -65,17 +66,68 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         about: dict[str, Any] | None = None,
         **watching: Any,
     ) -> Self:
-        """Train the model on X. `y` is ignored by models without labels.
+        """Train the model on X. y, a label of each image, is for conditional models; others ignore it.
 
-        validation: images for the validation figures and for `patience`. run: a run folder that gets params.json
-        before the first step (with `about` added, what the caller knows of the data), checkpoints on the way and the
-        weights at the end; a checkpoint that it holds is taken up. watching: `watchers` and intervals of `Loop`.
+        validation: images for the validation figures and for `patience`; with a conditional model, (X, y). run: a run
+        folder that gets params.json before the first step (with `about` added, what the caller knows of the data),
+        checkpoints on the way and the weights at the end; a checkpoint that it holds is taken up. watching: `watchers`
+        and intervals of `Loop`.
         Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
         """
         require_choice("binarise", self.binarise)
         images = self._prepare(X)
-        held_out = None if validation is None else (self._pixels(validation), None)
-        return self._fit_net(images, None, held_out, run, about, **watching)
+        labels = self._fit_labels(images, y) if self.model_.takes_labels else None
+        held_out = None if validation is None else self._held_out(validation)
+        return self._fit_net(images, labels, held_out, run, about, **watching)
+
+    def _fit_labels(self, images: np.ndarray, y: Any) -> np.ndarray:
+        require(y is not None, f"{self._told}: fit(X, y)")
+        check_consistent_length(images, y)
+        self.classes_, codes = encode_labels(y)
+        n_missing = int((codes < 0).sum())
+        require(n_missing == 0, f"{self._told}; {n_missing:,} of these {len(codes):,} have none: leave them out")
+        return codes
+
+    def _held_out(self, validation: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        if not self.model_.takes_labels:
+            return self._pixels(validation), None
+        pair = isinstance(validation, tuple) and len(validation) == 2
+        require(pair, f"{self._told}, those of validation, too: validation=(X, y)")
+        X, y = validation
+        return self._pixels(X), self._labels(y, n_images(X))[0].numpy()
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
+        """Fit, then the codes of X."""
+        return self.fit(X, y, **fit_params).transform(X, y)
+
+    @property
+    def _told(self) -> str:
+        return f"a conditional model ({self._name}) wants the label of every image"
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.model_, "name", "this model")
+
+    def _labels(self, y: Any, n: int) -> tuple[Tensor, ...]:
+        """The classes (n,) of n images as a conditional model is told them; nothing for any other model.
+
+        A single label is that of all. Raises InputError where a label is missing or of no class that was fitted.
+        """
+        check_is_fitted(self)
+        if not self.model_.takes_labels:
+            return ()
+        require(y is not None, f"{self._told}: give y")
+        y = np.asarray(y)
+        y = np.full(n, y) if y.ndim == 0 else y
+        require(y.shape == (n,), f"y has shape {y.shape}; expected one label, or ({n},): one for each image")
+        codes = codes_of(y, self.classes_)
+        strange = "none" if (codes >= 0).all() else repr(y[codes < 0][0].item())
+        known = ", ".join(map(repr, self.classes_.tolist()))
+        require(strange == "none", f"{self._told}, and {strange} is none that was fitted; there are {known}")
+        return (torch.from_numpy(codes),)
+
+    def _n_classes(self) -> int:
+        return len(self.classes_) if self.model_.takes_labels else 0
 
     def _default_model(self) -> Model:
         return VAE()
@@ -95,7 +147,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return Batches(images, labels, torch.device(self.training_.device), self.binarise, self.seed_)
 
     def _describe_own(self) -> dict[str, Any]:
-        return {"binarise": self.binarise}
+        own: dict[str, Any] = {"binarise": self.binarise}
+        return own | ({"classes": self.classes_.tolist()} if self.model_.takes_labels else {})
+
+    def _restore_own(self, params: dict[str, Any]) -> None:
+        if self.model_.takes_labels:
+            self.classes_ = kept_classes(params)
 
     @classmethod
     def _own_settings(cls, params: dict[str, Any]) -> dict[str, Any]:
@@ -104,64 +161,124 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     # Using ----------------------------------------------------------------------------------------
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Codes: the posterior mean. -> (n, latent_dim) float32"""
-        return self._map_images(X, lambda x: self.model_.encode(self.net_, x).mean)
+    # A conditional model wants y with every X and Z: the label of each, or a single one for all. Others ignore it.
 
-    def inverse_transform(self, Z: Any) -> np.ndarray:
+    def transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """Codes: the posterior mean. -> (n, latent_dim) float32"""
+
+        def mean(x: Tensor, *y: Tensor) -> Tensor:
+            return self.model_.encode(self.net_, x, *y).mean
+
+        return self._map_images(X, mean, *self._labels(y, n_images(X)))
+
+    def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
         """The decoder's mean at codes (n, latent_dim). -> float32 of the shape of X; for uint8 X in 0..1"""
         check_is_fitted(self)
         Z = np.asarray(Z, dtype=np.float32)
         fits = Z.ndim == 2 and len(Z) >= 1 and Z.shape[1] == self._n_features_out
         require(fits, f"Z has shape {Z.shape}; expected (n, {self._n_features_out})")
         require(bool(np.isfinite(Z).all()), "Z holds NaN or infinite codes; expected finite numbers")
-        return self._to_images(self._in_batches(torch.from_numpy(Z), lambda z: self.model_.decode(self.net_, z).mean))
 
-    def reconstruct(self, X: Any) -> np.ndarray:
+        def mean(z: Tensor, *y: Tensor) -> Tensor:
+            return self.model_.decode(self.net_, z, *y).mean
+
+        return self._to_images(self._in_batches(mean, torch.from_numpy(Z), *self._labels(y, len(Z))))
+
+    def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
         """decoder(encoder(X)), both at their means. -> float32 of the shape of X; for uint8 X in 0..1"""
-        return self.inverse_transform(self.transform(X))
+        return self.inverse_transform(self.transform(X, y), y)
 
-    def score_samples(self, X: Any) -> np.ndarray:
+    def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """ELBO of each image, nats, (n,); an autoencoder without a prior: minus its reconstruction loss.
 
         One sample of z per image, by noise that belongs to the image: repeatable, independent of order and batch.
         """
-        return -sum(terms.reshape(len(terms), -1).sum(1) for terms in self.bound_terms(X).values())
+        return -sum(terms.reshape(len(terms), -1).sum(1) for terms in self.bound_terms(X, y).values())
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`: nats per image, larger is better."""
-        return float(self.score_samples(X).mean(dtype=np.float64))
+        return float(self.score_samples(X, y).mean(dtype=np.float64))
 
-    def bound_terms(self, X: Any) -> dict[str, np.ndarray]:
+    def bound_terms(self, X: Any, y: Any = None) -> dict[str, np.ndarray]:
         """What `score_samples` is minus the sum of: `reconstruction` (n,) and, where there is a prior, `kl` (n, Z)."""
         check_is_fitted(self)
         shapes: dict[str, Any] = {}
 
-        def terms(x: Tensor) -> Tensor:
-            bound = self.model_.bound(self.net_, x, image_normal(x, self.model_.latent_dim))
+        def terms(x: Tensor, *y: Tensor) -> Tensor:
+            bound = self.model_.bound(self.net_, x, image_normal(x, self.model_.latent_dim), *y)
             shapes.update({name: term.shape[1:] for name, term in bound.items()})
             return torch.cat([term.reshape(len(x), -1) for term in bound.values()], dim=1)
 
-        columns = self._map_images(X, terms)
+        columns = self._map_images(X, terms, *self._labels(y, n_images(X)))
         ends = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
         parts = np.split(columns, ends, axis=1)
         return {
             name: part.reshape(len(part), *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)
         }
 
-    def sample(self, n: int = 1, random_state: int | None = None) -> np.ndarray:
-        """Decoder means at n codes drawn from the prior. Raises InputError for a model that has none."""
+    def sample(self, n: int = 1, random_state: int | None = None, y: Any = None) -> np.ndarray:
+        """Decoder means at n codes drawn from the prior. Raises InputError for a model that has none.
+
+        y, for a conditional model: the label of all or of each; None: the classes in turn.
+        """
         check_is_fitted(self)
         require(n >= 1, f"n is {n}; expected at least 1")
-        name = getattr(self.model_, "name", "this model")
-        no_prior = f"a plain autoencoder ({name}) has no prior to sample from; train a vae, or decode codes of your own"
-        require(can(self.model_, "prior"), no_prior)
+        advice = "train a vae, or decode codes of your own"
+        require(can(self.model_, "prior"), f"a plain autoencoder ({self._name}) has no prior to sample from; {advice}")
         prior = self.model_.prior()
         seed = fresh_seed() if random_state is None else random_state
         require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
         generator = torch.Generator().manual_seed(int(seed))
         noise = torch.randn(n, self.model_.latent_dim, generator=generator)
-        return self.inverse_transform(prior.rsample(noise).numpy())
+        if y is None and self.model_.takes_labels:
+            y = np.resize(self.classes_, n)
+        return self.inverse_transform(prior.rsample(noise).numpy(), y)
+
+    def analogies(self, X: Any, y: Any) -> np.ndarray:
+        """Each image encoded under its label, then decoded under every label. -> (n, classes, *the shape of an image)
+
+        Raises InputError for a model that is not conditional.
+        """
+        codes = self.transform(X, y)
+        require(self.model_.takes_labels, f"{self._name} is not told the class of an image; for analogies train a cvae")
+        return np.stack([self.inverse_transform(codes, label) for label in self.classes_], axis=1)
+
+    # Denoising ------------------------------------------------------------------------------------
+
+    def denoise(self, X: Any) -> np.ndarray:
+        """Images rebuilt from noisy ones as they are. -> float32 of the shape of X; for uint8 X in 0..1
+
+        Raises InputError for a model that has not learned it.
+        """
+        self._require_denoising()
+        batches = self._batches(self._images(X))
+        return self._to_images(
+            self._in_batches(lambda raw: self.model_.denoise(self.net_, scale(raw)).mean, batches.raw)
+        )
+
+    def corrupt(self, X: Any, level: float | None = None, seed: int = 0) -> np.ndarray:
+        """X with the model's kind of noise, by each image's own draw: repeatable, independent of order and batch.
+
+        level: None: the model's own (its highest, where it has a range). -> float32 of the shape of X
+        """
+        self._require_denoising()
+        level = self.model_.level if level is None else level
+        require(accepts(NonNegative, level), f"level is {level!r}; expected {expected(NonNegative)}")
+
+        def corrupted(x: Tensor) -> Tensor:
+            return self.model_.corrupt(x, level, image_normal(x, x[0].numel(), seed).view_as(x))
+
+        return self._to_images(self._map_images(X, corrupted))
+
+    def _require_denoising(self) -> None:
+        check_is_fitted(self)
+        able = can(self.model_, "corrupt", "denoise")
+        require(able, f"{self._name} has not learned to remove noise; train a dae")
+
+
+def n_images(X: Any) -> int:
+    """How many labels go with X; what is no array at all is told of later."""
+    return len(X) if hasattr(X, "__len__") else 0
 
 
 def require_choice(name: str, value: Any) -> None:

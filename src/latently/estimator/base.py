@@ -82,8 +82,7 @@ class ImageEstimator(BaseEstimator, Training):
     ) -> Self:
         """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise."""
         net = sketch(self.model_, self._tensor_shape, self._n_classes())
-        settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
-        self.training_ = resolve(settings, len(images), net)
+        self.training_ = resolve(self._training(), len(images), net)
         self.seed_ = self._draw_seed()
         check_memory(self.model_, net, self._tensor_shape, len(images), images.itemsize, self.training_)
         device = torch.device(self.training_.device)
@@ -100,6 +99,9 @@ class ImageEstimator(BaseEstimator, Training):
             run.write_weights(self.net_)
             run.drop_checkpoint()
         return self
+
+    def _training(self) -> Training:
+        return Training(**{name: getattr(self, name) for name in Training.field_types()})
 
     def _prepare(self, X: Any) -> np.ndarray:
         """Images to fit on, and a checked copy of the model to fit."""
@@ -163,23 +165,24 @@ class ImageEstimator(BaseEstimator, Training):
         """X as the model sees it: float32 (scaled if uint8, black and white if binarised), in the shape of X."""
         return self._to_images(self._map_images(X, lambda x: x))
 
-    def _map_images(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+    def _map_images(self, X: Any, function: Callable[..., Tensor], *labels: Tensor) -> np.ndarray:
+        """Rows of `function` of what the model sees of X, and of each image's label where labels (n,) are given."""
         check_is_fitted(self)
-        images = self._pixels(X)
-        batches = self._batches(images)
-        return self._in_batches(batches.raw, lambda raw: function(batches.evaluation_pixels(raw)))
+        batches = self._batches(self._pixels(X))
+
+        def of_raw(raw: Tensor, *y: Tensor) -> Tensor:
+            return function(batches.evaluation_pixels(raw), *y)
+
+        return self._in_batches(of_raw, batches.raw, *labels)
 
     @torch.no_grad()
-    def _in_batches(self, inputs: Tensor, function: Callable[[Tensor], Tensor]) -> np.ndarray:
-        """Rows of `function`, float32. Every batch has one size, the last is padded: a row then never depends on its
-        neighbours, not even in the last bit, for the same kernels run on it."""
+    def _in_batches(self, function: Callable[..., Tensor], *inputs: Tensor) -> np.ndarray:
+        """Rows of `function` of rows of inputs, float32. Every batch has one size, the last is padded: a row then never
+        depends on its neighbours, not even in the last bit, for the same kernels run on it."""
         size = max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape_)))
         rows = []
-        for part in inputs.to(self.training_.device).split(size):
-            padded = (
-                part if len(part) == size else torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
-            )
-            rows.append(function(padded)[: len(part)].float().cpu())
+        for parts in zip(*(each.to(self.training_.device).split(size) for each in inputs), strict=True):
+            rows.append(function(*(padded(part, size) for part in parts))[: len(parts[0])].float().cpu())
         return torch.cat(rows).numpy()
 
     def _to_images(self, x: np.ndarray) -> np.ndarray:
@@ -223,6 +226,14 @@ class ImageEstimator(BaseEstimator, Training):
         settings = training.get_params() | cls._own_settings(params)
         return cls(model=model_from_json(params["model"]), random_state=seed, **settings)
 
+    @classmethod
+    def of_run(cls, run: Run, device: str) -> Self:
+        """The fitted estimator of a run folder. Raises InputError where it is unfinished, damaged or foreign."""
+        params = run.params
+        with understanding(run.path / "params.json"):
+            estimator = cls.from_description(params)
+        return estimator.set_params(device=device).restore(run)
+
     def restore(self, run: Run) -> Self:
         """Become the fitted estimator of a run folder, by its weights."""
         device, shape = str(resolve_device(self.device)), run.params.get("image_shape")
@@ -234,14 +245,19 @@ class ImageEstimator(BaseEstimator, Training):
             self.model_ = self._own_model()
             self.seed_ = self._draw_seed()
             self._restore_own(run.params)
-            settings = Training(**{name: getattr(self, name) for name in Training.field_types()})
-            self.training_ = replace(settings, device=device)
+            self.training_ = replace(self._training(), device=device)
             with torch.device("meta"):  # shapes alone: a file may describe a net that no memory holds
                 self.net_ = self.model_.build(self._tensor_shape, self._n_classes())
         run.read_weights(self.net_)
         laid_out(self.net_, torch.device(device)).eval()
         self.history_ = run.read_history()
         return self
+
+
+def padded(part: Tensor, size: int) -> Tensor:
+    """`size` rows: those of `part`, then its first again and again."""
+    missing = size - len(part)
+    return torch.cat([part, part[:1].expand(missing, *part.shape[1:])]) if missing else part
 
 
 def fresh_seed() -> int:

@@ -13,18 +13,31 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
 from latently.errors import require
 from latently.estimator.base import ImageEstimator
+from latently.estimator.labels import codes_of, encode_labels, kept_classes
 from latently.models import FeedForward, Model
 from latently.runs import Run
+from latently.training import resolve, sketch
+
+
+class ClassPredictor(ClassifierMixin):
+    """What every classifier of images offers."""
+
+    classes_: np.ndarray
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    def label_codes(self, y: Any) -> np.ndarray:
+        """Labels as indices into `classes_`, (n,) int64; -1 where there is none, or one of no class that was fitted."""
+        return codes_of(y, self.classes_)
 
 
 @dataclass(eq=False, repr=False)
-class Classifier(ClassifierMixin, ImageEstimator):
+class Classifier(ClassPredictor, ImageEstimator):
     """A network that learns classes of images from labels.
 
     X is (n, h, w), (n, h, w, c) or (n, features): uint8 0..255, which is scaled to 0..1, or numbers, which are taken as
@@ -61,6 +74,11 @@ class Classifier(ClassifierMixin, ImageEstimator):
         held_out = None if validation is None else self._held_out(*validation)
         return self._fit_net(images[labelled], codes[labelled], held_out, run, about, **watching)
 
+    def rehearse(self, X: Any, n_classes: int) -> None:
+        """Raise InputError where settings or shapes would stop a fit on X; trains nothing."""
+        self._prepare(X)
+        resolve(self._training(), len(X), sketch(self.model_, self._tensor_shape, n_classes))
+
     def _held_out(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         images, codes = self._pixels(X), self.label_codes(y)
         check_consistent_length(images, codes)
@@ -77,14 +95,13 @@ class Classifier(ClassifierMixin, ImageEstimator):
         return {"classes": self.classes_.tolist()}
 
     def _restore_own(self, params: dict[str, Any]) -> None:
-        classes = params["classes"]
-        fits = (
-            isinstance(classes, list) and len(classes) >= 2 and all(isinstance(c, str | int | float) for c in classes)
-        )
-        require(fits, f"classes is {classes!r}; expected a list of two names or numbers at least")
-        self.classes_ = np.array(classes)
+        self.classes_ = kept_classes(params)
 
     # Using ----------------------------------------------------------------------------------------
+
+    def features(self, X: Any) -> np.ndarray:
+        """What the network makes of each image before its softmax, (n, width) float32."""
+        return self._map_images(X, lambda x: self.model_.features(self.net_, x))
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """log p(class | image), (n, classes) float32, in the order of `classes_`."""
@@ -98,40 +115,3 @@ class Classifier(ClassifierMixin, ImageEstimator):
         """The most probable class of each image, (n,), as the labels were given."""
         best = self.predict_log_proba(X).argmax(1)
         return self.classes_[best]
-
-    def label_codes(self, y: Any) -> np.ndarray:
-        """Labels as indices into `classes_`, (n,) int64; -1 where there is none, or one of no class that was fitted."""
-        y = np.asarray(y)
-        codes = np.full(len(y), -1)
-        for code, name in enumerate(self.classes_):
-            codes[y == name] = code
-        return codes
-
-
-def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of any kind -> the classes in order, and indices into them, (n,) int64, -1 = unlabelled.
-
-    Raises InputError unless two classes or more have a label.
-    """
-    y = column_or_1d(np.asarray(y), warn=True)
-    missing = is_missing(y)
-    require(not missing.all(), "no image carries a label; a classifier needs some of two classes or more")
-    present = np.array(y[~missing].tolist())  # of one type, also where None stood among the names
-    check_classification_targets(present)
-    classes, known = np.unique(present, return_inverse=True)
-    hint = (
-        "; -1 means unlabelled here: call the classes 0 and 1" if missing.any() and classes.dtype.kind in "if" else ""
-    )
-    require(len(classes) >= 2, f"all labels are of one class, {classes[0]}; a classifier needs two or more{hint}")
-    codes = np.full(len(y), -1)
-    codes[~missing] = known
-    return classes, codes
-
-
-def is_missing(y: np.ndarray) -> np.ndarray:
-    """Which labels say nothing: -1, NaN, None, an empty name."""
-    if y.dtype.kind == "O":
-        return np.array([label is None or label == "" or label == -1 or label != label for label in y], dtype=bool)
-    if y.dtype.kind in "US":
-        return y == ""
-    return (y == -1) | np.isnan(y) if y.dtype.kind == "f" else y == -1

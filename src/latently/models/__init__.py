@@ -5,10 +5,12 @@ from typing import Any
 from latently.errors import require
 from latently.models.ae import AE
 from latently.models.base import Model, can
+from latently.models.cvae import CVAE
+from latently.models.denoising import DAE
 from latently.models.feedforward import FeedForward
 from latently.models.vae import VAE
 
-MODELS: dict[str, type[Model]] = {model.name: model for model in (AE, VAE, FeedForward)}
+MODELS: dict[str, type[Model]] = {model.name: model for model in (AE, DAE, VAE, CVAE, FeedForward)}
 
 
 def model_to_json(model: Model) -> dict[str, Any]:
@@ -24,4 +26,4 @@ def model_from_json(values: Any) -> Model:
     return MODELS[name].from_json(settings)
 
 
-__all__ = ["AE", "MODELS", "VAE", "FeedForward", "Model", "can", "model_from_json", "model_to_json"]
+__all__ = ["AE", "CVAE", "DAE", "MODELS", "VAE", "FeedForward", "Model", "can", "model_from_json", "model_to_json"]

@@ -8,6 +8,11 @@ it offers; evaluation, pictures and explorer ask for the capability (`can(model,
     bound(net, x, noise)    the terms of minus the bound at weight 1, each (B,) or (B, Z); `noise` (B, Z): repeatable
     prior()                 p(z), to sample codes from
     classify(net, x)        p(y|x), a density over classes with `.log_probabilities` (B, K)
+    features(net, x)        what a classifier makes of an image before its softmax (B, width)
+    corrupt(x, level, noise) and denoise(net, x): an image damaged, and p(clean image | a damaged one)
+
+A model that is told the class of what it sees (`takes_labels`) gets y (B,), class indices, last: encode(net, x, y),
+decode(net, z, y), bound(net, x, noise, y).
 """
 
 from dataclasses import dataclass
@@ -28,6 +33,8 @@ class Model(Settings):
     """How the command line and params.json call it."""
     monitor: ClassVar[str] = "loss"
     """The validation term by which the best epoch is chosen; smaller is better."""
+    takes_labels: ClassVar[bool] = False
+    """Whether `encode`, `decode` and `bound` want the class of every image."""
 
     @property
     def loss_unit(self) -> str:

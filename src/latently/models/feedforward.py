@@ -55,7 +55,11 @@ class FeedForward(Model):
 
     def classify(self, net: TrunkAndHead, x: Tensor) -> Categorical:
         """p(y | x)"""
+        return Categorical(net.head(self.features(net, x)))  # (B, classes)
+
+    def features(self, net: TrunkAndHead, x: Tensor) -> Tensor:
+        """What the softmax sees of x."""
         if not self.wide:
-            return Categorical(net.head(net.trunk(x)))  # (B, classes)
+            return net.trunk(x)  # (B, width)
         codes, pixels = x[..., : self.wide].flatten(1), x[..., self.wide :]
-        return Categorical(net.head(torch.cat([net.trunk(pixels), codes], 1)))
+        return torch.cat([net.trunk(pixels), codes], 1)

@@ -48,13 +48,16 @@ class VAE(Model):
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
         encoder = self.network.build_encoder(image_shape, 2 * self.latent_dim)  # mean and spread
-        net = EncoderDecoder(encoder, self.network.build_decoder(image_shape, self.latent_dim))
+        return self.completed(EncoderDecoder(encoder, self.network.build_decoder(image_shape, self.latent_dim)))
+
+    def completed(self, net: EncoderDecoder) -> EncoderDecoder:
+        """With the variance of the likelihood, where it is learned."""
         if self.likelihood == "gaussian" and self.variance == "learned":
             net.log_variance = nn.Parameter(torch.zeros(()))
         return net
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
-        terms = self.bound(net, x)
+        terms = self.bound(net, x, y=y)
         reconstruction, kl = terms["reconstruction"], terms["kl"]  # (B,), (B, Z)
         penalty = free_bits(kl, self.free_bits) if self.free_bits else kl.sum(1)  # (B,)
         return {
@@ -63,10 +66,15 @@ class VAE(Model):
             "kl": kl.sum(1),
         }
 
-    def bound(self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
-        """Minus the ELBO is the sum of these: reconstruction (B,) from one z ~ q(z|x), and kl (B, Z) in closed form."""
-        q = self.encode(net, x)
-        log_px = self.decode(net, q.rsample(noise)).log_prob(x)  # (B,)
+    def bound(
+        self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None, y: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Minus the ELBO is the sum of these: reconstruction (B,) from one z ~ q(z|x), and kl (B, Z) in closed form.
+
+        y is for the conditional VAE (cvae.py), where it stands beside every x and z.
+        """
+        q = self.encode(net, x, y)
+        log_px = self.decode(net, q.rsample(noise), y).log_prob(x)  # (B,)
         return {"reconstruction": -log_px, "kl": q.kl_to_standard_normal_per_dimension()}
 
     def weight(self, progress: Tensor | float) -> Tensor | float:
@@ -75,16 +83,22 @@ class VAE(Model):
             return self.beta
         return self.beta * torch.clamp(torch.as_tensor(progress) / self.kl_warmup, max=1.0)
 
-    def encode(self, net: EncoderDecoder, x: Tensor) -> Normal:
-        mean, spread = net.encoder(x).float().chunk(2, dim=1)  # (B, Z) each
+    def encode(self, net: EncoderDecoder, x: Tensor, y: Tensor | None = None) -> Normal:
+        return self.as_posterior(net.encoder(x))  # q(z|x)
+
+    def decode(self, net: EncoderDecoder, z: Tensor, y: Tensor | None = None) -> Bernoulli | Normal:
+        return self.as_likelihood(net, net.decoder(z))  # p(x|z)
+
+    def as_posterior(self, output: Tensor) -> Normal:
+        mean, spread = output.float().chunk(2, dim=1)  # (B, Z) each
         if self.posterior == "softplus":
             spread = 2 * torch.log(F.softplus(spread) + 1e-6)
         elif self.posterior == "stddev":
             spread = torch.log(spread.square() + 1e-8)
-        return Normal(mean, spread)  # q(z|x)
+        return Normal(mean, spread)
 
-    def decode(self, net: EncoderDecoder, z: Tensor) -> Bernoulli | Normal:
-        output = net.decoder(z)  # (B, C, H, W)
+    def as_likelihood(self, net: EncoderDecoder, output: Tensor) -> Bernoulli | Normal:
+        """output (B, C, H, W)"""
         if self.likelihood == "bernoulli":
             return Bernoulli(output)
         if self.variance == "learned":

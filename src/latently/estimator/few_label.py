@@ -1,0 +1,239 @@
+"""A classifier from few labels: codes are learned from all images, classes from the labelled ones.
+
+Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(), SVC(), spread=0)`. By default the labels first
+spread from image to image through the codes, and a convolutional classifier learns from the surest of them.
+
+>>> from sklearn.datasets import load_digits
+>>> from sklearn.svm import SVC
+>>> from latently import Autoencoder, FewLabelClassifier
+>>> X, y = load_digits(return_X_y=True)
+>>> few = y.copy()
+>>> few[100:] = -1                                                   # a hundred labels, the others unknown
+>>> classifier = FewLabelClassifier(Autoencoder(epochs=30), SVC(), random_state=0).fit(X / 16, few)
+>>> bool(classifier.score(X[100:] / 16, y[100:]) > 0.8)
+True
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from latently import spreading
+from latently.errors import require
+from latently.estimator.autoencoder import Autoencoder
+from latently.estimator.base import fresh_seed
+from latently.estimator.classifier import Classifier, ClassPredictor, encode_labels
+from latently.models import FeedForward, model_to_json
+from latently.runs import Run, understanding, versions
+from latently.settings import Fraction, Seed, accepts, expected
+from latently.training import Training
+
+Sees = Literal["auto", "codes", "pixels", "both"]
+LABELLED_SHARE = 0.1  # of what the classifier learns from, at least: a given label is sounder than one that spread
+LEAST_IMAGES = 10_000  # that an epoch of a `Classifier` holds; of fewer, each several times
+
+
+@dataclass(eq=False)
+class FewLabelClassifier(ClassPredictor, BaseEstimator):
+    """Classes of images from few labels and many images.
+
+    X is what `Autoencoder` and `Classifier` take; y holds labels of any kind, with -1, NaN, None or the empty name
+    where an image is unlabelled.
+
+    autoencoder: learns codes from all of X (default `Autoencoder()`, a VAE). A fitted one is taken as it is; to stay so
+    through `clone`, as in a grid search, it is given as `sklearn.frozen.FrozenEstimator(fitted)`.
+    classifier: any scikit-learn classifier; default `Classifier(epochs=10)`.
+    sees: what the classifier is given: codes, pixels, or both in a row; auto: pixels for a `Classifier`, else codes.
+    spread: the share of the unlabelled images, the surest, that the classifier also learns from, by labels that spread
+    through the codes; 0: from the labelled ones alone.
+
+    After fit: `classes_`, `encoder_`, `classifier_`, `n_taught_` (images that the classifier learned from).
+    """
+
+    kind: ClassVar[str] = "few-label"
+
+    autoencoder: Any = None
+    classifier: Any = None
+    sees: Sees = "auto"
+    spread: Fraction = 0.8
+    random_state: int | None = None
+
+    # Fitting --------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        validation: tuple[Any, Any] | None = None,
+        run: Run | None = None,
+        about: dict[str, Any] | None = None,
+        **watching: Any,
+    ) -> Self:
+        """Learn codes of all images X, and classes from those with a label.
+
+        validation, watching: for the classifier, as in `Classifier.fit`. run: a folder that gets an encoder/ and a
+        classifier/, each a run of its own; what is finished there is taken up. Raises InputError (a ValueError) for
+        labels that are not two classes at least.
+        """
+        check_consistent_length(X, y)
+        require(accepts(Fraction, self.spread), f"spread is {self.spread!r}; expected {expected(Fraction)}")
+        require(self.sees in get_args(Sees), f"sees is {self.sees!r}; expected {' or '.join(get_args(Sees))}")
+        self.classes_, labels = encode_labels(y)
+        self.seed_ = self._draw_seed()
+        classifier = self._own_classifier()
+        self.sees_ = self.sees if self.sees != "auto" else "pixels" if isinstance(classifier, Classifier) else "codes"
+        if self.sees_ == "pixels" and isinstance(classifier, Classifier):
+            classifier.rehearse(X, len(self.classes_))  # what would stop it must not wait until the codes are learned
+        if run is not None:
+            require(isinstance(classifier, Classifier), "only a latently.Classifier can be kept in a run folder")
+            run.begin((about or {}) | self.describe(classifier))
+        self.encoder_ = self._fitted_encoder(X, run, about, watching)
+        self.image_shape_, self.n_features_in_ = self.encoder_.image_shape_, self.encoder_.n_features_in_
+        chosen, taught = self._lesson(np.asarray(X), labels, repeat=isinstance(classifier, Classifier))
+        self.n_taught_ = len(np.unique(chosen))
+        if isinstance(classifier, Classifier):
+            held_out = validation and (self.features(validation[0]), validation[1])
+            watching |= {"validation": held_out, "run": part_of(run, "classifier"), "about": about}
+        else:
+            watching = {}
+        self.classifier_ = classifier.fit(self.features(np.asarray(X)[chosen]), self.classes_[taught], **watching)
+        if run is not None:
+            run.write_history(self.history_)
+        return self
+
+    def _draw_seed(self) -> int:
+        seed = fresh_seed() if self.random_state is None else self.random_state
+        require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
+        return seed
+
+    def _own_classifier(self) -> Any:
+        """A fresh one, with our seed where it has none of its own."""
+        given = Classifier(epochs=10) if self.classifier is None else clone(self.classifier)
+        seedless = "random_state" in given.get_params() and given.random_state is None
+        return given.set_params(random_state=self.seed_) if seedless else given
+
+    def _fitted_encoder(self, X: Any, run: Run | None, about: dict[str, Any] | None, watching: dict) -> Autoencoder:
+        """The one that was given fitted, or is finished in the run folder; else one that learns from X now."""
+        kept = part_of(run, "encoder")
+        given = getattr(self.autoencoder, "estimator", self.autoencoder)  # out of a FrozenEstimator
+        require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
+        if kept is not None and kept.finished:
+            return Autoencoder.of_run(kept, "auto")
+        if given is not None and hasattr(given, "net_"):
+            if kept is not None:
+                given.save(kept.path)
+            return given
+        encoder = Autoencoder() if given is None else clone(given)
+        if encoder.random_state is None:
+            encoder.set_params(random_state=self.seed_)
+        return encoder.fit(X, run=kept, about=about, **watching)
+
+    def _lesson(self, X: np.ndarray, labels: np.ndarray, repeat: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Which images the classifier learns from (a `Classifier` from some more than once), and as which class."""
+        labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+        taught, surest = labels, unlabelled[:0]
+        if self.spread and len(unlabelled):
+            beliefs = spreading.spread(self.encoder_.transform(X), labels, len(self.classes_))
+            taught = np.where(labels >= 0, labels, beliefs.argmax(1))
+            n_kept = round(self.spread * len(unlabelled))
+            surest = unlabelled[np.argsort(-beliefs[unlabelled].max(1), kind="stable")[:n_kept]]
+        if repeat:
+            more = LABELLED_SHARE / (1 - LABELLED_SHARE) * len(surest) / len(labelled)
+            labelled = np.tile(labelled, max(1, round(more)))
+        chosen = np.concatenate([labelled, surest])
+        if repeat:
+            chosen = np.tile(chosen, max(1, round(LEAST_IMAGES / len(chosen))))
+        return chosen, taught[chosen]
+
+    # Using ----------------------------------------------------------------------------------------
+
+    def features(self, X: Any) -> np.ndarray:
+        """What the classifier is given of X."""
+        if self.sees_ == "pixels":
+            return X
+        codes = self.encoder_.transform(X)
+        if self.sees_ == "codes":
+            return codes
+        pixels = np.asarray(X).reshape(len(codes), -1)
+        return np.concatenate([codes, pixels / np.float32(255 if pixels.dtype == np.uint8 else 1)], axis=1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each image, (n,), as the labels were given."""
+        check_is_fitted(self)
+        return self.classifier_.predict(self.features(X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """p(class | image), (n, classes), in the order of `classes_`; where the classifier gives it."""
+        check_is_fitted(self)
+        return self.classifier_.predict_proba(self.features(X))
+
+    def seen(self, X: Any) -> np.ndarray:
+        """X in 0..1 where it was uint8, float32, in its shape."""
+        return self.encoder_.seen(X)
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """The classifier's, a dict per epoch."""
+        return self.classifier_.history_
+
+    @property
+    def model_(self) -> Any:
+        """The classifier's."""
+        return self.classifier_.model_
+
+    # Keeping --------------------------------------------------------------------------------------
+
+    def describe(self, classifier: Classifier) -> dict[str, Any]:
+        """What params.json says: enough to load it, and with the runs in encoder/ and classifier/ to fit it again."""
+        return {
+            "estimator": self.kind,
+            "model": model_to_json(classifier.model or FeedForward()),
+            "training": {name: getattr(classifier, name) for name in Training.field_types()},
+            "resolved": {},
+            "sees": self.sees_,
+            "spread": self.spread,
+            "seed": self.seed_,
+            "classes": self.classes_.tolist(),
+            "versions": versions(),
+        }
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Self:
+        """Write a run folder with an encoder/ and a classifier/. `latently.load` reads it."""
+        check_is_fitted(self)
+        require(isinstance(self.classifier_, Classifier), "only a latently.Classifier can be kept in a run folder")
+        run = Run(path, overwrite)
+        run.require_free()
+        run.begin(self.describe(self.classifier_))
+        self.encoder_.save(run.path / "encoder")
+        self.classifier_.save(run.path / "classifier")
+        run.write_history(self.history_)
+        return self
+
+    @classmethod
+    def of_run(cls, run: Run, device: str) -> Self:
+        """The fitted one of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
+        params = run.params
+        with understanding(run.path / "params.json"):
+            sees, share, seed = params["sees"], params["spread"], params["seed"]
+            require(sees in get_args(Sees), f"sees is {sees!r}; expected {' or '.join(get_args(Sees))}")
+            few = cls(sees=sees, spread=share, random_state=seed)
+        require(run.finished, f"{run.path} is not trained to its end; go on with: {run.resume_command()}")
+        few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device)
+        few.classifier_ = Classifier.of_run(Run(run.path / "classifier"), device)
+        few.sees_, few.seed_, few.classes_ = sees, seed, few.classifier_.classes_
+        few.image_shape_, few.n_features_in_ = few.encoder_.image_shape_, few.encoder_.n_features_in_
+        return few
+
+
+def part_of(run: Run | None, name: str) -> Run | None:
+    """The run folder of a part, with the split of the whole."""
+    if run is None:
+        return None
+    part = Run(run.path / name)
+    part.split = run.split
+    return part

@@ -1,0 +1,61 @@
+"""Labels of any kind, numbers or names, as indices into the classes that were fitted."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from latently.errors import require
+
+
+def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of any kind -> the classes in order, and indices into them, (n,) int64, -1 = unlabelled.
+
+    Raises InputError unless two classes or more have a label.
+    """
+    y = column_or_1d(np.asarray(y), warn=True)
+    missing = is_missing(y)
+    require(not missing.all(), "no image carries a label; a classifier needs some of two classes or more")
+    present = np.array(y[~missing].tolist())  # of one type, also where None stood among the names
+    check_classification_targets(present)
+    classes, known = np.unique(present, return_inverse=True)
+    hint = (
+        "; -1 means unlabelled here: call the classes 0 and 1" if missing.any() and classes.dtype.kind in "if" else ""
+    )
+    require(len(classes) >= 2, f"all labels are of one class, {classes[0]}; a classifier needs two or more{hint}")
+    codes = np.full(len(y), -1)
+    codes[~missing] = known
+    return classes, codes
+
+
+def is_missing(y: np.ndarray) -> np.ndarray:
+    """Which labels say nothing: -1, NaN, None, an empty name."""
+    if y.dtype.kind == "O":
+        return np.array([label is None or label == "" or label == -1 or label != label for label in y], dtype=bool)
+    if y.dtype.kind in "US":
+        return y == ""
+    return (y == -1) | np.isnan(y) if y.dtype.kind == "f" else y == -1
+
+
+def codes_of(y: Any, classes: np.ndarray) -> np.ndarray:
+    """Labels as indices into `classes`, (n,) int64; -1 where there is none, or one of another class.
+
+    A class goes by its name, too: what was fitted on 0, 1, 2 knows "2" from a file, and the other way round.
+
+    >>> codes_of(["2", 0, ""], np.array([0, 1, 2])).tolist()
+    [2, 0, -1]
+    """
+    y = np.asarray(y)
+    codes, names = np.full(len(y), -1), y.astype(str)
+    for code, label in enumerate(classes):
+        codes[(y == label) | (names == str(label))] = code
+    return codes
+
+
+def kept_classes(params: dict[str, Any]) -> np.ndarray:
+    """The classes that params.json lists. Raises InputError, or KeyError, where it lists none."""
+    classes = params["classes"]
+    fits = isinstance(classes, list) and len(classes) >= 2 and all(isinstance(c, str | int | float) for c in classes)
+    require(fits, f"classes is {classes!r}; expected a list of two names or numbers at least")
+    return np.array(classes)

@@ -1,0 +1,40 @@
+"""The conditional variational autoencoder. Sohn, Lee & Yan 2015; Kingma et al. 2014, model M2 with every label known:
+
+    log p(x|y) >= E_q[log p(x|z,y)] - KL(q(z|x,y) || p(z)) = ELBO,   p(z) = N(0, I) whatever the class y
+
+Encoder and decoder are told the class, so that z is left to say what the class does not: slant, width, style. With z
+from the prior and y chosen, the decoder makes a new image of that class.
+
+It is the VAE (vae.py) with y beside every x and z, one-hot: as planes beside the channels where the encoder begins with
+a convolution, else as values beside the pixels. Objective, likelihoods and parameters are the VAE's.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from latently.densities import Bernoulli, Normal
+from latently.models.vae import VAE
+from latently.networks import EncoderDecoder, Shape
+
+
+@dataclass
+class CVAE(VAE):
+    """Conditional variational autoencoder: told the class of an image, it makes new ones of a class."""
+
+    name: ClassVar[str] = "cvae"
+    takes_labels: ClassVar[bool] = True
+
+    def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
+        self.check()
+        encoder = self.network.build_encoder(image_shape, 2 * self.latent_dim, n_classes)
+        return self.completed(
+            EncoderDecoder(encoder, self.network.build_decoder(image_shape, self.latent_dim, n_classes))
+        )
+
+    def encode(self, net: EncoderDecoder, x: Tensor, y: Tensor | None = None) -> Normal:
+        return self.as_posterior(net.encoder(x, y))  # q(z|x,y)
+
+    def decode(self, net: EncoderDecoder, z: Tensor, y: Tensor | None = None) -> Bernoulli | Normal:
+        return self.as_likelihood(net, net.decoder(z, y))  # p(x|z,y)

@@ -1,0 +1,81 @@
+"""The denoising autoencoder. Vincent et al. 2008 and 2010: rebuild the clean image x from a damaged one.
+
+    loss(x) = -log p(x | z),  z = encoder(x~),  x~ ~ q(x~ | x) drawn anew at every step
+
+The loss is against the clean image, so that the identity is no solution: the network must know what images look like.
+q(x~ | x) is one of the three kinds of Vincent et al. 2010, section 3.3.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from latently.densities import Bernoulli, SquaredError
+from latently.errors import require
+from latently.models.ae import AE
+from latently.networks import EncoderDecoder
+from latently.settings import NonNegative
+
+
+@dataclass
+class DAE(AE):
+    """Denoising autoencoder: sees damaged images, and rebuilds the clean ones."""
+
+    name: ClassVar[str] = "dae"
+
+    noise: Literal["gaussian", "masking", "salt-and-pepper"] = "gaussian"
+    """gaussian: a normal added to every pixel; masking: pixels turn black; salt-and-pepper: black or white."""
+    level: NonNegative = 0.5
+    """Of the noise: its standard deviation, or the share of pixels that masking or salt and pepper hit."""
+    lowest_level: NonNegative | None = None
+    """Each training image gets a level of its own, between this and `level`; none: all get `level`."""
+    clip: bool = True
+    """Hold damaged pixels to 0..1, where the clean ones must then lie."""
+
+    def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+        reconstruction = -self.denoise(net, self.corrupt(x)).log_prob(x)  # (B,), against the clean image
+        return {"loss": reconstruction, "reconstruction": reconstruction}
+
+    def corrupt(self, x: Tensor, level: float | None = None, noise: Tensor | None = None) -> Tensor:
+        """x~ ~ q(x~ | x), of the shape of x. level None: as in training. noise: standard normals of the shape of x."""
+        amount = self.levels(x) if level is None else level
+        noise = torch.randn_like(x) if noise is None else noise
+        if self.noise == "gaussian":
+            return self.clipped(x + amount * noise)
+        uniform = 0.5 + 0.5 * torch.erf(noise / math.sqrt(2))  # the same normals serve every kind of noise
+        if self.noise == "masking":
+            return torch.where(uniform < amount, 0.0, x)
+        return torch.where(uniform < amount / 2, 0.0, torch.where(uniform > 1 - amount / 2, 1.0, x))
+
+    def levels(self, x: Tensor) -> Tensor | float:
+        """One for all images, or one for each (B, 1, 1, 1)."""
+        if self.lowest_level is None:
+            return self.level
+        return self.lowest_level + (self.level - self.lowest_level) * torch.rand(len(x), 1, 1, 1, device=x.device)
+
+    def denoise(self, net: EncoderDecoder, x: Tensor) -> Bernoulli | SquaredError:
+        """p(clean image | damaged image x)"""
+        return self.decode(net, self.encode(net, self.clipped(x)).mean)
+
+    def clipped(self, x: Tensor) -> Tensor:
+        return x.clamp(0, 1) if self.clip else x
+
+    def check(self) -> Self:
+        super().check()
+        lowest = 0.0 if self.lowest_level is None else self.lowest_level
+        require(lowest <= self.level, f"lowest_level is {lowest:g}; expected at most level, which is {self.level:g}")
+        share = self.noise == "gaussian" or self.level <= 1
+        require(share, f"level is {self.level:g}; expected a share of pixels from 0 to 1, as the noise is {self.noise}")
+        return self
+
+    def check_pixels(self, low: float, high: float) -> None:
+        super().check_pixels(low, high)
+        within = low >= 0 and high <= 1
+        require(
+            within or not self.clip,
+            f"the pixels reach from {low:g} to {high:g}, and damaged ones are held to 0..1: rescale them, or set clip "
+            "to False (--no-clip)",
+        )

@@ -1,0 +1,196 @@
+"""Few labels and many images, as one scikit-learn estimator and as commands."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+
+import latently as package
+from latently import VAE, Autoencoder, Classifier, FeedForward, FewLabelClassifier, InputError, Network, Trunk, data
+
+DIGITS = data.load("digits")
+X, Y = DIGITS.images[:600], DIGITS.labels[:600]
+FEW = np.where(np.arange(600) < 60, Y, -1)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return Autoencoder(VAE(6, Network("dense(64)")), epochs=60, batch_size=32, random_state=0).fit(X)
+
+
+def small(**settings):
+    return Classifier(FeedForward(Trunk("dense(32)")), **({"epochs": 3, "lr": 0.01} | settings))
+
+
+def test_m1_is_a_classifier_on_the_codes_of_the_labelled_images(encoder):
+    few = FewLabelClassifier(encoder, KNeighborsClassifier(3), spread=0).fit(X, FEW)
+    by_hand = KNeighborsClassifier(3).fit(encoder.transform(X[:60]), Y[:60])
+    assert np.array_equal(few.predict(X), by_hand.predict(encoder.transform(X)))
+    assert few.n_taught_ == 60
+
+
+def test_a_fitted_encoder_is_taken_as_it_is_also_in_a_grid_search(encoder):
+    few = FewLabelClassifier(FrozenEstimator(encoder), LogisticRegression(), random_state=0)
+    search = GridSearchCV(few, {"spread": [0.0, 0.8], "classifier__C": [1.0]}, cv=2).fit(X, Y)
+    assert search.best_estimator_.encoder_.net_ is encoder.net_
+
+
+def test_labels_that_spread_help(encoder):
+    alone, spread = (
+        FewLabelClassifier(encoder, LogisticRegression(max_iter=1000), spread=s).fit(
+            X, np.where(np.arange(600) < 20, Y, -1)
+        )
+        for s in (0, 0.8)
+    )
+    assert spread.n_taught_ == 20 + round(0.8 * 580)
+    assert spread.score(X[60:], Y[60:]) > alone.score(X[60:], Y[60:])
+
+
+def test_what_the_classifier_sees(encoder):
+    codes = FewLabelClassifier(encoder, small(), sees="codes").fit(X, FEW)
+    assert codes.classifier_.n_features_in_ == 6
+    both = FewLabelClassifier(encoder, small().set_params(model__wide=6), sees="both").fit(X, FEW)
+    assert both.classifier_.n_features_in_ == 70
+    np.testing.assert_allclose(both.features(X)[:, 6:], X.reshape(600, 64) / 255, rtol=1e-6)
+    pixels = FewLabelClassifier(encoder, small()).fit(X, FEW)
+    assert pixels.classifier_.image_shape_ == (8, 8)
+
+
+def test_it_is_kept_and_loaded(encoder, tmp_path):
+    few = FewLabelClassifier(encoder, small(), random_state=0).fit(X, FEW)
+    few.save(tmp_path / "run")
+    again = package.load(tmp_path / "run")
+    assert np.array_equal(again.predict_proba(X), few.predict_proba(X))
+    assert np.array_equal(package.load(tmp_path / "run" / "encoder").transform(X), encoder.transform(X))
+    with pytest.raises(InputError, match=r"only a latently\.Classifier can be kept"):
+        FewLabelClassifier(encoder, LogisticRegression()).fit(X, FEW).save(tmp_path / "other")
+
+
+def test_one_seed_gives_one_fit():
+    one, other = (
+        FewLabelClassifier(Autoencoder(VAE(2, Network("dense(8)")), epochs=1), small(epochs=1), random_state=3).fit(
+            X, FEW
+        )
+        for _ in range(2)
+    )
+    assert np.array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_settings_out_of_range_are_told(encoder):
+    with pytest.raises(InputError, match="spread is 2; expected a number from 0 to 1"):
+        FewLabelClassifier(encoder, spread=2).fit(X, FEW)
+    with pytest.raises(InputError, match="sees is 'all'"):
+        FewLabelClassifier(encoder, sees="all").fit(X, FEW)
+    with pytest.raises(InputError, match="expected an Autoencoder"):
+        FewLabelClassifier(LogisticRegression()).fit(X, FEW)
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+SMALL = ["--layers", "dense(16)", "--epochs", "2", "--latent-dim", "2", "--encoder-epochs", "2"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder with a subfolder for each of three digits, and loose images without a label."""
+    folder = tmp_path_factory.mktemp("photos")
+    for index in np.flatnonzero(DIGITS.labels < 3)[:120]:
+        name = f"{DIGITS.labels[index]}/{index}.png" if index % 3 else f"{index}.png"
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(DIGITS.images[index]).save(folder / name)
+    return folder
+
+
+def test_from_a_folder_to_predictions(latently, photos, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "predictions.csv"
+    trained = latently("train", "few-label", "--data", photos, "--out", run, *SMALL, "--json").json
+    assert {"train_error", "val_error"} <= trained.keys()
+    figures = latently("evaluate", run, "--json").json
+    assert set(figures["per_class"]) == {"0", "1", "2"}
+    assert latently("predict", run, "--data", photos, "--out", out).code == 0
+    rows = list(csv.DictReader(out.open()))
+    assert len(rows) == 120
+    assert rows[0].keys() == {"name", "class", "probability"}
+    assert latently("report", run).code == 0
+    assert latently("evaluate", run / "encoder", "--json").json["n_images"] > 0
+
+
+def test_a_budget_and_its_draw(latently, tmp_path):
+    run = tmp_path / "run"
+    assert latently("train", "few-label", "--data", "digits", "--n-labels", 30, "--out", run, *SMALL).code == 0
+    params = package.load(run).classifier_
+    assert params.classes_.tolist() == list("0123456789")
+    assert latently("train", "few-label", "--out", run, "--resume").err.startswith(f"{run} is finished")
+
+
+def test_labels_of_a_file(latently, tmp_path):
+    labels, run = tmp_path / "labels.csv", tmp_path / "run"
+    labels.write_text(
+        "image,label\n" + "".join(f"{i},{'even' if DIGITS.labels[i] % 2 == 0 else 'odd'}\n" for i in range(200))
+    )
+    ran = latently("train", "few-label", "--data", "digits", "--labels", labels, "--out", run, *SMALL)
+    assert ran.code == 0, ran.err
+    figures = latently("evaluate", run, "--json").json
+    assert figures["per_class"].keys() == {"even", "odd"}
+    assert figures["n_images"] < 60, "only what the file labels is judged"
+
+
+def test_an_interrupted_run_is_taken_up(latently, tmp_path, monkeypatch):
+    from latently.progress import Log
+
+    def press_ctrl_c(log, state, settings):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    words = (
+        "train",
+        "few-label",
+        "--data",
+        "digits",
+        "--n-labels",
+        30,
+        *SMALL[:2],
+        "--epochs",
+        3,
+        "--encoder-epochs",
+        3,
+    )
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert latently(*words, "--out", whole).code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "epoch_ended", press_ctrl_c)
+        assert latently(*words, "--out", broken).code == 130
+        shutil.rmtree(tmp_path / "broken" / "encoder" / "figures", ignore_errors=True)
+    assert latently("train", "few-label", "--out", broken, "--resume").code == 0
+    for part in ("encoder", "classifier"):
+        assert (broken / part / "model.safetensors").read_bytes() == (whole / part / "model.safetensors").read_bytes()
+
+
+def test_wide_and_deep_takes_the_codes_of_a_run(latently, small_run, tmp_path):
+    words = ("train", "classifier", "--data", "digits", "--encoder", small_run, "--epochs", 1, "--layers", "dense(8)")
+    assert latently(*words, "--out", tmp_path / "run").code == 0
+    assert package.load(tmp_path / "run").classifier_.model_.wide == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--labels missing.csv", "--labels is missing.csv, which does not exist"),
+        ("--encoder missing", "missing does not exist; give a run folder"),
+        ("--n-labels 5", "a budget of 5 labels cannot cover 10 classes"),
+        ("--n-labels 99999", "a budget of 99999 labels was asked for; expected 1..1437"),
+        ("--layers dense(0)", "width is 0 in 'dense(0)'"),
+        ("--spread 2", "--spread is 2.0; expected a number from 0 to 1"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(latently, tmp_path, words, sentence):
+    ran = latently("train", "few-label", "--data", "digits", "--out", tmp_path / "run", *SMALL, *words.split())
+    assert ran.code == 2
+    assert sentence in ran.err
+    assert not (tmp_path / "run").exists()
