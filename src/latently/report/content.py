@@ -17,20 +17,23 @@ def collect(run_path: str | PathLike[str]) -> dict[str, Any]:
     """What the report of a run says, as plain texts, lists and dicts.
 
     Keys: `title`, `facts` (the run in a line), `metrics` (rows of key, name, value, spread, unit, meaning; empty before
-    `latently evaluate`), the first of them as `headlines`, `context` (what they were measured on), `figures` (name,
+    `latently evaluate`), the first of them as `headlines`, `context` (what they were measured on), `classes` (rows of name,
+    precision, recall, n_images), `figures` (name,
     title, caption, png in base64, width, height), `training` (rows of name, value), `terms` (rows of name, unit, train,
     validation), `settings` (tables of title and rows), `command` (None where the run was made in Python), `evaluate`
     and `plot` (commands that fill what is missing), `version`. Raises `InputError` where a file is missing or damaged.
     """
     run = Path(run_path)
     params, history, metrics = read_params(run), read_history(run), read_metrics(run) or {}
-    rows = metric_rows(metrics)
+    classes = section(metrics, "per_class")
+    rows = metric_rows({key: value for key, value in metrics.items() if key != "per_class"})
     results = [row for row in rows if not is_context(row, metrics)]
     return {
         "title": title(params),
         "facts": facts(params, history),
         "metrics": results,
         "headlines": [row for row in results if row["key"] in HEADLINES][:4],
+        "classes": class_rows(classes),
         "context": [row for row in rows if is_context(row, metrics)],
         "figures": figures(run),
         "training": training_rows(history),
@@ -49,9 +52,9 @@ HEADLINES = list(words.METRICS)[: list(words.METRICS).index("ssim") + 1]
 
 def title(params: Mapping[str, Any]) -> str:
     """`VAE on digits`: the model and the last part of where its images came from."""
-    name = str(params["model"].get("name", "model"))
+    name = str(params.get("train") or params["model"].get("name", "model"))
     source = str(section(params, "data").get("source", ""))
-    name = name.upper() if len(name) <= 4 else words.plain(name)
+    name = name.upper() if len(name) <= 4 else name[:1].upper() + name[1:]
     return f"{name} on {Path(source).name or source}" if source else name
 
 
@@ -80,6 +83,20 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[Row]:
         row = {"key": key, "name": reading.name, "value": value, "spread": spread}
         rows.append(row | {"unit": reading.unit, "meaning": reading.meaning})
     return rows
+
+
+def class_rows(classes: Mapping[str, Any]) -> list[Row]:
+    """What a classifier does to each class, in percent."""
+
+    def percent(value: Any) -> str:
+        return words.number(100 * value, 1) if is_number(value) else ""
+
+    rows = [(name, figures) for name, figures in classes.items() if isinstance(figures, dict)]
+    return [
+        {"name": name, "n_images": words.value_text(figures.get("n_images"))}
+        | {key: percent(figures.get(key)) for key in ("precision", "recall")}
+        for name, figures in rows
+    ]
 
 
 def figure_texts(value: Any, spread: Any, factor: float) -> tuple[str, str]:

@@ -32,6 +32,18 @@ METRICS = {
         "A tighter lower bound on the same log-probability, from many samples of each code. Higher is better.",
     ),
     "accuracy": Metric("Accuracy", "%", "The share of images whose class is predicted rightly.", 100),
+    "nll_nats": Metric(
+        "Negative log-likelihood",
+        NATS,
+        "Minus the log-probability that the classifier gives to the true class. Lower is better.",
+    ),
+    "calibration_error": Metric(
+        "Calibration error",
+        "%",
+        "How far the classifier's confidence is from its accuracy, on average. 0: when it says 90 % sure, it is right "
+        "nine times in ten.",
+        100,
+    ),
     "accuracy_codes": Metric(
         "Accuracy on the codes",
         "%",
@@ -75,6 +87,19 @@ METRICS = {
         "The same error on a logarithmic scale: 10 dB more is a tenth of the squared error. Higher is better.",
     ),
     "ssim": Metric("Structural similarity", "", "How alike local patterns are; 1 is identical. Higher is better."),
+    "denoised_mse": Metric(
+        "Mean squared error after denoising",
+        "per pixel",
+        "Between clean images and what is rebuilt from noisy ones, pixels from 0 to 1. Lower is better.",
+    ),
+    "denoised_psnr_db": Metric(
+        "Signal-to-noise after denoising",
+        "dB",
+        "Of what is rebuilt from noisy images, against the clean ones. Higher is better.",
+    ),
+    "noisy_psnr_db": Metric(
+        "Signal-to-noise before denoising", "dB", "Of the noisy images themselves: what the figure above has to beat."
+    ),
     "active_dimensions": Metric(
         "Active dimensions",
         "",
@@ -85,6 +110,7 @@ METRICS = {
     "split": Metric("Measured on", "", ""),
     "n_images": Metric("Images", "", ""),
     "likelihood": Metric("Likelihood", "", ""),
+    "noise": Metric("Noise", "", ""),
     "n_labels": Metric("Labels used", "", ""),
     "n_draws": Metric("Draws of the labels", "", ""),
 }
@@ -135,6 +161,36 @@ PICTURES = {  # in the order in which they are shown
         "Traversals",
         "Along each row one latent dimension changes and the others stay. Good: a row changes one thing that has a "
         "name, such as slant or width. A row that stays the same is a dimension that the model does not use.",
+    ),
+    "denoising": Picture(
+        "Denoising",
+        "Images, the same with noise, what the model rebuilds from the noisy ones, and what that differs by. Good: the "
+        "last row is an even grey.",
+    ),
+    "noisy": Picture("Noisy images", "What the model was trained to rebuild images from."),
+    "residuals": Picture(
+        "Residuals",
+        "What the rebuilt images differ by from the originals, its mean, and its principal components. Good: no "
+        "pattern that looks like the images.",
+    ),
+    "analogies": Picture(
+        "Analogies",
+        "Each row starts with an image; its code is decoded under every label. Good: the class changes, and slant, "
+        "width and style stay.",
+    ),
+    "label-means": Picture(
+        "Mean codes by label", "The mean code of each label's images, decoded under that label: its typical image."
+    ),
+    "mean-noise": Picture(
+        "Mean codes with noise", "Each label's mean code, then with a little noise. Good: small changes of one thing."
+    ),
+    "confusion": Picture(
+        "Confusion",
+        "How many images of each class (row) were called what (column). Good: an empty picture but for its diagonal.",
+    ),
+    "mistakes": Picture(
+        "Mistakes",
+        "What the classifier got wrong while it was most sure. Expect odd or mislabelled images.",
     ),
     "worst": Picture(
         "Worst explained images",
