@@ -89,7 +89,7 @@ def test_grid_search_and_clone():
 def test_augmented_images_train_and_plain_ones_are_judged():
     """Twice the same image gives twice the same answer: nothing is distorted outside the training."""
     model = FeedForward(Trunk("dense(32)"))
-    model.augmentation.set_params(shift=1.0, rotation=10.0, zoom=0.1, elastic=0.5)
+    model.augmentation.set_params(rotation=5.0)
     fitted = Classifier(model, epochs=30, lr=0.01, random_state=0).fit(X, Y)
     assert np.array_equal(fitted.predict_proba(X), fitted.predict_proba(X))
     assert fitted.score(X, Y) > 0.9

@@ -309,6 +309,67 @@ def test_a_plain_autoencoder_goes_all_the_way(latently, tmp_path):
     assert "minus_reconstruction_nats" in rows_of(tmp_path / "s.csv")[0]
 
 
+def test_a_denoising_autoencoder_cleans_images_of_ones_own(latently, tmp_path):
+    run, noisy = tmp_path / "dae", tmp_path / "noisy"
+    command = shlex.split(
+        "train dae --data digits --limit 200 --encoder dense(8) --epochs 1 --noise masking --level 0.3"
+    )
+    assert latently(*command, "--out", run).code == 0
+    figures = latently("evaluate", run, "--json").json
+    assert figures["noise"] == "masking 0.3"
+    assert figures["denoised_mse"] > 0
+    pictures = latently("plot", run, "all").out
+    assert all(f"{kind}.png" in pictures for kind in ("denoising", "noisy", "residuals"))
+    assert latently("report", run).code == 0
+    names = ["a.png", "scans/b.jpg"]
+    for name in names:
+        (noisy / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RNG.integers(0, 256, (8, 8), dtype=np.uint8)).save(noisy / name)
+    assert latently("denoise", run, "--data", noisy, "--out", tmp_path / "clean").out == f"{tmp_path / 'clean'}\n"
+    for name in ("a.png", "scans/b.jpg.png"):
+        assert np.asarray(Image.open(tmp_path / "clean" / name)).shape == (8, 8)
+    for ending in ("npz", "npy", "csv", "png"):
+        out = tmp_path / f"clean.{ending}"
+        assert latently("denoise", run, "--data", noisy, "--out", out).code == 0
+    assert is_png(tmp_path / "clean.png")
+    with np.load(tmp_path / "clean.npz") as clean:
+        assert clean["names"].tolist() == names
+        saved = np.asarray(Image.open(tmp_path / "clean" / "a.png"))
+        assert np.array_equal(np.rint(clean["images"][0] * 255), saved)
+    again = latently("denoise", run, "--data", noisy, "--out", tmp_path / "clean")
+    assert again.code == 2
+    assert "which holds something already; give a new folder" in again.err
+
+
+def test_a_conditional_model_works_with_the_labels_of_the_data(latently, tmp_path):
+    run = tmp_path / "cvae"
+    command = shlex.split("train cvae --data digits --limit 300 --encoder dense(16) --latent-dim 2 --epochs 2")
+    assert latently(*command, "--out", run).code == 0
+    assert json.loads((run / "params.json").read_text())["classes"] == [str(digit) for digit in range(10)]
+    assert latently("evaluate", run, "--json").json["elbo_nats"] < 0
+    pictures = latently("plot", run, "all", "--grid", 3).out
+    assert all(f"{kind}.png" in pictures for kind in ("analogies", "label-means", "mean-noise", "samples", "canvas"))
+    assert latently("plot", run, "canvas", "--label", "3", "--grid", 3, "--out", tmp_path / "threes.png").code == 0
+    for words in ("encode", "reconstruct", "score"):
+        assert latently(words, run, "--part", "test", "--out", tmp_path / f"{words}.npz").code == 0
+    assert latently("sample", run, "--label", "7", "-n", 5, "--out", tmp_path / "7.npy").code == 0
+    assert np.load(tmp_path / "7.npy").shape == (5, 8, 8)
+    assert latently("train", "cvae", "--out", run, "--resume").code == 0
+    strange = latently("sample", run, "--label", "seven")
+    assert strange.code == 2
+    assert "'seven' is none that was fitted; there are '0', '1'" in strange.err
+
+
+def test_a_label_is_for_models_that_take_one(latently, small_run, photographs, tmp_path):
+    plain = latently("sample", small_run, "--label", "7", "--out", tmp_path / "7.png")
+    assert plain.code == 2
+    assert "was trained without labels; train a cvae, or leave it out" in plain.err
+    unlabelled = latently("train", "cvae", "--data", photographs, "--epochs", 1, "--out", tmp_path / "r")
+    assert unlabelled.code == 2
+    assert "wants the label of every image; 16 of these 48 have none" in unlabelled.err
+    assert not (tmp_path / "r").exists()
+
+
 # Images of one's own
 
 

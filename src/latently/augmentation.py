@@ -13,25 +13,30 @@ from torch import Tensor
 
 from latently.settings import NonNegative, Probability, Settings
 
-CELL = 7  # pixels between the free points of the elastic field
+CELLS = 4  # of the elastic field, on a side: its free points stand a quarter of the image apart
 
 
 @dataclass
 class Augmentation(Settings):
-    """How far a training image may be distorted; 0 everywhere: not at all."""
+    """How far a training image may be distorted; 0 everywhere: not at all. Rows of values never are."""
 
-    shift: NonNegative = 0.0
-    """Most pixels that a training image is moved, each way."""
-    rotation: NonNegative = 0.0
+    shift: Probability = 0.07
+    """Largest share of its side by which a training image is moved, each way."""
+    rotation: NonNegative = 10.0
     """Most degrees that a training image is turned, either way."""
-    zoom: Probability = 0.0
+    zoom: Probability = 0.1
     """Largest share by which a training image is made larger or smaller, each side by itself."""
-    elastic: NonNegative = 0.0
-    """Standard deviation in pixels of a smooth random field that bends a training image (Simard et al. 2003)."""
+    elastic: NonNegative = 0.025
+    """Standard deviation, in sides, of a smooth random field that bends a training image (Simard et al. 2003)."""
+
+    @classmethod
+    def none(cls) -> "Augmentation":
+        return cls(0.0, 0.0, 0.0, 0.0)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape, every image distorted by a draw of its own."""
-        if not (self.shift or self.rotation or self.zoom or self.elastic):
+        is_row = x.shape[2] == 1
+        if is_row or self == Augmentation.none():
             return x
         grid = F.affine_grid(self.affine(x), list(x.shape), align_corners=False)  # (B, H, W, 2): x and y in -1..1
         if self.elastic:
@@ -48,13 +53,12 @@ class Augmentation(Settings):
         angle = spread(math.radians(self.rotation))
         across, down = 1 + spread(self.zoom), 1 + spread(self.zoom)
         aspect = height / width  # the grid is -1..1 both ways, whatever the sides
-        top = torch.stack([across * angle.cos(), -across * angle.sin() * aspect, spread(2 * self.shift / width)], 1)
-        bottom = torch.stack([down * angle.sin() / aspect, down * angle.cos(), spread(2 * self.shift / height)], 1)
+        top = torch.stack([across * angle.cos(), -across * angle.sin() * aspect, spread(2 * self.shift)], 1)
+        bottom = torch.stack([down * angle.sin() / aspect, down * angle.cos(), spread(2 * self.shift)], 1)
         return torch.stack([top, bottom], 1)
 
     def field(self, x: Tensor) -> Tensor:
-        """Displacements (B, H, W, 2) of `elastic` pixels: normal at points `CELL` pixels apart, bicubic in between."""
-        n, _, height, width = x.shape
-        coarse = torch.randn(n, 2, math.ceil(height / CELL) + 1, math.ceil(width / CELL) + 1, device=x.device)
-        fine = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
-        return fine * torch.tensor([2 * self.elastic / width, 2 * self.elastic / height], device=x.device)
+        """Displacements (B, H, W, 2): normal at the corners of the cells, bicubic in between."""
+        coarse = torch.randn(len(x), 2, CELLS + 1, CELLS + 1, device=x.device)
+        fine = F.interpolate(coarse, x.shape[2:], mode="bicubic", align_corners=True)
+        return 2 * self.elastic * fine.permute(0, 2, 3, 1)  # a side is 2 long

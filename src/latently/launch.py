@@ -143,9 +143,6 @@ class FewLabelOptions(ClassifierOptions):
         return super().own() | {name: getattr(self, name) for name in ("latent_dim", "encoder_epochs", "spread")}
 
 
-FEW_LABEL_TRAINING = {"epochs": 10}
-
-
 def options_for(name: str) -> type[RunOptions]:
     """The options of `latently train NAME`."""
     if name == FewLabelClassifier.kind:
@@ -165,13 +162,18 @@ def train_defaults(words: list[str]) -> tuple[Model, Training, RunOptions]:
     require(not (given.preset and given.config), "--preset and --config contradict each other; give one")
     if given.config:
         return settings_from_file(Path(given.config).expanduser(), words[0])
-    model, training, split = MODELS.get(words[0], FeedForward)(), Training(), "auto"
-    if words[0] == FewLabelClassifier.kind:
-        training = Training(**FEW_LABEL_TRAINING)  # type: ignore[arg-type]
+    model, training, split = MODELS.get(words[0], FeedForward)(), default_training(words[0]), "auto"
     if given.preset:
         preset = presets.find(given.preset, words[0])
         model, training, split = preset.build(words[0]), Training(**preset.training), preset.split
     return model, training, options_for(words[0])(out=tyro.MISSING, split=split)  # type: ignore[arg-type]
+
+
+def default_training(name: str) -> Training:
+    """Ours for `latently train NAME`."""
+    if name == FewLabelClassifier.kind:
+        return Classifier(epochs=4).training()
+    return Classifier().training() if can(MODELS[name](), "classify") else Training()
 
 
 def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptions]:
@@ -186,7 +188,8 @@ def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptio
             strange = values.keys() - {"model", "training"}
             require(not strange, f"it has {', '.join(map(repr, strange))}; expected model and training")
             model = model_from_json({"name": name} | values.get("model", {}))
-            training, options = Training.from_json(values.get("training", {})), options_for(name)(out=Path())
+            training = default_training(name).set_params(**values.get("training", {})).check()
+            options = options_for(name)(out=Path())
         require(model.name == name, f"it describes the model {model.name}, not {name}")
     return model, training, replace(options, out=tyro.MISSING)
 

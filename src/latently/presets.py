@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from latently.augmentation import Augmentation
 from latently.errors import require
 from latently.models import MODELS, FeedForward, Model
 from latently.networks import Network, Trunk
@@ -215,7 +216,7 @@ class ClassifierPreset:
         return "" if self.accuracy is None else f"{self.accuracy:.1%} accuracy"
 
     def build(self, name: str = "classifier") -> FeedForward:
-        return FeedForward(Trunk(**self.trunk), **self.model)  # type: ignore[arg-type]
+        return FeedForward(Trunk(**self.trunk), Augmentation.none(), **self.model)  # type: ignore[arg-type]
 
 
 UNTIL_NO_BETTER = PLAIN_ADAM | {"batch_size": 32, "patience": 3, "epochs": 200}

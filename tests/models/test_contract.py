@@ -21,7 +21,7 @@ def model(request) -> Model:
     model = request.param()
     if can(model, "encode"):
         return model.set_params(latent_dim=3, network__encoder=LAYERS)
-    return model.set_params(trunk__layers=LAYERS, augmentation__shift=1.0, augmentation__elastic=0.5)
+    return model.set_params(trunk__layers=LAYERS, augmentation__rotation=5.0)
 
 
 @pytest.fixture(params=SHAPES, ids=str)

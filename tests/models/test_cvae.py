@@ -11,7 +11,7 @@ from latently import CVAE, Autoencoder, InputError, Network, evaluate, load
 
 DIGITS = load_digits()
 X, Y = (DIGITS.images / 16).astype(np.float32), DIGITS.target
-MEANS = np.stack([X[Y == label].mean(0) for label in range(10)])
+MEANS = np.stack([X[label == Y].mean(0) for label in range(10)])
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from torch import Tensor
 from latently.data.batches import Batches, Binarise, scale
 from latently.errors import require
 from latently.estimator.base import ImageEstimator, fresh_seed
-from latently.estimator.labels import codes_of, encode_labels, kept_classes
+from latently.estimator.labels import codes_of, encode_labels, is_missing, kept_classes
 from latently.models import Model, can
 from latently.models.vae import VAE
 from latently.noise import image_normal
@@ -83,9 +83,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     def _fit_labels(self, images: np.ndarray, y: Any) -> np.ndarray:
         require(y is not None, f"{self._told}: fit(X, y)")
         check_consistent_length(images, y)
+        n_missing = int(is_missing(np.asarray(y)).sum())
+        require(n_missing == 0, f"{self._told}; {n_missing:,} of these {len(images):,} have none: leave them out")
         self.classes_, codes = encode_labels(y)
-        n_missing = int((codes < 0).sum())
-        require(n_missing == 0, f"{self._told}; {n_missing:,} of these {len(codes):,} have none: leave them out")
         return codes
 
     def _held_out(self, validation: Any) -> tuple[np.ndarray, np.ndarray | None]:

@@ -82,7 +82,7 @@ class ImageEstimator(BaseEstimator, Training):
     ) -> Self:
         """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise."""
         net = sketch(self.model_, self._tensor_shape, self._n_classes())
-        self.training_ = resolve(self._training(), len(images), net)
+        self.training_ = resolve(self.training(), len(images), net)
         self.seed_ = self._draw_seed()
         check_memory(self.model_, net, self._tensor_shape, len(images), images.itemsize, self.training_)
         device = torch.device(self.training_.device)
@@ -100,7 +100,8 @@ class ImageEstimator(BaseEstimator, Training):
             run.drop_checkpoint()
         return self
 
-    def _training(self) -> Training:
+    def training(self) -> Training:
+        """Its settings of training alone."""
         return Training(**{name: getattr(self, name) for name in Training.field_types()})
 
     def _prepare(self, X: Any) -> np.ndarray:
@@ -245,7 +246,7 @@ class ImageEstimator(BaseEstimator, Training):
             self.model_ = self._own_model()
             self.seed_ = self._draw_seed()
             self._restore_own(run.params)
-            self.training_ = replace(self._training(), device=device)
+            self.training_ = replace(self.training(), device=device)
             with torch.device("meta"):  # shapes alone: a file may describe a net that no memory holds
                 self.net_ = self.model_.build(self._tensor_shape, self._n_classes())
         run.read_weights(self.net_)

@@ -8,7 +8,7 @@
 True
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from latently.estimator.base import ImageEstimator
 from latently.estimator.labels import codes_of, encode_labels, kept_classes
 from latently.models import FeedForward, Model
 from latently.runs import Run
+from latently.settings import Count, NonNegative, Positive
 from latently.training import resolve, sketch
 
 
@@ -44,13 +45,18 @@ class Classifier(ClassPredictor, ImageEstimator):
     they are (float32). y holds labels of any kind, numbers or names; -1, NaN, None and the empty name mean
     unlabelled, and such images are left out.
 
-    Parameters: `model` (default `FeedForward()`), `random_state`, and every setting of `Training`.
+    Parameters: `model` (default `FeedForward()`, which augments images), `random_state`, and every setting of
+    `Training`, some with defaults of its own (docs/log.md tells what was tried).
 
     After fit: `classes_`, `net_`, `model_`, `history_` (a dict per epoch), `image_shape_`, `training_`,
     `n_features_in_`.
     """
 
     kind: ClassVar[str] = "classifier"
+
+    epochs: Count = field(default=15, kw_only=True)
+    lr: Positive = field(default=3e-3, kw_only=True)
+    weight_decay: NonNegative = field(default=0.01, kw_only=True)
 
     def fit(
         self,
@@ -77,7 +83,7 @@ class Classifier(ClassPredictor, ImageEstimator):
     def rehearse(self, X: Any, n_classes: int) -> None:
         """Raise InputError where settings or shapes would stop a fit on X; trains nothing."""
         self._prepare(X)
-        resolve(self._training(), len(X), sketch(self.model_, self._tensor_shape, n_classes))
+        resolve(self.training(), len(X), sketch(self.model_, self._tensor_shape, n_classes))
 
     def _held_out(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         images, codes = self._pixels(X), self.label_codes(y)

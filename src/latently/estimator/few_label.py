@@ -33,8 +33,8 @@ from latently.settings import Fraction, Seed, accepts, expected
 from latently.training import Training
 
 Sees = Literal["auto", "codes", "pixels", "both"]
-LABELLED_SHARE = 0.1  # of what the classifier learns from, at least: a given label is sounder than one that spread
-LEAST_IMAGES = 10_000  # that an epoch of a `Classifier` holds; of fewer, each several times
+MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: a given label is sounder than one that spread
+LEAST_IMAGES = 20_000  # that such an epoch holds; of fewer, each several times
 
 
 @dataclass(eq=False)
@@ -46,7 +46,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
 
     autoencoder: learns codes from all of X (default `Autoencoder()`, a VAE). A fitted one is taken as it is; to stay so
     through `clone`, as in a grid search, it is given as `sklearn.frozen.FrozenEstimator(fitted)`.
-    classifier: any scikit-learn classifier; default `Classifier(epochs=10)`.
+    classifier: any scikit-learn classifier; default `Classifier(epochs=4)`.
     sees: what the classifier is given: codes, pixels, or both in a row; auto: pixels for a `Classifier`, else codes.
     spread: the share of the unlabelled images, the surest, that the classifier also learns from, by labels that spread
     through the codes; 0: from the labelled ones alone.
@@ -113,7 +113,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
 
     def _own_classifier(self) -> Any:
         """A fresh one, with our seed where it has none of its own."""
-        given = Classifier(epochs=10) if self.classifier is None else clone(self.classifier)
+        given = Classifier(epochs=4) if self.classifier is None else clone(self.classifier)
         seedless = "random_state" in given.get_params() and given.random_state is None
         return given.set_params(random_state=self.seed_) if seedless else given
 
@@ -143,8 +143,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             n_kept = round(self.spread * len(unlabelled))
             surest = unlabelled[np.argsort(-beliefs[unlabelled].max(1), kind="stable")[:n_kept]]
         if repeat:
-            more = LABELLED_SHARE / (1 - LABELLED_SHARE) * len(surest) / len(labelled)
-            labelled = np.tile(labelled, max(1, round(more)))
+            evenly = round(len(surest) / len(labelled))  # as many given labels as spread ones
+            labelled = np.tile(labelled, min(max(evenly, 1), MOST_REPEATS))
         chosen = np.concatenate([labelled, surest])
         if repeat:
             chosen = np.tile(chosen, max(1, round(LEAST_IMAGES / len(chosen))))
