@@ -9,10 +9,11 @@ from scipy import stats
 
 from latently import VAE, InputError, Network
 from latently.cli import main
-from latently.experiments import STUDIES, Bench, elbo, find
-from latently.experiments.table import Estimate, estimate, write_table
+from latently.estimates import Estimate, estimate
+from latently.experiments import STUDIES, Bench, elbo, find, panels
+from latently.experiments.table import write_table
 from latently.experiments.trials import Trial
-from latently.presets import PRESETS
+from latently.presets import PRESETS, Published
 from latently.training import Training
 
 TINY = Trial("tiny", VAE(2, Network("dense(8)")), Training(epochs=1), seed=0)
@@ -75,6 +76,18 @@ def test_a_trial_of_other_settings_or_images_is_not_taken_for_this_one(bench):
         bench.fit(TINY)
 
 
+def test_a_trial_from_before_a_setting_existed_is_taken_up(bench):
+    """A setting that came later has its default in a kept trial."""
+    bench.fit(TINY)
+    path = bench.folder / "trials/tiny/params.json"
+    params = json.loads(path.read_text())
+    del params["trial"]["training"]["ema"], params["trial"]["model"]["free_bits"]
+    path.write_text(json.dumps(params))
+    assert bench.fit(TINY).history_
+    with pytest.raises(InputError, match="other settings or images"):
+        bench.fit(Trial("tiny", TINY.model, Training(epochs=1, ema=0.9)))
+
+
 def test_a_killed_trial_goes_on(bench, monkeypatch):
     """Killed after its second epoch, it ends where an uninterrupted one does."""
     trial = Trial("killed", TINY.model, Training(epochs=4, compile="off"), seed=1)
@@ -97,18 +110,73 @@ def test_a_killed_trial_goes_on(bench, monkeypatch):
 def test_faithful_is_the_studys_recipe_and_ours_is_ours():
     bench = Bench.__new__(Bench)
     bench.quick = False
-    known = [figure for figure in PRESETS["study5-mlp"].published if figure.latent_dim == 20]
-    faithful = elbo.trial(bench, "study5-mlp", 20, "faithful", known, 0)
-    ours = elbo.trial(bench, "study5-mlp", 20, "ours", known, 0)
+    faithful = elbo.faithful(bench, "study5-mlp", 20, 0)
+    ours = elbo.ours(faithful, epochs=16)
     assert (faithful.training.optimiser, faithful.training.schedule, faithful.training.batch_size) == (
         "adam",
         "constant",
         100,
     )
-    assert faithful.training.epochs == ours.training.epochs == 16, "no more epochs than the published figure took"
+    assert faithful.training.epochs == 16, "up to the last published figure"
     assert ours.training == Training(epochs=16)
     assert ours.model.network == faithful.model.network
-    assert faithful.name != ours.name
+    assert (faithful.name, ours.name) == ("study5-mlp-z20-faithful-seed0", "study5-mlp-z20-ours-seed0")
+    stddev = elbo.faithful(bench, "study1-conv", 5, 1)
+    assert (stddev.model.posterior, elbo.ours(stddev, 9).model.posterior) == ("stddev", "log-variance")
+    assert elbo.faithful(bench, "study5-mlp", 8, 0).training.epochs == 75, "the study's own where it gives no figure"
+
+
+def line(variant, *losses, patience=None, known=()):
+    """A line of elbo's table whose seeds had these training losses by epoch; validation losses are alike."""
+    trials = [Trial(f"s{seed}", VAE(2), Training(patience=patience), seed) for seed in range(len(losses))]
+    histories = [[{"epoch": i, "train_loss": v, "val_loss": v} for i, v in enumerate(seed, 1)] for seed in losses]
+    return elbo.Line("study5-mlp", 2, variant, known, trials, histories)
+
+
+def test_with_patience_every_figure_is_of_the_epoch_that_was_kept():
+    patient = line("faithful", [9.0, 7.0, 8.0, 8.0], [9.0, 8.0, 5.0, 6.0, 6.0], patience=2)
+    assert patient.epochs_kept() == [2, 3]
+    assert patient.kept("train_loss") == estimate([7.0, 5.0])
+    assert patient.means()["val_loss"] == [9.0, 7.5, 6.5, 7.0], "as far as both seeds went"
+    assert line("ours", [9.0, 7.0, 8.0]).epochs_kept() == [3]
+
+
+def test_every_published_figure_is_judged():
+    known = [Published(2, 1, 9.1, "a"), Published(2, 2, 6.0, "a")]
+    faithful = line("faithful", [9.0, 7.0], [9.2, 7.1], known=known)
+    verdicts = [row["verdict"] for row in elbo.judgements(faithful)]
+    assert verdicts == ["inside the interval", "1.05 above"]
+    assert elbo.met(elbo.judgements(faithful), "faithful") == "1 of 2 inside"
+    assert elbo.met(elbo.judgements(line("ours", [9.0, 7.0], known=known)), "ours") == "1 of 2 at or below"
+    alone = elbo.judgements(line("faithful", [9.1, 6.0], known=known))
+    assert elbo.met(alone, "faithful") == ""
+    assert alone[0]["verdict"] == "0.00 below, one seed"
+
+
+def test_elbo_writes_its_curves(tmp_path):
+    """Ours trains for as long as the study's recipe did."""
+    bench = Bench(tmp_path, source="digits", quick=True, seeds=2, presets=("study3-mlp",), codes=(2,))
+    rows = elbo.STUDY.reproduce(bench).rows
+    assert [(row["variant"], row["epochs"], row["seeds"]) for row in rows] == [("faithful", 3, 2), ("ours", 3, 2)]
+    for row in rows:
+        assert row["train_minus_elbo"].mean == pytest.approx(row["train_reconstruction"].mean + row["train_kl"].mean)
+    curves = list(csv.DictReader((tmp_path / "curves.csv").open()))
+    assert len(curves) == 2 * 2 * 3
+    assert {"train_kl", "val_reconstruction"} <= set(curves[0])
+    assert (tmp_path / "figures/study3-mlp-z2-terms.png").exists()
+
+
+def test_a_killed_panel_goes_on_filming(bench, monkeypatch):
+    """Study 4's reconstructions by epoch are kept beside its trial, those before a kill, too."""
+    bench.quick = True
+    panels.film(bench)
+    shots = sorted((bench.folder / "trials/study4-mlp-vae/film").iterdir())
+    assert [shot.name for shot in shots] == ["epoch-1.npy", "epoch-2.npy"]
+    last = bench.fit(panels.film_trial(bench)).reconstruct(bench.part("test").images[:100])
+    assert np.allclose(np.load(shots[1]), last, atol=1e-5), "without dropout"
+    before = shots[0].stat().st_mtime_ns
+    panels.film(bench)
+    assert shots[0].stat().st_mtime_ns == before
 
 
 def test_studies_are_found_by_name():

@@ -5,8 +5,9 @@ import numpy as np
 
 from latently import gallery, pictures
 from latently.densities import nats_to_bits
+from latently.estimates import estimate
 from latently.experiments.study import Result, Study
-from latently.experiments.table import Row, estimate
+from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
 from latently.models import VAE
 from latently.networks import Network
@@ -35,18 +36,18 @@ def row(bench: Bench, beta: float, trials: list[Trial]) -> Row:
     figures = [bench.figures(trial) for trial in trials]
     train = bench.part("train").take(np.arange(min(10_000, len(bench.part("train")))))
     train_elbos = [bench.fit(trial).score(train.images) for trial in trials]
-    rate = estimate([each["kl_nats"] for each in figures])
-    distortion = estimate([each["reconstruction_nats"] for each in figures])
+    rates = [each["kl_nats"] for each in figures]
+    distortions = [each["reconstruction_nats"] for each in figures]
     return {
         "beta": beta,
         "seeds": len(trials),
         "test_minus_elbo": estimate([-each["elbo_nats"] for each in figures]),
         "train_to_test_gap": estimate([a - b["elbo_nats"] for a, b in zip(train_elbos, figures, strict=True)]),
-        "rate_nats": rate,
-        "rate_bits": nats_to_bits(rate.mean),
-        "distortion_nats": distortion,
-        "distortion_bits": nats_to_bits(distortion.mean),
-        "active_dimensions": estimate([each["active_dimensions"] for each in figures]).mean,
+        "rate_nats": estimate(rates),
+        "rate_bits": estimate(list(map(nats_to_bits, rates))),
+        "distortion_nats": estimate(distortions),
+        "distortion_bits": estimate(list(map(nats_to_bits, distortions))),
+        "active_dimensions": estimate([each["active_dimensions"] for each in figures]),
         "mse": estimate([each["mse"] for each in figures]),
     }
 

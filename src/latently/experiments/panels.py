@@ -1,24 +1,36 @@
 """`panels`: the same test digits reconstructed through codes of 2, 5 and 20 dimensions, by an AE and a VAE."""
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
 from latently import pictures
+from latently.estimates import estimate
 from latently.estimator import Autoencoder
 from latently.experiments.study import Result, Study
-from latently.experiments.table import Row, estimate
+from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
-from latently.models import MODELS
+from latently.models import MODELS, Model
 from latently.presets import PRESETS
-from latently.training import Training
+from latently.runs import replacing
+from latently.training import State, Training
 
 CODES = (2, 5, 20)
 N_DIGITS = 8  # of study 1's picture
+NOTES = [
+    "A VAE's reconstruction_nats are taken at a sample of z, an autoencoder's at its code; mse at the mean in both.",
+    "The hundred digits by epoch are those of study4-mlp by the study's recipe, reconstructed without dropout.",
+]
 
 
 def run(bench: Bench) -> Result:
     """The network is that of --presets (one name); by default the fully connected one of study 5, by our training."""
     preset = (bench.presets or ["study5-mlp"])[0]
     test = bench.part("test")
-    originals = test.images[:N_DIGITS] / 255
-    named, rows = {"original": originals}, []
+    named, rows = {"original": scaled(test.images[:N_DIGITS])}, []
     fits: dict[str, Autoencoder] = {}
     for name in ("ae", "vae"):
         for latent_dim in CODES:
@@ -32,10 +44,10 @@ def run(bench: Bench) -> Result:
     title = "The first eight test digits through codes of 2, 5 and 20 dimensions"
     pictures.save(pictures.rows(named, title), folder / "codes-of-2-5-20.png")
     five = test.images[:5]
-    pairs = pictures.reconstructions(five / 255, fits["VAE, 20-D"].reconstruct(five), columns=5)
+    pairs = pictures.reconstructions(scaled(five), fits["VAE, 20-D"].reconstruct(five), columns=5)
     pictures.save(pairs, folder / "five-pairs.png")
     film(bench)
-    return Result(rows, [f"Network of the preset {preset}, our training; pictures show seed 0."])
+    return Result(rows, [f"Network of the preset {preset}, our training; pictures show seed 0.", *NOTES])
 
 
 def trial(bench: Bench, preset: str, name: str, latent_dim: int, seed: int) -> Trial:
@@ -55,18 +67,53 @@ def row(preset: str, name: str, latent_dim: int, figures: list[dict]) -> Row:
 
 
 def film(bench: Bench) -> None:
-    """A hundred test digits and their reconstructions after each of study 4's five epochs.
+    """A hundred test digits, and what study 4's VAE makes of them after each of its epochs."""
+    hundred = scaled(bench.part("test").images[:100])
+    trial = film_trial(bench)
+    camera = Camera(trial.model, hundred, bench.run_of(trial).path / "film")
+    bench.fit(trial, [camera])
+    named = {"the first hundred test digits": hundred}
+    named |= {f"after epoch {epoch}": np.load(camera.shot(epoch)) for epoch in range(1, trial.training.epochs + 1)}
+    title = "A hundred test digits, and their reconstructions from 2 dimensions by epoch"
+    sheets = pictures.sheets(named, columns=10, across=3, title=title)
+    pictures.save(sheets, bench.folder / "figures" / "hundred-by-epoch.png")
 
-    Its learning rate is constant, so a run of two epochs is the beginning of one of three.
-    """
-    preset, hundred = PRESETS["study4-mlp"], bench.part("test").images[:100]
-    folder = bench.folder / "figures"
-    pictures.save(pictures.samples(hundred, columns=10), folder / "hundred-input.png")
-    for epochs in range(1, 3 if bench.quick else 6):
-        training = Training(**dict(preset.training) | {"epochs": epochs})
-        fit = bench.fit(Trial(f"study4-mlp-vae-epochs{epochs}", preset.build("vae"), training))
-        sheet = pictures.sheet(fit.reconstruct(hundred), title=f"After epoch {epochs}", columns=10)
-        pictures.save(sheet, folder / f"hundred-epoch-{epochs}.png")
+
+def scaled(images: np.ndarray) -> np.ndarray:
+    """Pixels as a model sees them: bytes from 0 to 1, other numbers as they are."""
+    return images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
+
+
+def film_trial(bench: Bench) -> Trial:
+    preset = PRESETS["study4-mlp"]
+    recipe = dict(preset.training) | ({"epochs": 2} if bench.quick else {})
+    return Trial("study4-mlp-vae", preset.build("vae"), Training(**recipe))
+
+
+@dataclass
+class Camera:
+    """A watcher that keeps what a net makes of images (N,H,W[,C]) after each epoch: a killed trial goes on filming."""
+
+    model: Model
+    images: np.ndarray
+    folder: Path
+
+    def shot(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch}.npy"
+
+    def stepped(self, state: State, settings: Training) -> None:
+        pass
+
+    @torch.no_grad()
+    def epoch_ended(self, state: State, settings: Training) -> None:
+        x = torch.from_numpy(self.images.reshape(*self.images.shape[:3], -1)).permute(0, 3, 1, 2)  # (N, C, H, W)
+        x = x.to(state.losses.device)
+        model: Any = self.model  # asked for what an autoencoder can do
+        state.net.eval()
+        seen = model.decode(state.net, model.encode(state.net, x).mean).mean.permute(0, 2, 3, 1).cpu().numpy()
+        state.net.train()
+        with replacing(self.shot(state.epoch)) as temporary, open(temporary, "wb") as file:
+            np.save(file, seen.reshape(self.images.shape))
 
 
 STUDY = Study(

@@ -4,9 +4,10 @@ import numpy as np
 
 from latently import gallery, pictures
 from latently.data import ImageSet
+from latently.estimates import estimate
 from latently.estimator import Autoencoder
 from latently.experiments.study import Result, Study
-from latently.experiments.table import Row, estimate
+from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
 from latently.models import AE, VAE, Model
 from latently.networks import Network

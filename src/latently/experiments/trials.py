@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from latently.errors import require
 from latently.estimator import Autoencoder
 from latently.estimator import load as load_estimator
 from latently.evaluation import evaluate
-from latently.models import Model, model_to_json
+from latently.models import Model, model_from_json, model_to_json
 from latently.progress import Bar
-from latently.runs import Run, read_json
-from latently.training import Training
+from latently.runs import Run, read_json, understanding
+from latently.training import Training, Watcher, has_bfloat16, resolve_device
 
 QUICK_IMAGES = 5000  # that a quick study trains on
 
@@ -81,9 +81,9 @@ class Bench:
         slow = "conv" in network.get("encoder", "") and not torch.cuda.is_available()
         return range(1 if slow else self.seeds)
 
-    def fit(self, trial: Trial) -> Autoencoder:
+    def fit(self, trial: Trial, watchers: Sequence[Watcher] = ()) -> Autoencoder:
         """The fitted estimator of a trial: from its run folder where it is finished, else trained, from its checkpoint
-        where there is one. Raises InputError where the folder holds a run of other settings."""
+        where there is one, with `watchers` beside the bar. Raises InputError where the folder holds other settings."""
         run = self.run_of(trial)
         if run.finished:
             return load_estimator(run.path)
@@ -92,14 +92,18 @@ class Bench:
         about = {"trial": trial.to_json(self.images.source, len(train))}
         with Bar() as bar:
             estimator = Autoencoder(trial.model, **settings)
-            return estimator.fit(train.images, validation=validation.images, run=run, about=about, watchers=[bar])
+            return estimator.fit(
+                train.images, validation=validation.images, run=run, about=about, watchers=[bar, *watchers]
+            )
 
     def run_of(self, trial: Trial) -> Run:
         """Its run folder. Raises InputError where that holds a trial of the same name and other settings or images."""
         run = Run(self.folder / "trials" / trial.name)
         if run.started:
-            then, now = run.params.get("trial"), trial.to_json(self.images.source, len(self.split(trial.split).train))
-            require(then == now, f"{run.path} holds a trial with other settings or images; choose another --out")
+            now = trial.to_json(self.images.source, len(self.split(trial.split).train))
+            with understanding(run.path / "params.json"):
+                same = with_defaults(run.params["trial"]) == with_defaults(now)
+            require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
         return run
 
     def figures(self, trial: Trial) -> dict[str, Any]:
@@ -114,8 +118,22 @@ class Bench:
         return figures
 
 
+def with_defaults(trial: dict[str, Any]) -> dict[str, Any]:
+    """Its JSON with every setting in it: a trial that was kept before a setting existed has that setting's default."""
+    model, training = model_from_json(trial["model"]), Training.from_json(trial["training"])
+    return trial | {"model": model_to_json(model), "training": training.to_json()}
+
+
 def machine() -> str:
-    """What a timing depends on."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
-    return f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}"
+    """What a timing depends on, and in what matrices are multiplied."""
+    device = resolve_device("auto")
+    chip = torch.cuda.get_device_name() if device.type == "cuda" else f"{processor()}, {os.cpu_count()} cores"
+    return f"{chip}, {'bfloat16' if has_bfloat16(device) else 'float32'} products, torch {torch.__version__}"
+
+
+def processor() -> str:
+    """The CPU's model where the system tells it, else its kind."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
