@@ -90,6 +90,8 @@ class Categorical:
 
     def smoothed_log_prob(self, y: Tensor, smoothing: float) -> Tensor:
         """(1 - s) log p(y) + s mean_k log p(k): label smoothing (Szegedy et al. 2016, section 7). -> (B,)"""
+        if not smoothing:
+            return self.log_prob(y)
         everywhere = torch.where(y >= 0, self.log_probabilities.mean(1), 0.0)
         return (1 - smoothing) * self.log_prob(y) + smoothing * everywhere
 
