@@ -5,7 +5,21 @@ import math
 import numpy as np
 import pytest
 
-from latently import AE, VAE, Autoencoder, Classifier, FeedForward, InputError, Network, Trunk, data, evaluate, gallery
+from latently import (
+    AE,
+    CVAE,
+    DAE,
+    VAE,
+    Autoencoder,
+    Classifier,
+    FeedForward,
+    InputError,
+    Network,
+    Trunk,
+    data,
+    evaluate,
+    gallery,
+)  # fmt: skip
 from latently.evaluation import calibration_error
 
 SMALL = Network("dense(64)")
@@ -109,14 +123,58 @@ def test_active_dimensions_are_those_that_carry_something(digits):
     assert evaluate(free, digits.images)["active_dimensions"] > 0
 
 
-def test_a_model_has_the_pictures_that_its_abilities_allow(vae, ae):
-    assert set(gallery.possible(vae)) == set(gallery.KINDS) - set(gallery.OF_CLASSES)
+@pytest.fixture(scope="module")
+def dae(digits):
+    return Autoencoder(DAE(2, SMALL), epochs=2, random_state=0).fit(digits.images)
+
+
+@pytest.fixture(scope="module")
+def cvae(digits):
+    return Autoencoder(CVAE(2, SMALL), epochs=2, random_state=0).fit(digits.images, digits.label_names)
+
+
+def test_a_model_has_the_pictures_that_its_abilities_allow(vae, ae, dae, cvae):
+    special = {*gallery.OF_CLASSES, *gallery.OF_NOISE, *gallery.OF_LABELS}
+    assert set(gallery.possible(vae)) == set(gallery.KINDS) - special
     assert set(gallery.possible(ae)) == set(gallery.possible(vae)) - {"samples", "traversals"}
+    assert set(gallery.possible(dae)) == set(gallery.possible(ae)) | set(gallery.OF_NOISE)
+    assert set(gallery.possible(cvae)) == set(gallery.possible(vae)) | set(gallery.OF_LABELS)
 
 
 @pytest.mark.parametrize("kind", gallery.KINDS)
-def test_every_picture_draws(kind, vae, classifier, digits):
-    assert gallery.draw(kind, classifier if kind in gallery.OF_CLASSES else vae, digits).axes
+def test_every_picture_draws(kind, vae, ae, dae, cvae, classifier, digits):
+    able = [each for each in (vae, ae, dae, cvae, classifier) if kind in gallery.possible(each)]
+    assert able
+    for estimator in able:
+        assert gallery.draw(kind, estimator, digits).axes
+
+
+def test_a_residual_is_of_what_is_rebuilt_from_the_noisy_image(dae, digits, monkeypatch):
+    """Study 4 took that of the clean image."""
+    shown = {}
+    monkeypatch.setattr(gallery.pictures, "rows", lambda named, title: shown.update(named))
+    gallery.draw("denoising", dae, digits, gallery.Drawing(noise=0.3, n=10))
+    originals, noisy, rebuilt, residual = shown.values()
+    assert len(originals) == 10
+    assert np.array_equal(noisy, dae.corrupt(digits.images[:10], 0.3))
+    assert np.array_equal(rebuilt, dae.denoise(noisy))
+    assert np.allclose(residual, 0.5 + (rebuilt - originals) / 2)
+
+
+def test_a_label_has_a_mean_code_and_noise_about_it(cvae, digits):
+    classes, means = gallery.label_means(cvae, digits)
+    sevens = digits.take(np.flatnonzero(digits.labels == 7))
+    assert classes[7] == "7"
+    assert np.allclose(means[7], cvae.transform(sevens.images, "7").mean(0), atol=1e-5)
+    still = gallery.draw("mean-noise", cvae, digits, gallery.Drawing(noise=0.0, n=3)).axes[0].images[0].get_array()
+    moved = gallery.draw("mean-noise", cvae, digits, gallery.Drawing(noise=2.0, n=3)).axes[0].images[0].get_array()
+    assert not np.array_equal(still, moved)
+
+
+@pytest.mark.parametrize("kind", [*gallery.OF_NOISE, *gallery.OF_LABELS])
+def test_a_picture_names_the_model_that_it_wants(kind, vae, digits):
+    with pytest.raises(InputError, match=f"{kind!r} wants a (dae|cvae); there are curves, reconstructions"):
+        gallery.draw(kind, vae, digits)
 
 
 def test_a_canvas_of_an_autoencoder_spans_its_own_codes(ae, digits):

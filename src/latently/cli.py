@@ -237,9 +237,8 @@ def denoise(
     if is_folder:
         outputs.write_images(out, images.names, gallery.as_drawn(rebuilt))
     elif out.suffix.lower() == ".png":
-        shown = opened.estimator.scaled(images.images[:20])
-        words = {"names": ("noisy", "rebuilt"), "title": "Noisy images, rebuilt"}
-        pictures.save(pictures.reconstructions(gallery.as_drawn(shown), gallery.as_drawn(rebuilt[:20]), **words), out)
+        noisy, names = images.images[:20], ("noisy", "rebuilt")
+        pictures.save(pictures.reconstructions(noisy, rebuilt[:20], names=names, title="Noisy images, rebuilt"), out)
     else:
         outputs.write_arrays(out, images.names, {"images": rebuilt})
     print(out)
@@ -439,7 +438,8 @@ def reproduce(
     """Run a study again, ours beside the published figures; without a name, list the studies.
 
     Args:
-        study: elbo, panels, plane or kl.
+        study: elbo, panels, plane, kl, label-curve, codes-vs-pixels, latent-table, classifiers, code-distances, denoise
+            or conditional.
         out: Folder of its tables, pictures and trials; a study that was interrupted there goes on.
         quick: A small version, in under two minutes, to see that it works; its figures mean nothing.
         seeds: How many seeds; convolutional networks on a CPU take one.
@@ -468,9 +468,93 @@ def reproduce(
         print(f"Tables and pictures: {folder}")
 
 
+def label_curve(
+    data: str,
+    out: Path = Path("runs/label-curve"),
+    encoder: Annotated[Path | None, default("a VAE, which learns from the training images first")] = None,
+    labels: Annotated[Path | None, default("the source's own")] = None,
+    draws: int = 5,
+    plain_up_to: int = 1000,
+    seed: int = 0,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Accuracy against the number of labels, on codes and on pixels, and what the next doubling would buy.
+
+    Budgets double from two labels per class up to all of them. Test images judge; where fewer than 500 of those carry a
+    label, the labelled images that a draw leaves over do.
+
+    Args:
+        data: A name or a path of images of which some carry labels.
+        out: Folder of the curve; one that was interrupted there goes on.
+        encoder: Run folder of an autoencoder to take codes from.
+        labels: A CSV file of labels in the place of the source's: image (file name or number from 0), label.
+        draws: How many times the labels of each budget are drawn.
+        plain_up_to: The largest budget for our default classifier of images, three draws at most; 0 leaves it out.
+        seed: Seed of the split and of the VAE that is trained first.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import data as data_room
+    from latently import label_curve as curve_room
+    from latently import pictures
+    from latently.estimates import percent
+    from latently.runs import write_json
+
+    require(draws >= 1, f"--draws is {draws}; expected at least 1")
+    require(plain_up_to >= 0, f"--plain-up-to is {plain_up_to}; expected at least 0")
+    require(0 <= seed < 2**31, f"--seed is {seed}; expected a whole number from 0 to 2147483647")
+    if encoder:
+        opened = open_run(encoder, data, device)
+        fitted, images, parts = autoencoder_of(opened.estimator, encoder), opened.images, opened.split
+    else:
+        images = data_room.load(data, progress=sys.stderr.isatty())
+        parts = data_room.split(images, seed=seed)
+    if labels:
+        images = data_room.read_labels(labels, images)
+    curve_room.task(images.labels, parts.train, parts.validation, parts.test)  # fails before a long training does
+    if not encoder:
+        fitted = curve_room.trained_encoder(out / "encoder", images, parts, seed, device)
+    task, curves = curve_room.curves(images, parts, fitted, draws, plain_up_to, out / "draws", note)
+    judges = f"{task.n_judges:,} test images" if task.apart else "the labelled images that a draw leaves over, " \
+        f"{task.n_judges:,} of them at the largest budget"  # fmt: skip
+    figures = {"data": images.source, "judged_by": judges, "draws": draws}
+    figures |= {name.replace(" ", "_"): curve.to_json() for name, curve in curves.items()}
+    write_json(out / "label-curve.json", figures)
+    pictures.save(curve_room.picture(curves), out / "label-curve.png")
+    if json:
+        print_json(figures)
+        return
+    budgets = sorted({n for curve in curves.values() for n in curve.budgets})
+    cells = [{n: str(percent(mean)) for n, mean in curve.points()} for curve in curves.values()]
+    rows = [[f"{n:,}", *(column.get(n, "") for column in cells)] for n in budgets]
+    print_rows(
+        f"{data}: accuracy in %, mean and 95 % interval over draws, judged by {judges}", ["labels", *curves], rows
+    )
+    for name, curve in curves.items():
+        ahead = f"twice as many labels as {curve.budgets[-1]:,} would add {percent(curve.gain())} points"
+        print(f"{name}: {ahead}, if errors go on falling as they did")
+    print(f"Picture: {out / 'label-curve.png'}")
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
-    command.__name__: command
-    for command in (demo, data, evaluate, encode, reconstruct, denoise, score, predict, sample, plot, report, presets, reproduce)
+    command.__name__.replace("_", "-"): command
+    for command in (
+        demo,
+        data,
+        evaluate,
+        encode,
+        reconstruct,
+        denoise,
+        score,
+        predict,
+        sample,
+        plot,
+        report,
+        presets,
+        reproduce,
+        label_curve,
+    )
 }
 SUMMARIES = {
     "demo": "", "data": "", "train": "Train a model on images, or take up a run that was interrupted."

@@ -24,9 +24,9 @@ MOST_DIMENSIONS = 12  # rows of a traversal
 @dataclass(frozen=True)
 class Drawing:
     """How a picture is to look. grid: tiles a side of a canvas. range: its ends, +-range; None: prior quantiles, or
-    for an autoencoder the range of its own codes. n: images shown. seed: of samples and noise. noise: the level that images
-    are damaged with, None: the model's own; or the standard deviation about a label's mean code, None: 0.1. label: what a
-    conditional model's canvas shows, None: its first class."""
+    for an autoencoder the range of its own codes. n: images shown. seed: of samples and noise. noise: the level that
+    images are damaged with, None: the model's own; or the standard deviation about a label's mean code, None: 0.1.
+    label: what a conditional model's canvas shows, None: its first class."""
 
     grid: int = 20
     range: float | None = None
@@ -145,7 +145,12 @@ def draw_denoising(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> 
     """Four rows: originals, the same with noise, what is rebuilt from that, and what it still differs by."""
     originals, noisy, rebuilt = denoised(estimator, data.images[: drawing.n or 10], drawing)
     title = f"{noise_in_words(estimator, drawing)}, and its removal"
-    rows = {"original": originals, "noisy": noisy, "reconstruction": rebuilt, "residual": about_grey(rebuilt - originals)}
+    rows = {
+        "original": originals,
+        "noisy": noisy,
+        "reconstruction": rebuilt,
+        "residual, 0 is grey": about_grey(rebuilt - originals),
+    }
     return pictures.rows({name: as_drawn(images) for name, images in rows.items()}, title)
 
 
@@ -163,7 +168,9 @@ def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> 
     pca = PCA(min(5, *flat.shape)).fit(flat)
     shown = residuals[: drawing.n or 12]
     patterns = np.stack([pca.mean_, *pca.components_]).reshape(-1, *residuals.shape[1:])
-    scaled = [pattern / max(np.abs(pattern).max(), 1e-12) for pattern in patterns]  # a component has no scale of its own
+    scaled = [
+        pattern / max(np.abs(pattern).max(), 1e-12) for pattern in patterns
+    ]  # a component has no scale of its own
     captions = [f"image {name}" for name in data.names[: len(shown)]] + ["mean, scaled"]
     captions += [f"PC {place}, {share:.0%}" for place, share in enumerate(pca.explained_variance_ratio_, 1)]
     title = f"Residuals: rebuilt minus original, grey is 0. {noise_in_words(estimator, drawing)}"

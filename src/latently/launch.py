@@ -209,7 +209,7 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
     with understanding(run.path / "params.json"):
         model = model_from_json(params["model"])
         training = Training.from_json(params["training"] | params.get("resolved", {}))
-        watching, own = params.get("watching", {}), dict(params.get("options", {}))
+        watching, own = params.get("watching", {}), run.options
         require(isinstance(watching, dict), f"watching is {watching!r}; expected an object")
     record = run.data
     if record is None:

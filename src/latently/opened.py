@@ -35,7 +35,7 @@ class Opened:
             require(record.describes(images), f"{changed(images, record, run)}; give --data to take them as new images")
         elif record and images.source == record.source and not record.describes(images):
             print(f"{changed(images, record, run)}; all are taken as new images", file=sys.stderr)
-        labels = (self.run.params.get("options") or {}).get("labels")
+        labels = self.run.options.get("labels")
         if labels and self.source is None:
             images = data.read_labels(Path(labels), images)
         want, have = self.estimator.image_shape_, images.image_shape

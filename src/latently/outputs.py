@@ -61,6 +61,23 @@ def write_csv(file: BinaryIO, names: np.ndarray, arrays: dict[str, np.ndarray]) 
             writer.writerows(rows.tolist())
 
 
+def check_folder(out: Path) -> None:
+    """Raise InputError unless `out` is a new or empty folder, in a place where one can be."""
+    empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    require(empty, f"--out is {out}, which holds something already; give a new folder")
+    require_place(out)
+
+
+def write_images(out: Path, names: np.ndarray, images: np.ndarray) -> None:
+    """A PNG for each image (N, H, W[, C]), floats 0..1, under its name; folders in a name are made."""
+    from PIL import Image
+
+    for name, pixels in zip(names, np.rint(images * 255).astype(np.uint8), strict=True):
+        place = out / (name if name.lower().endswith(".png") else f"{name}.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place)
+
+
 def columns(name: str, values: np.ndarray) -> list[str]:
     n = math.prod(values.shape[1:])
     return [name] if values.ndim == 1 else [f"{name}_{place}" for place in range(1, n + 1)]

@@ -216,6 +216,13 @@ class Run:
             return None if values is None else DataRecord.from_json(values)
 
     @property
+    def options(self) -> dict[str, Any]:
+        """What `latently train` was asked for beyond model, training and data. Raises InputError where damaged."""
+        values = self.params.get("options", {})
+        with understanding(self.path / "params.json"):
+            return dict(values)
+
+    @property
     def started(self) -> bool:
         return (self.path / "params.json").exists()
 

@@ -35,7 +35,7 @@ def test_a_linear_one_reaches_the_best_linear_map():
     X = (X - X.mean(0)).astype(np.float32)
     level = 0.8
     linear = Network(encoder="dense(6, linear)", decoder="dense(out)")
-    model = DAE(6, linear, likelihood="squared-error", level=level, clip=False)
+    model = DAE(6, linear, likelihood="squared-error", level=level, unclipped=True)
     fit = Autoencoder(model, epochs=150, batch_size=256, lr=1e-2, precision="float32", random_state=0).fit(X)
     S = X.T @ X / len(X)
     best = np.linalg.solve(S + level**2 * np.eye(6), S)
@@ -57,7 +57,7 @@ def test_the_loss_is_against_the_clean_image():
 
 def test_gaussian_noise_has_its_level_and_is_clipped():
     x = torch.full((50, 1, 40, 40), 0.5)
-    free = DAE(level=0.3, clip=False).corrupt(x)
+    free = DAE(level=0.3, unclipped=True).corrupt(x)
     assert free.mean().item() == pytest.approx(0.5, abs=0.005)
     assert free.std().item() == pytest.approx(0.3, abs=0.005)
     clipped = DAE(level=0.3).corrupt(x)
@@ -82,11 +82,11 @@ def test_salt_and_pepper_come_in_equal_shares(level):
 
 def test_levels_are_drawn_evenly_for_each_image():
     x = torch.full((400, 1, 20, 20), 0.5)
-    spread = DAE(level=0.9, lowest_level=0.1, clip=False).corrupt(x).flatten(1).std(1)
+    spread = DAE(level=0.9, lowest_level=0.1, unclipped=True).corrupt(x).flatten(1).std(1)
     assert 0.08 < spread.min() < 0.15
     assert 0.8 < spread.max() < 0.98
     assert spread.mean().item() == pytest.approx(0.5, abs=0.05)
-    one_level = DAE(level=0.9, lowest_level=0.1, clip=False).corrupt(x, level=0.2).std().item()
+    one_level = DAE(level=0.9, lowest_level=0.1, unclipped=True).corrupt(x, level=0.2).std().item()
     assert one_level == pytest.approx(0.2, abs=0.005)
 
 
@@ -142,7 +142,7 @@ def test_settings_that_cannot_be(settings, sentence, digits):
 
 
 def test_pixels_beyond_0_and_1_are_told_of(digits):
-    with pytest.raises(InputError, match="set clip to False"):
+    with pytest.raises(InputError, match="with unclipped noise"):
         Autoencoder(DAE(2, TINY, likelihood="squared-error"), epochs=1).fit(digits[:50] * 3)
 
 

@@ -1,11 +1,36 @@
 """One file per reproduced study; `STUDIES` lists them."""
 
 from latently.errors import require
-from latently.experiments import elbo, kl, panels, plane
+from latently.experiments import (
+    classifiers,
+    code_distances,
+    codes_vs_pixels,
+    conditional,
+    denoise,
+    elbo,
+    kl,
+    label_curve,
+    latent_table,
+    panels,
+    plane,
+)
 from latently.experiments.study import Result, Study
 from latently.experiments.trials import Bench
 
-STUDIES: dict[str, Study] = {study.name: study for study in (elbo.STUDY, panels.STUDY, plane.STUDY, kl.STUDY)}
+FILES = (
+    elbo,
+    panels,
+    plane,
+    kl,
+    label_curve,
+    codes_vs_pixels,
+    latent_table,
+    classifiers,
+    code_distances,
+    denoise,
+    conditional,
+)
+STUDIES: dict[str, Study] = {file.STUDY.name: file.STUDY for file in FILES}
 
 
 def find(name: str) -> Study:

@@ -9,7 +9,7 @@ from typing import Any
 from latently.errors import require
 from latently.experiments.table import Row, cell, write_table
 from latently.experiments.trials import Bench, machine
-from latently.presets import PRESETS
+from latently.presets import CLASSIFIERS, PRESETS
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Study:
             unheeded = getattr(bench, flag) and flag not in self.takes
             require(not unheeded, f"the study {self.name} does not take --{flag}; leave it out")
         for name in bench.presets:
-            require(name in PRESETS, f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+            known = [*PRESETS, *CLASSIFIERS]
+            require(name in known, f"there is no preset {name!r}; there are {', '.join(known)}")
         result = self.run(bench)
         about: dict[str, Any] = {
             "title": f"{self.name}{' (quick)' if bench.quick else ''}",

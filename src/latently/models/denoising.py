@@ -32,8 +32,8 @@ class DAE(AE):
     """Of the noise: its standard deviation, or the share of pixels that masking or salt and pepper hit."""
     lowest_level: NonNegative | None = None
     """Each training image gets a level of its own, between this and `level`; none: all get `level`."""
-    clip: bool = True
-    """Hold damaged pixels to 0..1, where the clean ones must then lie."""
+    unclipped: bool = False
+    """Leave damaged pixels beyond 0..1 as they are; else they are held there, where clean ones must then lie."""
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         reconstruction = -self.denoise(net, self.corrupt(x)).log_prob(x)  # (B,), against the clean image
@@ -61,7 +61,7 @@ class DAE(AE):
         return self.decode(net, self.encode(net, self.clipped(x)).mean)
 
     def clipped(self, x: Tensor) -> Tensor:
-        return x.clamp(0, 1) if self.clip else x
+        return x if self.unclipped else x.clamp(0, 1)
 
     def check(self) -> Self:
         super().check()
@@ -75,7 +75,7 @@ class DAE(AE):
         super().check_pixels(low, high)
         within = low >= 0 and high <= 1
         require(
-            within or not self.clip,
-            f"the pixels reach from {low:g} to {high:g}, and damaged ones are held to 0..1: rescale them, or set clip "
-            "to False (--no-clip)",
+            within or self.unclipped,
+            f"the pixels reach from {low:g} to {high:g}, and damaged ones are held to 0..1: rescale them, or train "
+            "with unclipped noise",
         )

@@ -1,0 +1,249 @@
+"""`classifiers`: the studies' supervised nets by their recipes and by our training, beside the published accuracies.
+
+And study 5's question, which stride and depth of a convolutional net is best: a small search that validation decides.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from latently import pictures
+from latently.augmentation import Augmentation
+from latently.errors import require
+from latently.estimates import Estimate, estimate, percent
+from latently.estimator import Classifier
+from latently.estimator import load as load_estimator
+from latently.estimator.together import fit_together
+from latently.evaluation import evaluate
+from latently.experiments.encoders import kept
+from latently.experiments.study import Result, Study
+from latently.experiments.table import Row, to_csv
+from latently.experiments.trials import Bench
+from latently.models import FeedForward
+from latently.networks import Trunk
+from latently.presets import CLASSIFIERS, ClassifierPreset
+from latently.progress import Bar
+from latently.runs import Run, read_json, write_text
+from latently.training import Training
+
+SEEDS = 5  # of nets without convolutions; those take one, and --seeds on a GPU
+QUICK_EPOCHS = 2
+# Ours: the study's network on warped digits. A small dense net cannot take as much warping as a convolutional one.
+GENTLY, STRONGLY = Augmentation(0.035, 7.0, 0.07, 0.018), Augmentation()
+OUR_EPOCHS = {"study1-conv": 10, "study5-cnn": 30}  # of the others 30
+
+# Study 5's question: what halves the image, and how often.
+WAYS = {
+    "pool": lambda width: f"conv({width}, 4) pool(2)",
+    "stride 2": lambda width: f"conv({width}, 4, stride=2)",
+    "stride 3": lambda width: f"conv({width}, 4, stride=3)",
+}
+DEPTHS = (1, 2, 3, 4)
+FIRST_WIDTH, SEARCH_IMAGES, SEARCH_EPOCHS, SEARCH_SEEDS = 16, 10_000, 5, 2
+
+
+def run(bench: Bench) -> Result:
+    rows = [row for name in chosen(bench) for row in rows_of(bench, name)]
+    found = search(bench) if "study5-cnn" in chosen(bench) else []
+    if found:
+        write_text(bench.folder / "search.csv", to_csv(found))
+        draw(bench, found)
+    return Result(rows, notes(found))
+
+
+def chosen(bench: Bench) -> Sequence[str]:
+    known = [name for name in CLASSIFIERS if name != "study1-wide-deep"]  # which wants codes, and was never reported
+    for name in bench.presets:
+        require(name in known, f"{name} is no supervised net of a study; there are {', '.join(known)}")
+    return bench.presets or (("study1-fc", "study5-cnn") if bench.quick else known)
+
+
+# The studies' nets --------------------------------------------------------------------------------
+
+
+def rows_of(bench: Bench, name: str) -> list[Row]:
+    preset = CLASSIFIERS[name]
+    rows = []
+    for variant, figures in (("faithful", faithful(bench, name)), ("ours", ours(bench, name))):
+        accuracy = percent(estimate([each["accuracy"] for each in figures]))
+        row: Row = {"preset": name, "variant": variant, "seeds": len(figures), "epochs": epochs(figures)}
+        row |= {"accuracy": accuracy, "nll_nats": estimate([each["nll_nats"] for each in figures])}
+        assert preset.accuracy is not None
+        rows.append(row | ({} if bench.quick else judged(100 * preset.accuracy, accuracy, variant)))
+    return rows
+
+
+def epochs(figures: Sequence[dict[str, Any]]) -> str:
+    return ", ".join(str(each["epochs"]) for each in figures)
+
+
+def judged(published: float, accuracy: Estimate, variant: str) -> Row:
+    gap = published - accuracy.mean
+    words = f"{abs(gap):.2f} {'above' if gap > 0 else 'below'} ours"
+    inside = variant == "faithful" and accuracy.contains(published)
+    return {"published": published, "published_is": "inside" if inside else words}
+
+
+def faithful(bench: Bench, name: str) -> list[dict[str, Any]]:
+    preset = CLASSIFIERS[name]
+    recipe = dict(preset.training) | ({"epochs": QUICK_EPOCHS} if bench.quick else {})
+    return fits(bench, f"{name}-faithful", preset, preset.build(), Training(**recipe))
+
+
+def ours(bench: Bench, name: str) -> list[dict[str, Any]]:
+    preset = CLASSIFIERS[name]
+    warping = STRONGLY if convolutional(preset) else GENTLY
+    model = FeedForward(Trunk(**{**preset.trunk, "init": "torch"}), warping)  # type: ignore[arg-type]
+    training = Classifier(epochs=QUICK_EPOCHS if bench.quick else OUR_EPOCHS.get(name, 30)).training()
+    return fits(bench, f"{name}-ours", preset, model, training)
+
+
+def convolutional(preset: ClassifierPreset) -> bool:
+    return "conv" in preset.trunk["layers"]
+
+
+def fits(
+    bench: Bench, name: str, preset: ClassifierPreset, model: FeedForward, training: Training
+) -> list[dict[str, Any]]:
+    """Test figures by seed, at the last weights or those that validation chose; never the best on test images."""
+    if convolutional(preset):
+        seeds = bench.seeds_for({"encoder": preset.trunk["layers"]})
+    else:
+        seeds = range(2 if bench.quick else SEEDS)
+        if model.augmentation == Augmentation.none():
+            return at_once(bench, name, preset, model, training, seeds)
+    return [fit(bench, f"{name}-seed{seed}", preset, model, training, seed) for seed in seeds]
+
+
+def at_once(
+    bench: Bench, name: str, preset: ClassifierPreset, model: FeedForward, training: Training, seeds: range
+) -> list[dict[str, Any]]:
+    """Nets that differ in their seed alone. `epochs` are those of the most patient one."""
+    parts, images, labels = bench.split(preset.split), bench.images.images, bench.images.labels
+
+    def fit() -> list[dict[str, Any]]:
+        drawn, held_out = [[part] * len(seeds) for part in (parts.train, parts.validation)]
+        fitted = fit_together(model, images, labels, drawn, validation=held_out, seeds=seeds, training=training)
+        p = fitted.predict_proba(images[parts.test])  # (seeds, n, classes)
+        y = labels[parts.test]
+        right, told = p.argmax(2) == y, p[:, np.arange(len(y)), y].astype(float)
+        return [
+            {"accuracy": float(each.mean()), "nll_nats": float(-np.log(q).mean()), "epochs": len(fitted.history)}
+            for each, q in zip(right, told, strict=True)
+        ]
+
+    settings = {"model": model.to_json(), "training": training.to_json(), "seeds": len(seeds), "split": preset.split}
+    return kept(bench, name, settings, fit)
+
+
+def fit(
+    bench: Bench, name: str, preset: ClassifierPreset, model: FeedForward, training: Training, seed: int
+) -> dict[str, Any]:
+    """Kept in a run folder of its own, and taken up where it was killed."""
+    run = Run(bench.folder / "trials" / name)
+    train, validation, test = (bench.part(part, preset.split) for part in ("train", "validation", "test"))
+    about = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "split": preset.split}
+    about |= {"source": bench.images.source, "n_train": len(train)}
+    if run.started:
+        same = run.params.get("trial") == about
+        require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
+    if run.finished and (run.path / "metrics.json").exists():
+        return read_json(run.path / "metrics.json")
+    if run.finished:
+        classifier: Any = load_estimator(run.path)
+    else:
+        with Bar() as bar:
+            classifier = Classifier(model, random_state=seed, **training.get_params()).fit(
+                train.images,
+                train.labels,
+                validation=(validation.images, validation.labels),
+                run=run,
+                about={"trial": about},
+                watchers=[bar],
+            )
+    figures = evaluate(classifier, test.images, test.labels) | {"epochs": len(classifier.history_)}
+    run.write_metrics(figures)
+    return figures
+
+
+# Study 5's question -------------------------------------------------------------------------------
+
+
+def search(bench: Bench) -> list[Row]:
+    """Validation accuracy after a short training on some images; the best one by that, on test images, too."""
+    rows = [candidate(bench, way, depth) for way in WAYS for depth in DEPTHS if not (way == "stride 3" and depth == 4)]
+    best = max(rows, key=lambda row: row["validation_accuracy"].mean)
+    return [row | {"best": "yes" if row is best else ""} for row in rows]
+
+
+def candidate(bench: Bench, way: str, depth: int) -> Row:
+    layers = " ".join(WAYS[way](FIRST_WIDTH * 2**level) for level in range(depth))
+    parts, labels = bench.split("auto"), bench.images.labels
+    train = parts.train[: 500 if bench.quick else SEARCH_IMAGES]
+    training = Training(epochs=1 if bench.quick else SEARCH_EPOCHS, lr=3e-3)
+    model = FeedForward(Trunk(layers), Augmentation.none())
+
+    def one(seed: int) -> dict[str, float]:
+        def fit() -> dict[str, float]:
+            fitted = Classifier(model, random_state=seed, **training.get_params())
+            fitted.fit(bench.images.images[train], labels[train])
+            held_out = {"validation": parts.validation, "test": parts.test}
+            return {name: fitted.score(bench.images.images[part], labels[part]) for name, part in held_out.items()} | {
+                "weights": sum(weight.numel() for weight in fitted.net_.parameters()),
+                "seconds_per_epoch": sum(row["seconds"] for row in fitted.history_) / len(fitted.history_),
+            }
+
+        settings = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "images": len(train)}
+        return kept(bench, f"search-{way.replace(' ', '')}-depth{depth}-seed{seed}", settings, fit)
+
+    told = [one(seed) for seed in range(SEARCH_SEEDS)]
+    over = {name: estimate([each[name] for each in told]) for name in told[0]}
+    return {
+        "halved_by": way,
+        "depth": depth,
+        "layers": layers,
+        "weights": int(told[0]["weights"]),
+        "validation_accuracy": percent(over["validation"]),
+        "test_accuracy": percent(over["test"]),
+        "seconds_per_epoch": over["seconds_per_epoch"].mean,
+    }
+
+
+def draw(bench: Bench, found: Sequence[Row]) -> None:
+    series, spans = {}, {}
+    for way in WAYS:
+        own = [row for row in found if row["halved_by"] == way]
+        series[way] = [row["depth"] for row in own], [row["validation_accuracy"].mean for row in own]
+        spans[way] = [row["validation_accuracy"].half_width or 0.0 for row in own]
+    title = "What reduces the image, and how often"
+    figure = pictures.lines(series, "convolutional layers", "validation accuracy, %", title, {}, spans)
+    pictures.save(figure, bench.folder / "figures" / "stride-and-depth.png")
+
+
+def notes(found: Sequence[Row]) -> list[str]:
+    told = [
+        "Accuracy in % on test images, at the last weights, or at those that validation chose where a recipe is "
+        f"patient. Nets without convolutions take {SEEDS} seeds, others one on a CPU.",
+        "Ours: the study's network, AdamW, one cycle up to 3e-3, weight decay 0.01, on digits that are shifted, "
+        "turned, zoomed and bent anew in every batch, dense nets more gently; chosen on validation images.",
+        *(f"{name}: {preset.note}" for name, preset in CLASSIFIERS.items() if preset.note and "wide" not in name),
+    ]
+    for row in found:
+        if row["best"]:
+            told.append(
+                f"Stride and depth: 4 x 4 convolutions of {FIRST_WIDTH} channels, then twice as many in each, "
+                f"{SEARCH_EPOCHS} epochs of {SEARCH_IMAGES:,} images, {SEARCH_SEEDS} seeds (search.csv). Validation "
+                f"chose {row['halved_by']}, {row['depth']} layers: {row['validation_accuracy']} %, and on test images "
+                f"{row['test_accuracy']} %."
+            )
+    return told
+
+
+STUDY = Study(
+    name="classifiers",
+    summary="The studies' supervised nets, by their recipes and by our training; and which stride and depth is best.",
+    cost="two cores: half an hour for the nets without convolutions, hours for all; one GPU: not measured",
+    run=run,
+    takes=("presets",),
+)

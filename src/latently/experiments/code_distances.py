@@ -1,0 +1,164 @@
+"""`code-distances`: do digits of one class lie together in the code, and does clustering find the classes?
+
+Study 4 drew 10 same-digit and 10 different-digit test pairs to compare their codes, and never ran the comparison; it
+wished for clustering on the codes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, roc_auc_score
+from sklearn.mixture import GaussianMixture
+
+from latently import pictures
+from latently.estimates import estimate, percent
+from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, codes, described, encoder, kept
+from latently.experiments.study import Result, Study
+from latently.experiments.table import Row
+from latently.experiments.trials import Bench, Trial
+
+LATENT_DIM = 20
+SPACES = {"pixels": "pixels", "ae": "AE codes", "vae": "VAE codes"}
+N_PAIRS = 10  # of each kind, in study 4
+SAMPLE = 2000  # test images of which all pairs are measured
+BINS = 60
+Figures = dict[str, Any]
+
+
+def run(bench: Bench) -> Result:
+    figures = {name: [space(bench, name, seed) for seed in range(bench.seeds)] for name in SPACES}
+    draw(bench, figures)
+    return Result([row(name, seeds) for name, seeds in figures.items()], notes(bench))
+
+
+def space(bench: Bench, name: str, seed: int) -> Figures:
+    """Figures of one space; the seed is that of the encoder, of the sample and of the clustering."""
+    trial: Trial | None = None if name == "pixels" else encoder(bench, name, (bench.codes or (LATENT_DIM,))[0], seed)
+    settings = {"seed": seed, "sample": SAMPLE, "encoder": trial and described(bench, trial)}
+
+    def compute() -> Figures:
+        parts, labels = bench.split("auto"), bench.images.labels
+        X = bench.images.images.reshape(len(labels), -1) / 255 if trial is None else codes(bench, trial)
+        rng = np.random.default_rng(seed)
+        sample = rng.permutation(parts.test)[:SAMPLE]
+        return distances(X[sample].astype(float), labels[sample], rng) | clusters(
+            X, labels, parts.train, parts.test, seed
+        )
+
+    return kept(bench, f"{name}-distances-seed{seed}", settings, compute)
+
+
+def distances(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Figures:
+    """All pairs of X (n, values), in units of the mean distance: means and histograms of both kinds, the chance that a
+    same-digit pair is the closer one, study 4's few pairs, and how often the nearest neighbour is of the same digit."""
+    squares = np.square(X).sum(1)
+    d = np.sqrt(np.maximum(squares[:, None] + squares - 2 * X @ X.T, 0))  # (n, n)
+    i, j = np.triu_indices(len(X), 1)
+    apart, same = d[i, j] / d[i, j].mean(), y[i] == y[j]
+    few = [rng.choice(apart[kind], N_PAIRS, replace=False).round(3).tolist() for kind in (same, ~same)]
+    edges = np.linspace(0, 2, BINS + 1)
+    shares = [np.histogram(apart[kind], edges)[0] / kind.sum() for kind in (same, ~same)]
+    np.fill_diagonal(d, np.inf)
+    return {
+        "same": apart[same].mean(),
+        "different": apart[~same].mean(),
+        "same_is_closer": roc_auc_score(~same, apart),
+        "nearest_is_same": np.mean(y[d.argmin(1)] == y),
+        "ten_same": few[0],
+        "ten_different": few[1],
+        "histogram_same": shares[0].tolist(),
+        "histogram_different": shares[1].tolist(),
+    }
+
+
+def clusters(X: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int) -> Figures:
+    """As many clusters as classes, found without labels on `train`, judged on `test`. A mixture of full normals in the
+    space of all pixels is singular, so it is left out there."""
+    k = len(np.unique(y[y >= 0]))
+    found = {"k_means": KMeans(k, n_init=5, random_state=seed)}
+    if X.shape[1] <= 100:
+        found["mixture"] = GaussianMixture(k, n_init=2, reg_covar=1e-4, random_state=seed)
+    told: Figures = {}
+    for name, method in found.items():
+        groups = method.fit(X[train]).predict(X[test])
+        told |= {
+            f"{name}_accuracy": matched_accuracy(y[test], groups),
+            f"{name}_nmi": normalized_mutual_info_score(y[test], groups),
+            f"{name}_ari": adjusted_rand_score(y[test], groups),
+        }
+    return told
+
+
+def matched_accuracy(y: np.ndarray, groups: np.ndarray) -> float:
+    """Under the best matching of groups to classes, one to one (Kuhn 1955).
+
+    >>> matched_accuracy(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 1]))
+    0.75
+    """
+    table = np.zeros((y.max() + 1, groups.max() + 1))
+    np.add.at(table, (y, groups), 1)
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(y))
+
+
+# What they gave -----------------------------------------------------------------------------------
+
+
+def row(name: str, seeds: Sequence[Figures]) -> Row:
+    def over(key: str) -> Any:
+        return estimate([each[key] for each in seeds]) if key in seeds[0] else None
+
+    def shares(key: str) -> Any:
+        return percent(over(key)) if key in seeds[0] else None
+
+    few = [sum(each["ten_same"]) / sum(each["ten_different"]) for each in seeds]
+    return {
+        "space": SPACES[name],
+        "seeds": len(seeds),
+        "same_to_different": estimate([each["same"] / each["different"] for each in seeds]),
+        "ten_pairs_each": estimate(few),
+        "same_pair_is_closer": shares("same_is_closer"),
+        "nearest_is_same": shares("nearest_is_same"),
+        "k_means_accuracy": shares("k_means_accuracy"),
+        "k_means_nmi": over("k_means_nmi"),
+        "k_means_ari": over("k_means_ari"),
+        "mixture_accuracy": shares("mixture_accuracy"),
+        "mixture_nmi": over("mixture_nmi"),
+        "mixture_ari": over("mixture_ari"),
+    }
+
+
+def draw(bench: Bench, figures: dict[str, list[Figures]]) -> None:
+    """Distances of both kinds of pairs, seed 0."""
+    middles = (np.linspace(0, 2, BINS + 1)[1:] + np.linspace(0, 2, BINS + 1)[:-1]) / 2
+    for name, seeds in figures.items():
+        series = {
+            "same digit": (middles, 100 * np.array(seeds[0]["histogram_same"])),
+            "different digits": (middles, 100 * np.array(seeds[0]["histogram_different"])),
+        }
+        title = f"Distances between two test images in {SPACES[name]}"
+        figure = pictures.lines(series, "distance, in units of the mean", "% of pairs", title)
+        pictures.save(figure, bench.folder / "figures" / f"distances-{name}.png")
+
+
+def notes(bench: Bench) -> list[str]:
+    return [
+        f"{ENCODERS.format(EPOCHS)} {CODES} Seeds are those of the encoder, the sample and the clustering; on pixels "
+        "of the latter two.",
+        f"Distances: all pairs of {SAMPLE:,} test images. same_to_different: mean distance of same-digit pairs over "
+        f"that of different-digit pairs; ten_pairs_each: the same of study 4's {N_PAIRS} + {N_PAIRS} pairs. "
+        "same_pair_is_closer: how often, in %, a same-digit pair is closer than a different-digit one (50: chance).",
+        "Clusters: as many as digits, found on training images without labels, judged on test images: accuracy in % "
+        "under the best matching of clusters to digits, normalised mutual information, adjusted Rand index.",
+    ]
+
+
+STUDY = Study(
+    name="code-distances",
+    summary="Same-digit against different-digit pairs, and clustering, in pixels, AE codes and VAE codes.",
+    cost="two cores: about 10 minutes, most of it six encoders; one GPU: not measured",
+    run=run,
+    takes=("codes",),
+)

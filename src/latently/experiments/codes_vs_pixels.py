@@ -1,0 +1,194 @@
+"""`codes-vs-pixels`: 2,000 labels in all. Which codes serve a classifier best, and does the VAE beat the autoencoder?
+
+Width of the code, kind of encoder, what of q(z|x) is handed on, weight of the KL, and study 1's leaky ReLU on the code;
+beside the same labels on pixels, with the same classifiers and with a convolutional net that sees warped digits.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
+
+from latently import label_curve, pictures
+from latently.estimates import Estimate, estimate, percent
+from latently.estimator import Classifier
+from latently.experiments.encoders import (
+    CODES,
+    EPOCHS,
+    SWEEP_EPOCHS,
+    Feature,
+    codes,
+    described,
+    encoder,
+    kept,
+)  # fmt: skip
+from latently.experiments.study import Result, Study
+from latently.experiments.table import Row
+from latently.experiments.trials import Bench, Trial
+from latently.label_curve import Task
+from latently.models import FeedForward
+from latently.networks import Trunk
+from latently.training import Training
+
+N_LABELS, QUICK_LABELS = 2000, 200
+DRAWS = 5
+WIDTHS, SWEPT = (2, 5, 20, 50), 20
+HEADS: dict[str, Callable[[], Any]] = {
+    "svm": lambda: SVC(C=10.0),
+    "neighbours": lambda: KNeighborsClassifier(5, weights="distance"),
+    "logistic": lambda: LogisticRegression(max_iter=500),
+}
+CONVOLUTIONAL = "conv(16, 5) pool(2) conv(32, 5) pool(2) dense(128, dropout=0.3)"
+WARPED_IMAGES = 132_000  # that the convolutional net sees, however few they are drawn from
+NAMES = {"ae": "AE", "ae-leaky": "AE, leaky ReLU on the code", "vae": "VAE"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a classifier is given: a part of what an encoder says of an image; kind None: its pixels."""
+
+    kind: str | None
+    latent_dim: int = 0
+    feature: Feature = "mean"
+
+    def trial(self, bench: Bench, seed: int) -> Trial | None:
+        if self.kind is None:
+            return None
+        epochs = EPOCHS if self.latent_dim == SWEPT else SWEEP_EPOCHS
+        return encoder(bench, self.kind, self.latent_dim, seed, epochs=epochs)
+
+    def __str__(self) -> str:
+        return "pixels" if self.kind is None else f"{self.kind}-z{self.latent_dim}-{self.feature.replace(' ', '-')}"
+
+
+def run(bench: Bench) -> Result:
+    widths = bench.codes or WIDTHS
+    rows = [row(bench, Given(None))]
+    for width in widths:
+        rows += [row(bench, Given(kind, width)) for kind in ("ae", "ae-leaky", "vae")]
+        rows += [row(bench, Given("vae", width, feature)) for feature in ("mean and log-variance", "sample")]
+    if SWEPT in widths:
+        rows += [row(bench, Given(f"vae-beta{beta}", SWEPT)) for beta in ("0", "0.5", "4")]
+    rows.append(convolutional_row(bench))
+    draw(bench, rows)
+    return Result(rows, notes(bench))
+
+
+# Classifiers --------------------------------------------------------------------------------------
+
+
+def row(bench: Bench, given: Given) -> Row:
+    """Draw d of the labels takes weights of seed d, and the encoders' seeds in turn."""
+    draws = [one_draw(bench, given, draw) for draw in range(2 if bench.quick else DRAWS)]
+    trial = given.trial(bench, 0)
+    figures = {name: percent(estimate([each[name] for each in draws])) for name in draws[0]}
+    about: Row = {"input": "pixels" if trial is None else words(given.kind), "width": given.latent_dim or None}
+    about |= {"feature": None if trial is None else given.feature, "encoder_epochs": trial and trial.training.epochs}
+    return about | figures
+
+
+def words(kind: str | None) -> str:
+    """
+    >>> words("vae-beta0.5"), words("ae")
+    ('VAE, beta 0.5', 'AE')
+    """
+    name, _, beta = str(kind).partition("-beta")
+    return NAMES[name] + (f", beta {beta}" if beta else "")
+
+
+def one_draw(bench: Bench, given: Given, draw: int) -> dict[str, float]:
+    """Test accuracy of each head."""
+    trial = given.trial(bench, draw % bench.seeds)
+    n = QUICK_LABELS if bench.quick else N_LABELS
+    training = Training(epochs=1) if bench.quick else label_curve.training(n)
+    settings: dict[str, Any] = {"draw": draw, "labels": n, "head": label_curve.HEAD, "training": training.to_json()}
+    settings |= {"heads": list(HEADS), "feature": given.feature, "encoder": trial and described(bench, trial)}
+
+    def fit() -> dict[str, float]:
+        X, task = seen(bench, trial, given.feature), task_of(bench)
+        drawn = task.drawn(n, draw)
+        dense = label_curve.together(X, task, [n], draw, settings=training)[0]
+        rows = X.reshape(len(X), -1) / (255 if X.dtype == np.uint8 else 1)
+        fitted = {name: make().fit(rows[drawn], task.labels[drawn]) for name, make in HEADS.items()}
+        return {"dense_100": dense} | {
+            name: float(head.score(rows[task.judges], task.labels[task.judges])) for name, head in fitted.items()
+        }
+
+    return kept(bench, f"{given}-{n}-labels-draw{draw}", settings, fit)
+
+
+def seen(bench: Bench, trial: Trial | None, feature: Feature) -> np.ndarray:
+    return bench.images.images if trial is None else codes(bench, trial, feature)
+
+
+def task_of(bench: Bench) -> Task:
+    parts = bench.split("auto")
+    return Task(bench.images.labels, parts.train, parts.test)
+
+
+def convolutional_row(bench: Bench) -> Row:
+    """The same labels, without codes: a convolutional net that sees each digit shifted, turned and bent."""
+    n, task = QUICK_LABELS if bench.quick else N_LABELS, task_of(bench)
+    epochs = 2 if bench.quick else round(WARPED_IMAGES / n)
+    model = FeedForward(Trunk(CONVOLUTIONAL))
+
+    def one_draw(draw: int) -> float:
+        def fit() -> float:
+            classifier = Classifier(model, epochs=epochs, random_state=draw)
+            drawn = task.drawn(n, draw)
+            classifier.fit(bench.images.images[drawn], task.labels[drawn])
+            return classifier.score(bench.images.images[task.judges], task.labels[task.judges])
+
+        settings = {"draw": draw, "labels": n, "epochs": epochs, "model": model.to_json()}
+        return kept(bench, f"convolutional-{n}-labels-draw{draw}", settings, fit)
+
+    draws = range(2 if bench.quick else DRAWS)
+    return {
+        "input": "pixels, convolutional net on warped images",
+        "convolutional": percent(estimate([*map(one_draw, draws)])),
+    }
+
+
+# Why ----------------------------------------------------------------------------------------------
+
+
+def draw(bench: Bench, rows: Sequence[Row]) -> None:
+    """Accuracy by width, for the study's classifier and for an SVM."""
+    for head, title in (("dense_100", "100 hidden units"), ("svm", "an SVM")):
+        series, spans = {}, {}
+        for name in NAMES.values():
+            own = [row for row in rows if row["input"] == name and row["feature"] == "mean"]
+            series[name] = [row["width"] for row in own], [row[head].mean for row in own]
+            spans[name] = [row[head].half_width or 0.0 for row in own]
+        pixels: Estimate = rows[0][head]
+        widths = [row["width"] for row in rows if row.get("width")]
+        series["pixels"] = [min(widths), max(widths)], [pixels.mean] * 2
+        spans["pixels"] = [pixels.half_width or 0.0] * 2
+        n = QUICK_LABELS if bench.quick else N_LABELS
+        heading = f"{n:,} labels and {title}, on codes and on pixels"
+        figure = pictures.lines(series, "dimensions of the code", "test accuracy, %", heading, {}, spans, log_x=True)
+        pictures.save(figure, bench.folder / "figures" / f"width-{head.replace('_', '-')}.png")
+
+
+def notes(bench: Bench) -> list[str]:
+    n = QUICK_LABELS if bench.quick else N_LABELS
+    return [
+        f"Test accuracy in %. {n:,} labels in all, every one of which trains; nothing is chosen by labels. dense_100: "
+        f"100 hidden units, {label_curve.LEAST_STEPS:,} steps of our training. svm: RBF, C 10. neighbours: 5, by "
+        "distance.",
+        f"Encoders: 784-512-code and back, our training, no labels; {bench.seeds} seeds. {CODES} {DRAWS} draws of the "
+        "labels, which take weights of their own and the encoders in turn.",
+    ]
+
+
+STUDY = Study(
+    name="codes-vs-pixels",
+    summary="2,000 labels on codes of an AE and of a VAE, by width and feature, beside the same labels on pixels.",
+    cost="two cores: about an hour, most of it 33 encoders; one GPU: not measured",
+    run=run,
+    takes=("codes",),
+)

@@ -1,0 +1,82 @@
+"""What the label studies share: fully connected encoders, what a classifier is given of an image, and kept figures.
+
+Trials of one name are the same in every study: a folder of them may be copied from one study to another.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from latently import label_curve
+from latently.data.batches import scale, to_channels_first
+from latently.estimator import Autoencoder
+from latently.experiments.trials import Bench, Trial
+from latently.models import AE, VAE, Model
+from latently.networks import Network
+from latently.noise import image_normal
+from latently.runs import replacing
+from latently.training import Training
+
+NETWORK = "dense(512)"
+EPOCHS, SWEEP_EPOCHS = 20, 14  # of a single width; of many widths
+ENCODERS = "Encoders: 784-512-code and back with ReLU, {} epochs of our training on all training images, no labels."
+CODES = "Codes are divided by one number, the largest spread of a dimension over the encoder's training images."
+
+Feature = Literal["mean", "mean and log-variance", "sample"]
+
+
+def encoder(bench: Bench, kind: str, latent_dim: int, seed: int, split: str = "auto", epochs: int = EPOCHS) -> Trial:
+    """kind: ae; ae-leaky, with study 1's leaky ReLU on the code; vae; or vae-beta0.1 and the like."""
+    name, _, beta = kind.partition("-beta")
+    model: Model = VAE(latent_dim, Network(NETWORK), beta=float(beta or 1))
+    if name != "vae":
+        model = AE(latent_dim, Network(NETWORK), code_activation="leaky_relu" if name == "ae-leaky" else "linear")
+    drawn = "" if split == "auto" else f"-{split}"
+    training = Training(epochs=4 if bench.quick else epochs)
+    return Trial(f"{kind}-z{latent_dim}{drawn}-epochs{training.epochs}-seed{seed}", model, training, seed, split)
+
+
+def described(bench: Bench, trial: Trial) -> dict[str, Any]:
+    return trial.to_json(bench.images.source, len(bench.split(trial.split).train))
+
+
+def codes(bench: Bench, trial: Trial, feature: Feature = "mean") -> np.ndarray:
+    """What a classifier is given of every image of the bench, (N, values) float32, scaled."""
+    values = encoded(bench.fit(trial), bench.images.images, feature)
+    return label_curve.scaled(values, bench.split(trial.split).train)
+
+
+def kept_codes(bench: Bench, trial: Trial) -> np.ndarray:
+    """The means of all images, (N, latent_dim), not scaled; kept beside the encoder, for a convolutional one takes a
+    minute to find them."""
+    path = bench.folder / "trials" / trial.name / "codes.npy"
+    if not path.exists():
+        means = encoded(bench.fit(trial), bench.images.images)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, means)
+    return np.load(path)
+
+
+@torch.no_grad()
+def encoded(fit: Autoencoder, images: np.ndarray, feature: Feature = "mean") -> np.ndarray:
+    """sample: one of each image, by noise of its own. A plain autoencoder has means alone."""
+    if feature == "mean":
+        return fit.transform(images)
+
+    def values(part: torch.Tensor) -> torch.Tensor:
+        x = scale(part)
+        q = fit.model_.encode(fit.net_, x)
+        if feature == "sample":
+            return q.rsample(image_normal(x, fit.model_.latent_dim))
+        return torch.cat([q.mean, q.log_variance], 1)
+
+    device = torch.device(fit.training_.device)
+    return np.concatenate([values(part.to(device)).cpu().numpy() for part in to_channels_first(images).split(1000)])
+
+
+def kept(bench: Bench, name: str, settings: dict[str, Any], compute: Callable[[], Any]) -> Any:
+    """What `compute` gave, kept as JSON beside the trials. Raises InputError where that is of other settings."""
+    about = settings | {"source": bench.images.source, "quick": bench.quick}
+    return label_curve.kept(bench.folder / "trials" / f"{name}.json", about, compute)

@@ -1,0 +1,204 @@
+"""`latent-table`: study 2's table of code width against hidden width, its pixel rows, and its two open questions.
+
+Encoder on the 70 % part of the pooled split, classifier on the 20 % part, judged on the 10 % part, which chooses
+nothing. Are 16 dimensions worse than 8 or 10, and is the Gaussian prior to blame?
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latently import pictures
+from latently.augmentation import Augmentation
+from latently.estimates import Estimate, estimate, percent
+from latently.estimator.together import fit_together
+from latently.experiments import elbo
+from latently.experiments.encoders import CODES, ENCODERS, SWEEP_EPOCHS, described, encoder, kept, kept_codes
+from latently.experiments.study import Result, Study
+from latently.experiments.table import Row, to_csv
+from latently.experiments.trials import Bench, Trial
+from latently.label_curve import scaled
+from latently.models import FeedForward
+from latently.networks import Trunk
+from latently.presets import CLASSIFIERS
+from latently.runs import write_text
+from latently.training import Training
+
+CODE_ROWS = ((2, 100, 75.2), (8, 100, 95.6), (8, 200, 96.2), (16, 400, 93.95), (16, 100, 95.2), (10, 1000, 97.2),
+             (10, 200, 96.9))  # fmt: skip
+PIXEL_ROWS = ((20, 95.3), (100, 97.4), (200, 97.7))
+SPLIT = "pooled"
+N_CLASSIFIERS = 5
+# Epochs of study 2's encoder, 85 s each on a core: widths of which it prints no loss are trained for less.
+EPOCHS, SHORT = {10: 35}, 8
+KINDS = {"ae": "no prior (AE)", "vae-beta0.1": "a tenth of the KL", "vae": "the full KL (VAE)"}
+PRIOR_WIDTHS, PRIOR_HIDDEN = (8, 10, 16), 200
+
+
+def run(bench: Bench) -> Result:
+    rows = [code_row(bench, *row) for row in CODE_ROWS if row[0] in (bench.codes or row[:1])]
+    rows += [pixel_row(bench, part, *row) for part in ("train", "validation") for row in PIXEL_ROWS]
+    prior = [prior_row(bench, width) for width in PRIOR_WIDTHS if width in (bench.codes or PRIOR_WIDTHS)]
+    write_text(bench.folder / "prior.csv", to_csv(prior))
+    if len(prior) > 1:
+        draw(bench, prior)
+    return Result(rows, notes(bench, prior))
+
+
+# Classifiers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands on a code or on pixels: one hidden layer, trained in one of two ways on one part of the split."""
+
+    hidden: int
+    faithful: bool
+    part: str = "validation"
+
+    @property
+    def model(self) -> FeedForward:
+        trunk = Trunk(f"dense({self.hidden})", init="xavier" if self.faithful else "torch")
+        return FeedForward(trunk, Augmentation.none())
+
+    def training(self, quick: bool, pixels: bool) -> Training:
+        """The study's: 50 epochs on codes, 30 on pixels. Ours as long."""
+        recipe: dict[str, Any] = dict(CLASSIFIERS["study2-ffnn-200"].training) if self.faithful else {}
+        return Training(**recipe | {"epochs": 2 if quick else 30 if pixels else 50})
+
+    def n_parameters(self, n_inputs: int) -> int:
+        return (n_inputs + 1) * self.hidden + (self.hidden + 1) * 10
+
+
+def accuracies(bench: Bench, head: Head, trial: Trial | None) -> list[float]:
+    """On the 10 %, by seed of the classifier; `trial` makes the codes, None: on pixels."""
+    training = head.training(bench.quick, trial is None)
+    source = "pixels" if trial is None else trial.name
+    name = f"{source}-{head.hidden}-{'faithful' if head.faithful else 'ours'}-{head.part}"
+    settings = {"hidden": head.hidden, "part": head.part, "training": training.to_json(), "seeds": N_CLASSIFIERS}
+    settings |= {"model": head.model.to_json(), "encoder": trial and described(bench, trial)}
+
+    def fit() -> list[float]:
+        X, labels, parts = seen(bench, head, trial), bench.images.labels, bench.split(SPLIT)
+        drawn = [getattr(parts, head.part)] * N_CLASSIFIERS
+        fitted = fit_together(head.model, X, labels, drawn, training=training)
+        return fitted.accuracies(X[parts.test], labels[parts.test]).tolist()
+
+    return kept(bench, name, settings, fit)
+
+
+def seen(bench: Bench, head: Head, trial: Trial | None) -> np.ndarray:
+    """What the classifier is given of all images; the study scaled no codes."""
+    if trial is None:
+        return bench.images.images
+    values = kept_codes(bench, trial)
+    return values if head.faithful else scaled(values, bench.split(SPLIT).train)
+
+
+def over(bench: Bench, head: Head, trials: Sequence[Trial]) -> Estimate:
+    """Of several encoders the interval is over their means; of one, over the seeds of its classifiers."""
+    each = [accuracies(bench, head, trial) for trial in trials]
+    return percent(estimate(each[0] if len(each) == 1 else [float(np.mean(values)) for values in each]))
+
+
+# Encoders -----------------------------------------------------------------------------------------
+
+
+def study_encoder(bench: Bench, latent_dim: int, variant: str) -> Trial:
+    """Study 2's convolutional VAE by its recipe, or by our training for as many epochs."""
+    if bench.quick:
+        return encoder(bench, "vae", latent_dim, 0, SPLIT)
+    faithful = elbo.faithful(bench, "study2-conv", latent_dim, 0)
+    faithful.training.epochs = EPOCHS.get(latent_dim, SHORT)
+    return faithful if variant == "faithful" else elbo.ours(faithful, faithful.training.epochs)
+
+
+def encoders(bench: Bench, kind: str, latent_dim: int) -> list[Trial]:
+    return [encoder(bench, kind, latent_dim, seed, SPLIT, SWEEP_EPOCHS) for seed in range(bench.seeds)]
+
+
+# Rows ---------------------------------------------------------------------------------------------
+
+
+def code_row(bench: Bench, latent_dim: int, hidden: int, published: float) -> Row:
+    theirs, mine = (study_encoder(bench, latent_dim, variant) for variant in ("faithful", "ours"))
+    faithful, ours = over(bench, Head(hidden, True), [theirs]), over(bench, Head(hidden, False), [mine])
+    about = {
+        "input": f"{latent_dim} codes",
+        "hidden": hidden,
+        "parameters": Head(hidden, True).n_parameters(latent_dim),
+    }
+    about |= {"labels": len(bench.split(SPLIT).validation), "encoder_epochs": theirs.training.epochs}
+    return about | judged(bench, published, faithful, ours)
+
+
+def pixel_row(bench: Bench, part: str, hidden: int, published: float) -> Row:
+    """The study trained these on the encoder's 70 %; on the 20 % they see as many labels as the codes' classifiers."""
+    n_labels = len(getattr(bench.split(SPLIT), part))
+    faithful, ours = (over_pixels(bench, Head(hidden, way, part)) for way in (True, False))
+    n_pixels = int(np.prod(bench.images.image_shape))
+    about = {"input": "pixels", "hidden": hidden, "parameters": Head(hidden, True).n_parameters(n_pixels)}
+    about |= {"labels": n_labels, "encoder_epochs": None}
+    if part == "validation":
+        return about | {"faithful": faithful, "ours": ours}
+    return about | judged(bench, published, faithful, ours)
+
+
+def over_pixels(bench: Bench, head: Head) -> Estimate:
+    return percent(estimate(accuracies(bench, head, None)))
+
+
+def judged(bench: Bench, published: float, faithful: Estimate, ours: Estimate) -> Row:
+    """A quick run trains too little to be held against what was published."""
+    if bench.quick:
+        return {"faithful": faithful, "ours": ours}
+    gap = published - faithful.mean
+    inside = "inside" if faithful.contains(published) else f"{abs(gap):.1f} {'above' if gap > 0 else 'below'} ours"
+    reached = f"{'reached' if ours.mean >= published else 'missed'} by {abs(ours.mean - published):.2f}"
+    return {"published": published, "faithful": faithful, "published_is": inside, "ours": ours, "and_ours": reached}
+
+
+# The two questions --------------------------------------------------------------------------------
+
+
+def prior_row(bench: Bench, latent_dim: int) -> Row:
+    """One classifier on codes of one width under three weights of the prior."""
+    head = Head(PRIOR_HIDDEN, False)
+    return {"latent_dim": latent_dim} | {kind: over(bench, head, encoders(bench, kind, latent_dim)) for kind in KINDS}
+
+
+def draw(bench: Bench, prior: Sequence[Row]) -> None:
+    widths = [row["latent_dim"] for row in prior]
+    series = {words: (widths, [row[kind].mean for row in prior]) for kind, words in KINDS.items()}
+    spans = {words: [row[kind].half_width or 0.0 for row in prior] for kind, words in KINDS.items()}
+    title = "Accuracy by width of the code and weight of the prior"
+    published = {"published, 200 hidden units": ([8, 10], [96.2, 96.9]), "published, 400": ([16], [93.95])}
+    figure = pictures.lines(series, "dimensions of the code", "test accuracy, %", title, published, spans)
+    pictures.save(figure, bench.folder / "figures" / "prior.png")
+
+
+def notes(bench: Bench, prior: Sequence[Row]) -> list[str]:
+    told = [
+        words + ": " + ", ".join(f"{each[kind]} at {each['latent_dim']}" for each in prior)
+        for kind, words in KINDS.items()
+    ]
+    short = ", ".join(str(z) for z in sorted({row[0] for row in CODE_ROWS} - EPOCHS.keys()))
+    return [
+        f"Accuracy in % on the 10 %, mean over {N_CLASSIFIERS} seeds of the classifier. Faithful: study 2's "
+        "convolutional VAE and its classifier by its recipes. Ours: the same networks by our training, as long. One "
+        f"encoder each; those of {short} dimensions trained for {SHORT} epochs in place of 35.",
+        f"prior.csv: {PRIOR_HIDDEN} hidden units on other encoders. {ENCODERS.format(SWEEP_EPOCHS)} {CODES}",
+        "The interval is over encoders where there are several, over classifiers where there is one.",
+        f"{PRIOR_HIDDEN} hidden units, our training: {'; '.join(told)}.",
+    ]
+
+
+STUDY = Study(
+    name="latent-table",
+    summary="Study 2's table: width of the code against width of the classifier, beside pixels, with equal labels too.",
+    cost="two cores: about 3 hours, most of it the convolutional encoders; one GPU: not measured",
+    run=run,
+    takes=("codes",),
+)
