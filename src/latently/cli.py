@@ -473,6 +473,8 @@ def label_curve(
     out: Path = Path("runs/label-curve"),
     encoder: Annotated[Path | None, default("a VAE, which learns from the training images first")] = None,
     labels: Annotated[Path | None, default("the source's own")] = None,
+    image_size: Annotated[tuple[int, int] | None, default("as they are")] = None,
+    channels: Annotated[int | None, default("as they are")] = None,
     draws: int = 5,
     plain_up_to: int = 1000,
     seed: int = 0,
@@ -489,6 +491,8 @@ def label_curve(
         out: Folder of the curve; one that was interrupted there goes on.
         encoder: Run folder of an autoencoder to take codes from.
         labels: A CSV file of labels in the place of the source's: image (file name or number from 0), label.
+        image_size: Height and width in pixels to resize every image to; not beside --encoder, which remembers its own.
+        channels: 1 turns every image grey, 3 makes it colour.
         draws: How many times the labels of each budget are drawn.
         plain_up_to: The largest budget for our default classifier of images, three draws at most; 0 leaves it out.
         seed: Seed of the split and of the VAE that is trained first.
@@ -508,7 +512,8 @@ def label_curve(
         opened = open_run(encoder, data, device)
         fitted, images, parts = autoencoder_of(opened.estimator, encoder), opened.images, opened.split
     else:
-        images = data_room.load(data, progress=sys.stderr.isatty())
+        prepared = data_room.Preparation(image_size, channels)
+        images = data_room.load(data, prepared, progress=sys.stderr.isatty())
         parts = data_room.split(images, seed=seed)
     if labels:
         images = data_room.read_labels(labels, images)

@@ -17,11 +17,11 @@ def collect(run_path: str | PathLike[str]) -> dict[str, Any]:
     """What the report of a run says, as plain texts, lists and dicts.
 
     Keys: `title`, `facts` (the run in a line), `metrics` (rows of key, name, value, spread, unit, meaning; empty before
-    `latently evaluate`), the first of them as `headlines`, `context` (what they were measured on), `classes` (rows of name,
-    precision, recall, n_images), `figures` (name,
-    title, caption, png in base64, width, height), `training` (rows of name, value), `terms` (rows of name, unit, train,
-    validation), `settings` (tables of title and rows), `command` (None where the run was made in Python), `evaluate`
-    and `plot` (commands that fill what is missing), `version`. Raises `InputError` where a file is missing or damaged.
+    `latently evaluate`), the first of them as `headlines`, `context` (what they were measured on), `classes` (rows of
+    name, precision, recall, n_images), `figures` (name, title, caption, png in base64, width, height), `training` (rows
+    of name, value), `terms` (rows of name, unit, train, validation), `settings` (tables of title and rows), `command`
+    (None where the run was made in Python), `evaluate` and `plot` (commands that fill what is missing), `version`.
+    Raises `InputError` where a file is missing or damaged.
     """
     run = Path(run_path)
     params, history, metrics = read_params(run), read_history(run), read_metrics(run) or {}
