@@ -178,6 +178,17 @@ def test_wide_and_deep_takes_the_codes_of_a_run(latently, small_run, tmp_path):
     assert package.load(tmp_path / "run").classifier_.model_.wide == 2
 
 
+def test_settings_come_from_a_file_and_from_a_preset(latently, tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text('{"model": {"label_smoothing": 0.1}, "training": {"epochs": 1}}')
+    words = ("train", "few-label", "--data", "digits", "--n-labels", 30, "--layers", "dense(8)", "--encoder-epochs", 1)
+    assert latently(*words, "--config", config, "--out", tmp_path / "a").code == 0
+    assert package.load(tmp_path / "a").model_.label_smoothing == 0.1
+    words = (*words, "--preset", "study2-ffnn-20", "--split", "auto", "--epochs", 1)
+    assert latently(*words, "--out", tmp_path / "b").code == 0
+    assert package.load(tmp_path / "b").classifier_.optimiser == "rmsprop"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -186,6 +197,7 @@ def test_wide_and_deep_takes_the_codes_of_a_run(latently, small_run, tmp_path):
         ("--n-labels 5", "a budget of 5 labels cannot cover 10 classes"),
         ("--n-labels 99999", "a budget of 99999 labels was asked for; expected 1..1437"),
         ("--layers dense(0)", "width is 0 in 'dense(0)'"),
+        ("--tensorboard", "--tensorboard follows one training"),
         ("--spread 2", "--spread is 2.0; expected a number from 0 to 1"),
     ],
 )

@@ -162,10 +162,10 @@ def train_defaults(words: list[str]) -> tuple[Model, Training, RunOptions]:
     require(not (given.preset and given.config), "--preset and --config contradict each other; give one")
     if given.config:
         return settings_from_file(Path(given.config).expanduser(), words[0])
-    model, training, split = MODELS.get(words[0], FeedForward)(), default_training(words[0]), "auto"
+    model, training, split = MODELS[model_name(words[0])](), default_training(words[0]), "auto"
     if given.preset:
-        preset = presets.find(given.preset, words[0])
-        model, training, split = preset.build(words[0]), Training(**preset.training), preset.split
+        preset = presets.find(given.preset, model.name)
+        model, training, split = preset.build(model.name), Training(**preset.training), preset.split
     return model, training, options_for(words[0])(out=tyro.MISSING, split=split)  # type: ignore[arg-type]
 
 
@@ -174,6 +174,11 @@ def default_training(name: str) -> Training:
     if name == FewLabelClassifier.kind:
         return Classifier(epochs=4).training()
     return Classifier().training() if can(MODELS[name](), "classify") else Training()
+
+
+def model_name(name: str) -> str:
+    """The model whose settings are flags of `latently train NAME`."""
+    return FeedForward.name if name == FewLabelClassifier.kind else name
 
 
 def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptions]:
@@ -187,10 +192,10 @@ def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptio
         else:
             strange = values.keys() - {"model", "training"}
             require(not strange, f"it has {', '.join(map(repr, strange))}; expected model and training")
-            model = model_from_json({"name": name} | values.get("model", {}))
+            model = model_from_json({"name": model_name(name)} | values.get("model", {}))
             training = default_training(name).set_params(**values.get("training", {})).check()
             options = options_for(name)(out=Path())
-        require(model.name == name, f"it describes the model {model.name}, not {name}")
+        require(model.name == model_name(name), f"it describes the model {model.name}, not {name}")
     return model, training, replace(options, out=tyro.MISSING)
 
 
@@ -253,6 +258,10 @@ def train_run(name: str, model: Model, training: Training, options: RunOptions, 
         nothing = f"{run.path} holds no run to resume; to start one there, " if options.resume else ""
         require(options.data is not None, f"{nothing}give --data: digits, mnist, or the path of your own images")
         require_apart(run.path, str(options.data), adds_images=True)
+    two = isinstance(options, FewLabelOptions) and options.tensorboard and options.encoder is None
+    require(
+        not two, "--tensorboard follows one training, and few-label is two; train the vae first, and give --encoder"
+    )
     watchers: list[Any] = [Log(run.path / "train.log")]
     if options.tensorboard:
         watchers.append(TensorBoard(run.path / "tensorboard"))

@@ -207,7 +207,7 @@ class ImageEstimator(BaseEstimator, Training):
         return {
             "estimator": self.kind,
             "model": model_to_json(self.model_),
-            "training": {name: getattr(self, name) for name in Training.field_types()},
+            "training": self.training().to_json(),
             "resolved": {name: getattr(self.training_, name) for name in ("device", "precision", "compile")},
             "seed": self.seed_,
             "image_shape": list(self.image_shape_),

@@ -26,11 +26,11 @@ from latently import spreading
 from latently.errors import require
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
-from latently.estimator.classifier import Classifier, ClassPredictor, encode_labels
+from latently.estimator.classifier import Classifier, ClassPredictor
+from latently.estimator.labels import encode_labels
 from latently.models import FeedForward, model_to_json
 from latently.runs import Run, understanding, versions
 from latently.settings import Fraction, Seed, accepts, expected
-from latently.training import Training
 
 Sees = Literal["auto", "codes", "pixels", "both"]
 MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: a given label is sounder than one that spread
@@ -123,7 +123,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         given = getattr(self.autoencoder, "estimator", self.autoencoder)  # out of a FrozenEstimator
         require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
         if kept is not None and kept.finished:
-            return Autoencoder.of_run(kept, "auto")
+            return Autoencoder.of_run(kept, "auto" if given is None else given.device)
         if given is not None and hasattr(given, "net_"):
             if kept is not None:
                 given.save(kept.path)
@@ -193,7 +193,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         return {
             "estimator": self.kind,
             "model": model_to_json(classifier.model or FeedForward()),
-            "training": {name: getattr(classifier, name) for name in Training.field_types()},
+            "training": classifier.training().to_json(),
             "resolved": {},
             "sees": self.sees_,
             "spread": self.spread,
