@@ -4,6 +4,7 @@ And study 5's question, which stride and depth of a convolutional net is best: a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,14 @@ from latently.experiments.table import Row, to_csv
 from latently.experiments.trials import Bench
 from latently.models import FeedForward
 from latently.networks import Trunk
-from latently.presets import CLASSIFIERS, ClassifierPreset
+from latently.presets import CLASSIFIERS
 from latently.progress import Bar
 from latently.runs import Run, read_json, write_text
 from latently.training import Training
 
-SEEDS = 5  # of nets without convolutions; those take one, and --seeds on a GPU
+SEEDS = 5
+DEAR = "study1-conv-faithful"  # batches of 32 and a patience: one seed on a CPU
+DEFAULT = "default"  # our own network, which is no preset
 QUICK_EPOCHS = 2
 # Ours: the study's network on warped digits. A small dense net cannot take as much warping as a convolutional one.
 GENTLY, STRONGLY = Augmentation(0.035, 7.0, 0.07, 0.018), Augmentation()
@@ -53,7 +56,8 @@ def run(bench: Bench) -> Result:
 
 
 def chosen(bench: Bench) -> Sequence[str]:
-    known = [name for name in CLASSIFIERS if name != "study1-wide-deep"]  # which wants codes, and was never reported
+    nets = (name for name in CLASSIFIERS if name != "study1-wide-deep")  # which wants codes, and was never reported
+    known = [DEFAULT, *nets]
     for name in bench.presets:
         require(name in known, f"{name} is no supervised net of a study; there are {', '.join(known)}")
     return bench.presets or (("study1-fc", "study5-cnn") if bench.quick else known)
@@ -63,14 +67,15 @@ def chosen(bench: Bench) -> Sequence[str]:
 
 
 def rows_of(bench: Bench, name: str) -> list[Row]:
-    preset = CLASSIFIERS[name]
+    ways = {} if name == DEFAULT else {"faithful": faithful}
     rows = []
-    for variant, figures in (("faithful", faithful(bench, name)), ("ours", ours(bench, name))):
+    for variant, way in (ways | {"ours": ours}).items():
+        figures = way(bench, name)
         accuracy = percent(estimate([each["accuracy"] for each in figures]))
         row: Row = {"preset": name, "variant": variant, "seeds": len(figures), "epochs": epochs(figures)}
         row |= {"accuracy": accuracy, "nll_nats": estimate([each["nll_nats"] for each in figures])}
-        assert preset.accuracy is not None
-        rows.append(row | ({} if bench.quick else judged(100 * preset.accuracy, accuracy, variant)))
+        published = CLASSIFIERS[name].accuracy if name in CLASSIFIERS else None
+        rows.append(row if bench.quick or published is None else row | judged(100 * published, accuracy, variant))
     return rows
 
 
@@ -88,39 +93,41 @@ def judged(published: float, accuracy: Estimate, variant: str) -> Row:
 def faithful(bench: Bench, name: str) -> list[dict[str, Any]]:
     preset = CLASSIFIERS[name]
     recipe = dict(preset.training) | ({"epochs": QUICK_EPOCHS} if bench.quick else {})
-    return fits(bench, f"{name}-faithful", preset, preset.build(), Training(**recipe))
+    return fits(bench, f"{name}-faithful", preset.build(), Training(**recipe), preset.split)
 
 
 def ours(bench: Bench, name: str) -> list[dict[str, Any]]:
-    preset = CLASSIFIERS[name]
-    warping = STRONGLY if convolutional(preset) else GENTLY
-    model = FeedForward(Trunk(**{**preset.trunk, "init": "torch"}), warping)  # type: ignore[arg-type]
-    training = Classifier(epochs=QUICK_EPOCHS if bench.quick else OUR_EPOCHS.get(name, 30)).training()
-    return fits(bench, f"{name}-ours", preset, model, training)
+    training, model, split = Classifier().training(), FeedForward(), "auto"
+    if name != DEFAULT:
+        preset = CLASSIFIERS[name]
+        split, trunk = preset.split, replace(preset.build().trunk, init="torch")
+        training.epochs = OUR_EPOCHS.get(name, 30)
+        model = FeedForward(trunk, STRONGLY if convolutional(trunk) else GENTLY)
+    if bench.quick:
+        training.epochs = QUICK_EPOCHS
+    return fits(bench, f"{name}-ours", model, training, split)
 
 
-def convolutional(preset: ClassifierPreset) -> bool:
-    return "conv" in preset.trunk["layers"]
+def convolutional(trunk: Trunk) -> bool:
+    return "conv" in trunk.layers
 
 
-def fits(
-    bench: Bench, name: str, preset: ClassifierPreset, model: FeedForward, training: Training
-) -> list[dict[str, Any]]:
+def fits(bench: Bench, name: str, model: FeedForward, training: Training, split: str) -> list[dict[str, Any]]:
     """Test figures by seed, at the last weights or those that validation chose; never the best on test images."""
-    if convolutional(preset):
-        seeds = bench.seeds_for({"encoder": preset.trunk["layers"]})
-    else:
-        seeds = range(2 if bench.quick else SEEDS)
-        if model.augmentation == Augmentation.none():
-            return at_once(bench, name, preset, model, training, seeds)
-    return [fit(bench, f"{name}-seed{seed}", preset, model, training, seed) for seed in seeds]
+    trunk = model.trunk
+    seeds = range(2 if bench.quick else SEEDS)
+    if convolutional(trunk) and (bench.quick or name == DEAR):
+        seeds = bench.seeds_for({"encoder": trunk.layers})
+    if not convolutional(trunk) and model.augmentation == Augmentation.none():
+        return at_once(bench, name, model, training, split, seeds)
+    return [fit(bench, f"{name}-seed{seed}", model, training, split, seed) for seed in seeds]
 
 
 def at_once(
-    bench: Bench, name: str, preset: ClassifierPreset, model: FeedForward, training: Training, seeds: range
+    bench: Bench, name: str, model: FeedForward, training: Training, split: str, seeds: range
 ) -> list[dict[str, Any]]:
     """Nets that differ in their seed alone. `epochs` are those of the most patient one."""
-    parts, images, labels = bench.split(preset.split), bench.images.images, bench.images.labels
+    parts, images, labels = bench.split(split), bench.images.images, bench.images.labels
 
     def fit() -> list[dict[str, Any]]:
         drawn, held_out = [[part] * len(seeds) for part in (parts.train, parts.validation)]
@@ -133,17 +140,15 @@ def at_once(
             for each, q in zip(right, told, strict=True)
         ]
 
-    settings = {"model": model.to_json(), "training": training.to_json(), "seeds": len(seeds), "split": preset.split}
+    settings = {"model": model.to_json(), "training": training.to_json(), "seeds": len(seeds), "split": split}
     return kept(bench, name, settings, fit)
 
 
-def fit(
-    bench: Bench, name: str, preset: ClassifierPreset, model: FeedForward, training: Training, seed: int
-) -> dict[str, Any]:
+def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: str, seed: int) -> dict[str, Any]:
     """Kept in a run folder of its own, and taken up where it was killed."""
     run = Run(bench.folder / "trials" / name)
-    train, validation, test = (bench.part(part, preset.split) for part in ("train", "validation", "test"))
-    about = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "split": preset.split}
+    train, validation, test = (bench.part(part, split) for part in ("train", "validation", "test"))
+    about = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "split": split}
     about |= {"source": bench.images.source, "n_train": len(train)}
     if run.started:
         same = run.params.get("trial") == about
@@ -224,7 +229,7 @@ def draw(bench: Bench, found: Sequence[Row]) -> None:
 def notes(found: Sequence[Row]) -> list[str]:
     told = [
         "Accuracy in % on test images, at the last weights, or at those that validation chose where a recipe is "
-        f"patient. Nets without convolutions take {SEEDS} seeds, others one on a CPU.",
+        f"patient. {SEEDS} seeds; by the recipe of study1-conv one on a CPU.",
         "Ours: the study's network, AdamW, one cycle up to 3e-3, weight decay 0.01, on digits that are shifted, "
         "turned, zoomed and bent anew in every batch, dense nets more gently; chosen on validation images.",
         *(f"{name}: {preset.note}" for name, preset in CLASSIFIERS.items() if preset.note and "wide" not in name),
@@ -246,4 +251,5 @@ STUDY = Study(
     cost="two cores: half an hour for the nets without convolutions, hours for all; one GPU: not measured",
     run=run,
     takes=("presets",),
+    beside=(DEFAULT,),
 )

@@ -230,4 +230,5 @@ STUDY = Study(
     cost="two cores: not measured; one GPU: not measured",
     run=run,
     takes=("presets",),
+    beside=(DEFAULT,),
 )

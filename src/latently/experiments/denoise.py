@@ -29,6 +29,7 @@ from latently.training import Training
 LEVELS = tuple(round(0.1 * n, 1) for n in range(1, 11))
 STUDY_LEVEL = 0.5
 CPU_EPOCHS = 5  # of study 4's 25, where there is no GPU: they take two hours there
+OUR_EPOCHS = 10
 OURS = Network(
     "conv(32) conv(64, 4, stride=2) conv(128, 4, stride=2) conv(128) code()",
     "reshape(128, 7, 7) conv(128) deconv(64, 4, stride=2) deconv(32, 4, stride=2) conv(out)",
@@ -46,16 +47,20 @@ Filter = Callable[[np.ndarray, float, float], np.ndarray]  # noisy images (N, H,
 def trials(bench: Bench) -> dict[str, list[Trial]]:
     preset = PRESETS["study4-conv"]
     epochs = preset.training["epochs"] if torch.cuda.is_available() else CPU_EPOCHS
-    epochs = 1 if bench.quick else epochs
+    epochs, our_epochs = (1, 1) if bench.quick else (epochs, OUR_EPOCHS)
     recipe = Training(**{**preset.training, "epochs": epochs})
     range_of_levels = DAE(6272, OURS, level=1.0, lowest_level=0.0)
     ways = {
         "study 4, its recipe": ("faithful", preset.build("dae"), recipe),
         "study 4's network, our training": ("our-training", preset.build("dae"), Training(lr=1e-3, epochs=epochs)),
-        "our network, levels 0 to 1": ("ours", range_of_levels, Training(lr=2e-3, epochs=epochs)),
+        "our network, levels 0 to 1": (
+            "ours",
+            range_of_levels,
+            Training(lr=2e-3, epochs=our_epochs),
+        ),
     }
-    if bench.quick:
-        del ways["study 4's network, our training"]  # a minute of convolutions
+    if bench.quick or not torch.cuda.is_available():
+        del ways["study 4's network, our training"]  # half an hour of convolutions
     return {
         name: [Trial(f"{key}-epochs{training.epochs}-seed{seed}", model, training, seed) for seed in seeds(bench)]
         for name, (key, model, training) in ways.items()

@@ -35,6 +35,8 @@ class Study:
     run: Callable[[Bench], Result]
     takes: tuple[str, ...] = ()
     """Which of --presets and --codes it heeds."""
+    beside: tuple[str, ...] = ()
+    """What --presets takes beside the studies' own: a network or a training of ours."""
 
     def reproduce(self, bench: Bench) -> Result:
         """Run, and write table.csv, table.md and table.json to the bench's folder."""
@@ -42,7 +44,7 @@ class Study:
             unheeded = getattr(bench, flag) and flag not in self.takes
             require(not unheeded, f"the study {self.name} does not take --{flag}; leave it out")
         for name in bench.presets:
-            known = [*PRESETS, *CLASSIFIERS]
+            known = [*PRESETS, *CLASSIFIERS, *self.beside]
             require(name in known, f"there is no preset {name!r}; there are {', '.join(known)}")
         result = self.run(bench)
         about: dict[str, Any] = {
