@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from latently import Autoencoder, InputError, label_curve
+from latently import Autoencoder, Classifier, InputError, label_curve
 from latently.cli import main
 from latently.data import load, split
 from latently.label_curve import Curve, Task, budgets, kept, scaled, task, together
@@ -104,7 +104,7 @@ def test_more_labels_are_worth_more():
 
 def test_the_command_says_who_judged_and_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(label_curve, "training", lambda largest: Training(epochs=1))
-    monkeypatch.setattr(label_curve, "PLAIN_STEPS", 5)
+    monkeypatch.setattr(Classifier, "least_steps", 5)
     run = tmp_path / "vae"
     Autoencoder(epochs=1, random_state=0).fit(load("digits").images).save(run)
     words = f"label-curve --data digits --encoder {run} --draws 2 --plain-up-to 40 --out {tmp_path / 'curve'}".split()

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from latently import VAE, Autoencoder, InputError, Network
+from latently import VAE, Augmentation, Autoencoder, Classifier, FeedForward, InputError, Network, Trunk
 from latently.data.batches import Batches, permutation
 from latently.models.base import Model
 from latently.training import Loop, Training, check_memory, learning_rate, resolve, sketch
@@ -238,3 +238,13 @@ def test_a_validation_loss_that_is_no_longer_finite_says_so(digits):
     held_out[:] = np.inf
     with pytest.raises(InputError, match="validation loss of epoch 1 is no longer finite"):
         fit(Recorder(), digits[:20], held_out)
+
+
+def test_few_images_are_passed_over_more_often():
+    """1,200 steps at least, unless the number of epochs is given; a classifier takes 15 epochs, or 300 steps."""
+    of = {n: resolve(Training(), n, torch.nn.Linear(1, 1)).n_epochs for n in (60_000, 5120, 1500, 100)}
+    assert of == {60_000: 30, 5120: 30, 1500: 100, 100: 1200}
+    assert resolve(Training(epochs=3), 100, torch.nn.Linear(1, 1)).n_epochs == 3
+    X, y = np.zeros((200, 4), np.float32), np.arange(200) % 2
+    fitted = Classifier(FeedForward(Trunk("dense(2)"), Augmentation.none())).fit(X, y)
+    assert (len(fitted.history_), fitted.training_.n_epochs) == (150, 150)

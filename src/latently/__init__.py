@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latently import data as data
+    from latently.augmentation import Augmentation as Augmentation
     from latently.errors import InputError as InputError
     from latently.estimator import Autoencoder as Autoencoder
     from latently.estimator import Classifier as Classifier
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AE": "models",
+    "Augmentation": "augmentation",
     "CVAE": "models",
     "DAE": "models",
     "VAE": "models",

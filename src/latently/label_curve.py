@@ -16,7 +16,6 @@ True
 """
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,7 +41,6 @@ from latently.training import Training
 HEAD = "dense(100)"  # study 1's classifier, of pixels and of codes
 PASSES, LEAST_STEPS = 10, 1000  # over the largest budget; fewer cost accuracy there, and more gain little
 STEPS_PER_EPOCH = 200
-PLAIN_STEPS = 300
 ENOUGH_JUDGES = 500  # labelled test images; with fewer the interval of an accuracy is wider than what a doubling buys
 
 
@@ -141,14 +139,12 @@ def together(
     return [task.accuracy(each, members) for each, members in zip(predicted, drawn, strict=True)]
 
 
-def plainly(X: np.ndarray, task: Task, budgets: Sequence[int], draw: int, steps: int = PLAIN_STEPS) -> list[float]:
+def plainly(X: np.ndarray, task: Task, budgets: Sequence[int], draw: int) -> list[float]:
     """Likewise, of our default classifier of images, one after another: what a user without codes would train."""
     accuracies = []
     for n in budgets:
         drawn = task.drawn(n, draw)
-        usual = Classifier(random_state=draw)
-        epochs = max(usual.epochs, math.ceil(steps / math.ceil(n / usual.batch_size)))
-        classifier = usual.set_params(epochs=epochs).fit(X[drawn], task.labels[drawn])
+        classifier = Classifier(random_state=draw).fit(X[drawn], task.labels[drawn])
         accuracies.append(task.accuracy(classifier.predict(X[task.judges]), drawn))
     return accuracies
 

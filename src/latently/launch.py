@@ -128,8 +128,8 @@ class FewLabelOptions(ClassifierOptions):
     """Run folder of an autoencoder to take codes from; left out: a VAE that is trained on all the images first."""
     latent_dim: Count = 20
     """Width of the code of the VAE that is trained first."""
-    encoder_epochs: Count = 30
-    """Passes over the images of the VAE that is trained first."""
+    encoder_epochs: Count | Literal["auto"] = "auto"
+    """Passes over the images of the VAE that is trained first; auto: 30, and more where images are few."""
     spread: Fraction = 0.8
     """Share of the unlabelled images, the surest, that the classifier learns from, by labels spread through codes."""
 
@@ -295,7 +295,7 @@ def check_flags(*settings: Settings) -> None:
 
 def announce(params: dict[str, Any]) -> None:
     """What begins, as it was decided; and once, why a long run is not compiled."""
-    data, training, decided = params["data"], params["training"], params["resolved"]
+    data, training, decided = params["data"], params["training"], params["training"] | params["resolved"]
     if params["estimator"] == FewLabelClassifier.kind:
         note(f"{params['train']} on {data['source']}: {data['n_train']:,} images; first codes, then classes")
         return
@@ -305,7 +305,7 @@ def announce(params: dict[str, Any]) -> None:
         f"{params['model']['name']} on {data['source']}: {data['n_train']:,} images train, {data['n_validation']:,} "
         f"validate; {params['n_parameters']:,} weights; {how}"
     )
-    long = training["epochs"] * math.ceil(data["n_train"] / training["batch_size"]) >= COMPILE_FROM_STEPS
+    long = decided["epochs"] * math.ceil(data["n_train"] / training["batch_size"]) >= COMPILE_FROM_STEPS
     if long and training["compile"] == "auto" and decided["device"] == "cpu" and not has_compiler(torch.device("cpu")):
         note("no C++ compiler (g++ or clang++) was found; with one, a run this long would be compiled and faster")
 

@@ -415,6 +415,7 @@ def lines(
         axes.set_axisbelow(True)
         if not any(np.mod(np.asarray(x, float), 1).any() for x, _ in series.values()):
             axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
         if log_x:
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

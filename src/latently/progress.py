@@ -51,13 +51,13 @@ class Bar:
             return
         n_steps = len(state.losses)
         done = state.epoch * n_steps + state.step
-        shown: dict[str, Any] = {"epoch": f"epoch {state.epoch + 1}/{settings.epochs}"}
+        shown: dict[str, Any] = {"epoch": f"epoch {state.epoch + 1}/{settings.n_epochs}"}
         if not state.losses.is_cuda:  # a GPU would have to be waited for; there the last epoch's stays
             shown["terms"] = f"train {state.losses[: state.step].mean():.2f}{self.validation}"
         if self.drawn_at_step:
             rate = (done - self.drawn_at_step) * settings.batch_size / (now - self.drawn)
             shown["rate"] = f"{rate:,.0f} images/s"
-        self.bar.update(self.task, completed=done, total=settings.epochs * n_steps, **shown)
+        self.bar.update(self.task, completed=done, total=settings.n_epochs * n_steps, **shown)
         self.drawn, self.drawn_at_step = now, done
 
     def epoch_ended(self, state: State, settings: Training) -> None:
@@ -65,12 +65,12 @@ class Bar:
         self.validation = f"  val {row['val_loss']:.2f}" if "val_loss" in row else ""
         terms = f"train {row['train_loss']:.2f}{self.validation}"
         self.bar.update(self.task, terms=terms)
-        due = time.monotonic() - self.written > LINE_SECONDS or state.epoch in (1, settings.epochs)
+        due = time.monotonic() - self.written > LINE_SECONDS or state.epoch in (1, settings.n_epochs)
         if self.bar.disable and due:
             self.written = time.monotonic()
-            line = f"epoch {state.epoch}/{settings.epochs}  {terms}  {row['images_per_second']:,.0f} images/s"
+            line = f"epoch {state.epoch}/{settings.n_epochs}  {terms}  {row['images_per_second']:,.0f} images/s"
             self.console.print(line, soft_wrap=True)
-        if state.epoch == settings.epochs:
+        if state.epoch == settings.n_epochs:
             self.bar.stop()  # what comes after the training is not its business
 
 

@@ -37,6 +37,7 @@ from latently.settings import Count, NonNegative, Positive, Probability, Setting
 
 VALIDATION_BATCH = 1000  # fixed, so that a figure does not depend on the training batch size
 COMPILE_FROM_STEPS = 5000  # compiling costs 10 to 20 s once and saves about 2 ms a step on a CPU (docs/log.md)
+USUAL_EPOCHS, LEAST_STEPS = 30, 1200  # 1,500 images want 100 epochs: with 30 codes are poor, with 300 they overfit
 WHAT_TO_TRY = "try a lower learning rate, a gradient clip (clip_norm 1) or float32"
 
 
@@ -44,8 +45,8 @@ WHAT_TO_TRY = "try a lower learning rate, a gradient clip (clip_norm 1) or float
 class Training(Settings):
     """How a model is trained. The defaults are ours; a preset brings its study's."""
 
-    epochs: Count = 30
-    """Passes over the training images."""
+    epochs: Count | Literal["auto"] = "auto"
+    """Passes over the training images; auto: 30, or 15 for a classifier, and more where images are few."""
     batch_size: Count = 128
     """Images per step; the last batch of an epoch holds what is left."""
     optimiser: Literal["adam", "adamw", "rmsprop"] = "adamw"
@@ -71,12 +72,22 @@ class Training(Settings):
     compile: Literal["auto", "on", "off"] = "auto"
     """Compile the step; auto: from 5,000 steps on where a compiler is there, but no convolutions or stacks on a CPU."""
 
+    @property
+    def n_epochs(self) -> int:
+        """`epochs`, once it is decided (see `resolve`)."""
+        assert self.epochs != "auto", "not decided yet"
+        return int(self.epochs)
+
 
 # What is decided once -----------------------------------------------------------------------------
 
 
-def resolve(settings: Training, n_images: int, net: nn.Module) -> Training:
+def resolve(
+    settings: Training, n_images: int, net: nn.Module, usual_epochs: int = USUAL_EPOCHS, least_steps: int = LEAST_STEPS
+) -> Training:
     """The settings with every `auto` decided by rule, never by a stopwatch: the same machine decides the same.
+
+    Of epochs: the usual ones, and where images are few as many as make `least_steps` steps.
 
     On a CPU the convolutions of torch's own library and its products of a stack are faster than what its compiler makes
     around them (docs/log.md).
@@ -85,18 +96,21 @@ def resolve(settings: Training, n_images: int, net: nn.Module) -> Training:
     """
     settings.check()
     device = resolve_device(settings.device)
-    n_steps = settings.epochs * math.ceil(n_images / settings.batch_size)
+    steps_per_epoch = math.ceil(n_images / settings.batch_size)
+    epochs = (
+        settings.epochs if settings.epochs != "auto" else max(usual_epochs, math.ceil(least_steps / steps_per_epoch))
+    )
     precision, compiled = settings.precision, settings.compile
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16(device) else "float32"
     if compiled == "auto":
         faster_eager = device.type == "cpu" and (has_convolutions(net) or isinstance(net, Stack))
-        pays = n_steps >= COMPILE_FROM_STEPS and not faster_eager
+        pays = epochs * steps_per_epoch >= COMPILE_FROM_STEPS and not faster_eager
         compiled = "on" if pays and has_compiler(device) else "off"
     require(
         compiled == "off" or has_compiler(device), "compile is 'on', but no C++ compiler (g++) is there; give 'off'"
     )
-    return replace(settings, device=str(device), precision=precision, compile=compiled)
+    return replace(settings, epochs=epochs, device=str(device), precision=precision, compile=compiled)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -412,7 +426,7 @@ class Loop:
         with seeded(self.seed, self.images.device), Interrupts(watching=self.run is not None) as self.interrupts:
             self.begin()
             self.interrupts.stepping = True
-            while self.state.epoch < self.settings.epochs and not self.out_of_patience().all():
+            while self.state.epoch < self.settings.n_epochs and not self.out_of_patience().all():
                 self.train_epoch()
                 self.end_epoch()
             self.keep_chosen_weights()
@@ -461,7 +475,7 @@ class Loop:
     def train_epoch(self) -> None:
         state = self.state
         order = self.images.order(self.seed, state.epoch)
-        progress = (state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.epochs
+        progress = (state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.n_epochs
         on_device = progress.to(self.images.device)
         batches = order.split(self.settings.batch_size, dim=-1)
         self.clock = time.perf_counter()

@@ -20,7 +20,17 @@ from latently.models import Model, model_from_json, model_to_json
 from latently.networks import Shape, count_parameters, laid_out
 from latently.runs import Run, understanding, versions
 from latently.settings import Seed, accepts, expected
-from latently.training import Loop, Training, check_memory, resolve, resolve_device, seeded, sketch
+from latently.training import (
+    LEAST_STEPS,
+    USUAL_EPOCHS,
+    Loop,
+    Training,
+    check_memory,
+    resolve,
+    resolve_device,
+    seeded,
+    sketch,
+)
 
 VALUES_PER_BATCH = 2**19  # most pixels in one inference batch: 10 images of 128 x 128 x 3; never over 256 images
 
@@ -35,6 +45,9 @@ class ImageEstimator(BaseEstimator, Training):
 
     kind: ClassVar[str]
     """What params.json calls this estimator."""
+    usual_epochs: ClassVar[int] = USUAL_EPOCHS
+    least_steps: ClassVar[int] = LEAST_STEPS
+    """What `epochs="auto"` comes to."""
 
     model: Model | None = None
     random_state: int | np.random.RandomState | None = None
@@ -82,7 +95,7 @@ class ImageEstimator(BaseEstimator, Training):
     ) -> Self:
         """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise."""
         net = sketch(self.model_, self._tensor_shape, self._n_classes())
-        self.training_ = resolve(self.training(), len(images), net)
+        self.training_ = self._resolved(len(images), net)
         self.seed_ = self._draw_seed()
         check_memory(self.model_, net, self._tensor_shape, len(images), images.itemsize, self.training_)
         device = torch.device(self.training_.device)
@@ -103,6 +116,9 @@ class ImageEstimator(BaseEstimator, Training):
     def training(self) -> Training:
         """Its settings of training alone."""
         return Training(**{name: getattr(self, name) for name in Training.field_types()})
+
+    def _resolved(self, n_images: int, net: Any) -> Training:
+        return resolve(self.training(), n_images, net, self.usual_epochs, self.least_steps)
 
     def _prepare(self, X: Any) -> np.ndarray:
         """Images to fit on, and a checked copy of the model to fit."""
@@ -208,7 +224,7 @@ class ImageEstimator(BaseEstimator, Training):
             "estimator": self.kind,
             "model": model_to_json(self.model_),
             "training": self.training().to_json(),
-            "resolved": {name: getattr(self.training_, name) for name in ("device", "precision", "compile")},
+            "resolved": {name: getattr(self.training_, name) for name in ("epochs", "device", "precision", "compile")},
             "seed": self.seed_,
             "image_shape": list(self.image_shape_),
             "n_parameters": count_parameters(self.net_),

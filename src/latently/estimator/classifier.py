@@ -20,8 +20,8 @@ from latently.estimator.base import ImageEstimator
 from latently.estimator.labels import codes_of, encode_labels, kept_classes
 from latently.models import FeedForward, Model
 from latently.runs import Run
-from latently.settings import Count, NonNegative, Positive
-from latently.training import resolve, sketch
+from latently.settings import NonNegative, Positive
+from latently.training import sketch
 
 
 class ClassPredictor(ClassifierMixin):
@@ -53,8 +53,9 @@ class Classifier(ClassPredictor, ImageEstimator):
     """
 
     kind: ClassVar[str] = "classifier"
+    usual_epochs: ClassVar[int] = 15
+    least_steps: ClassVar[int] = 300
 
-    epochs: Count = field(default=15, kw_only=True)
     lr: Positive = field(default=3e-3, kw_only=True)
     weight_decay: NonNegative = field(default=0.01, kw_only=True)
 
@@ -83,7 +84,7 @@ class Classifier(ClassPredictor, ImageEstimator):
     def rehearse(self, X: Any, n_classes: int) -> None:
         """Raise InputError where settings or shapes would stop a fit on X; trains nothing."""
         self._prepare(X)
-        resolve(self.training(), len(X), sketch(self.model_, self._tensor_shape, n_classes))
+        self._resolved(len(X), sketch(self.model_, self._tensor_shape, n_classes))
 
     def _held_out(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         images, codes = self._pixels(X), self.label_codes(y)

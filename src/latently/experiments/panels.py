@@ -73,7 +73,7 @@ def film(bench: Bench) -> None:
     camera = Camera(trial.model, hundred, bench.run_of(trial).path / "film")
     bench.fit(trial, [camera])
     named = {"the first hundred test digits": hundred}
-    named |= {f"after epoch {epoch}": np.load(camera.shot(epoch)) for epoch in range(1, trial.training.epochs + 1)}
+    named |= {f"after epoch {epoch}": np.load(camera.shot(epoch)) for epoch in range(1, trial.training.n_epochs + 1)}
     title = "A hundred test digits, and their reconstructions from 2 dimensions by epoch"
     sheets = pictures.sheets(named, columns=10, across=3, title=title)
     pictures.save(sheets, bench.folder / "figures" / "hundred-by-epoch.png")
