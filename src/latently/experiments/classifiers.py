@@ -34,7 +34,7 @@ DEFAULT = "default"  # our own network, which is no preset
 QUICK_EPOCHS = 2
 # Ours: the study's network on warped digits. A small dense net cannot take as much warping as a convolutional one.
 GENTLY, STRONGLY = Augmentation(0.035, 7.0, 0.07, 0.018), Augmentation()
-OUR_EPOCHS = {"study1-conv": 10, "study5-cnn": 30}  # of the others 30
+OUR_EPOCHS = {DEFAULT: Classifier.usual_epochs, "study1-conv": 10}  # of the others 30
 
 # Study 5's question: what halves the image, and how often.
 WAYS = {
@@ -98,13 +98,11 @@ def faithful(bench: Bench, name: str) -> list[dict[str, Any]]:
 
 def ours(bench: Bench, name: str) -> list[dict[str, Any]]:
     training, model, split = Classifier().training(), FeedForward(), "auto"
+    training.epochs = QUICK_EPOCHS if bench.quick else OUR_EPOCHS.get(name, 30)
     if name != DEFAULT:
         preset = CLASSIFIERS[name]
         split, trunk = preset.split, replace(preset.build().trunk, init="torch")
-        training.epochs = OUR_EPOCHS.get(name, 30)
         model = FeedForward(trunk, STRONGLY if convolutional(trunk) else GENTLY)
-    if bench.quick:
-        training.epochs = QUICK_EPOCHS
     return fits(bench, f"{name}-ours", model, training, split)
 
 
