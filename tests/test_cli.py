@@ -364,10 +364,22 @@ def test_a_label_is_for_models_that_take_one(latently, small_run, photographs, t
     plain = latently("sample", small_run, "--label", "7", "--out", tmp_path / "7.png")
     assert plain.code == 2
     assert "was trained without labels; train a cvae, or leave it out" in plain.err
-    unlabelled = latently("train", "cvae", "--data", photographs, "--epochs", 1, "--out", tmp_path / "r")
+    np.save(tmp_path / "bare.npy", np.zeros((20, 8, 8), np.uint8))
+    unlabelled = latently("train", "cvae", "--data", tmp_path / "bare.npy", "--epochs", 1, "--out", tmp_path / "r")
     assert unlabelled.code == 2
-    assert "wants the label of every image; 16 of these 48 have none" in unlabelled.err
+    assert "wants the label of every image; 16 of these 16 have none" in unlabelled.err
     assert not (tmp_path / "r").exists()
+
+
+def test_a_conditional_model_learns_from_what_is_labelled(latently, photographs, tmp_path):
+    small = ("--encoder", "dense(8)", "--latent-dim", 2, "--epochs", 1)
+    some = latently("train", "cvae", "--data", photographs, *small, "--out", tmp_path / "some")
+    assert "16 images without a label are left out" in some.err
+    (tmp_path / "odd.csv").write_text("\n".join(f"{n},{'odd' if n % 2 else 'even'}" for n in range(200)))
+    command = ("train", "cvae", "--data", "digits", "--labels", tmp_path / "odd.csv", *small)
+    assert latently(*command, "--out", tmp_path / "r").code == 0
+    assert json.loads((tmp_path / "r" / "params.json").read_text())["classes"] == ["even", "odd"]
+    assert latently("train", "cvae", "--out", tmp_path / "r", "--resume").code == 0
 
 
 # Images of one's own

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import tyro
 
@@ -89,11 +90,29 @@ class EncoderOptions(RunOptions):
 
 
 @dataclass(kw_only=True)
-class ClassifierOptions(RunOptions):
+class LabelledOptions(RunOptions):
     """The images, their labels, and the run folder."""
 
     labels: Path | None = None
     """A CSV file of labels in the place of the source's: image (file name or number from 0), label."""
+
+    def own(self) -> dict[str, Any]:
+        return {"labels": stored_path(self.labels)}
+
+
+def stored_path(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
+
+
+@dataclass(kw_only=True)
+class ConditionalOptions(EncoderOptions, LabelledOptions):
+    """The images, their labels, and the run folder."""
+
+
+@dataclass(kw_only=True)
+class ClassifierOptions(LabelledOptions):
+    """The images, their labels, and the run folder."""
+
     n_labels: Count | None = None
     """Use no more than so many labels of the training images, drawn evenly over the classes."""
 
@@ -116,8 +135,7 @@ class ClassifierOptions(RunOptions):
         return encoder
 
     def own(self) -> dict[str, Any]:
-        paths = {name: getattr(self, name) and str(getattr(self, name).absolute()) for name in ("labels", "encoder")}
-        return paths | {"n_labels": self.n_labels}
+        return super().own() | {"encoder": stored_path(self.encoder), "n_labels": self.n_labels}
 
 
 @dataclass(kw_only=True)
@@ -147,7 +165,9 @@ def options_for(name: str) -> type[RunOptions]:
     """The options of `latently train NAME`."""
     if name == FewLabelClassifier.kind:
         return FewLabelOptions
-    return ClassifierOptions if can(MODELS[name](), "classify") else EncoderOptions
+    if can(MODELS[name](), "classify"):
+        return ClassifierOptions
+    return ConditionalOptions if MODELS[name].takes_labels else EncoderOptions
 
 
 def train_defaults(words: list[str]) -> tuple[Model, Training, RunOptions]:
@@ -267,7 +287,7 @@ def train_run(name: str, model: Model, training: Training, options: RunOptions, 
         watchers.append(TensorBoard(run.path / "tensorboard"))
     prepared = Preparation(options.image_size, options.channels)
     images = load(str(options.data), prepared, progress=sys.stderr.isatty())
-    if isinstance(options, ClassifierOptions) and options.labels:
+    if isinstance(options, LabelledOptions) and options.labels:
         images = read_labels(options.labels, images)
     parts = split_for(run if resuming else None, images, options)
     patient = training.patience is None or len(parts.validation) > 0
@@ -326,6 +346,9 @@ def fit(
     """-> the history. What ends the training early says how to go on."""
     estimator = options.build(model, training)
     train, validation = images.take(parts.train), images.take(parts.validation)
+    if model.takes_labels and 0 < (train.labels >= 0).sum() < len(train):
+        note(f"{(train.labels < 0).sum():,} images without a label are left out: {model.name} is told classes")
+        train, validation = labelled(train), labelled(validation)
     if isinstance(options, ClassifierOptions) and options.n_labels:
         train, validation = within_budget(train, options.n_labels, options.seed, training.patience is not None)
     try:
@@ -349,11 +372,15 @@ def fit(
     return estimator.history_
 
 
+def labelled(images: ImageSet) -> ImageSet:
+    return images.take(np.flatnonzero(images.labels >= 0))
+
+
 def held_out(validation: ImageSet, estimator: Any) -> Any:
     """What an estimator's `fit` takes as validation; None where there is nothing to validate with."""
     if isinstance(estimator, Autoencoder) and not (estimator.model and estimator.model.takes_labels):
         return validation.images if len(validation) else None
-    return (validation.images, validation.label_names) if (validation.labels >= 0).any() else None
+    return (validation.images, validation.label_names) if len(labelled(validation)) else None
 
 
 def print_last(history: list[dict[str, float]], model: Model, training: Training, options: RunOptions) -> None:
