@@ -40,7 +40,7 @@ WIDTHS, SWEPT = (2, 5, 20, 50), 20
 HEADS: dict[str, Callable[[], Any]] = {
     "svm": lambda: SVC(C=10.0),
     "neighbours": lambda: KNeighborsClassifier(5, weights="distance"),
-    "logistic": lambda: LogisticRegression(max_iter=500),
+    "logistic": lambda: LogisticRegression(max_iter=2000, tol=1e-3),
 }
 CONVOLUTIONAL = "conv(16, 5) pool(2) conv(32, 5) pool(2) dense(128, dropout=0.3)"
 WARPED_IMAGES = 132_000  # that the convolutional net sees, however few they are drawn from
