@@ -10,6 +10,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import latently as package
 from latently import VAE, Autoencoder, Classifier, FeedForward, FewLabelClassifier, InputError, Network, Trunk, data
@@ -26,6 +28,24 @@ def encoder():
 
 def small(**settings):
     return Classifier(FeedForward(Trunk("dense(32)")), **({"epochs": 3, "lr": 0.01} | settings))
+
+
+QUICK_ENCODER = Autoencoder(VAE(2, Network("dense(8)"), likelihood="gaussian"), epochs=2, batch_size=32)
+
+
+@parametrize_with_checks(
+    [FewLabelClassifier(QUICK_ENCODER, SVC(), random_state=0)],
+    expected_failed_checks=lambda _: {"check_classifiers_classes": "labels -1 and 1: -1 means unlabelled here"},
+)
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def test_probabilities_are_offered_where_the_classifier_has_them(encoder):
+    assert not hasattr(FewLabelClassifier(encoder, SVC()), "predict_proba")
+    fitted = FewLabelClassifier(encoder, LogisticRegression(), spread=0).fit(X, FEW)
+    assert np.allclose(fitted.predict_proba(X[:9]).sum(1), 1)
+    assert hasattr(FewLabelClassifier(encoder), "predict_proba")
 
 
 def test_m1_is_a_classifier_on_the_codes_of_the_labelled_images(encoder):

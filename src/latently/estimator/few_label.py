@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from latently import spreading
@@ -35,6 +36,12 @@ from latently.settings import Fraction, Seed, accepts, expected
 Sees = Literal["auto", "codes", "pixels", "both"]
 MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: a given label is sounder than one that spread
 LEAST_IMAGES = 20_000  # that such an epoch holds; of fewer, each several times
+
+
+def gives_probabilities(few_label: "FewLabelClassifier") -> bool:
+    """Whether its classifier does; an SVC, say, does not."""
+    given = getattr(few_label, "classifier_", few_label.classifier)
+    return given is None or hasattr(given, "predict_proba")
 
 
 @dataclass(eq=False)
@@ -167,8 +174,9 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         check_is_fitted(self)
         return self.classifier_.predict(self.features(X))
 
+    @available_if(gives_probabilities)
     def predict_proba(self, X: Any) -> np.ndarray:
-        """p(class | image), (n, classes), in the order of `classes_`; where the classifier gives it."""
+        """p(class | image), (n, classes), in the order of `classes_`; only where the classifier gives it."""
         check_is_fitted(self)
         return self.classifier_.predict_proba(self.features(X))
 
