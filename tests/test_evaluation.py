@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from latently import (
     AE,
@@ -20,7 +21,7 @@ from latently import (
     evaluate,
     gallery,
 )  # fmt: skip
-from latently.evaluation import calibration_error
+from latently.evaluation import calibration_error, in_parts, ssim
 
 SMALL = Network("dense(64)")
 
@@ -116,11 +117,56 @@ def test_squared_error_is_not_called_nats(digits):
     assert not any(name.endswith("_nats") for name in figures)
 
 
-def test_active_dimensions_are_those_that_carry_something(digits):
+def test_a_vae_whose_kl_weight_is_raised_until_it_collapses_is_called_collapsed(digits):
     crushed = Autoencoder(VAE(4, SMALL, beta=100.0), epochs=20, random_state=0).fit(digits.images)
-    assert evaluate(crushed, digits.images)["active_dimensions"] == 0
-    free = Autoencoder(VAE(4, SMALL, beta=0.1), epochs=20, random_state=0).fit(digits.images)
-    assert evaluate(free, digits.images)["active_dimensions"] > 0
+    figures = evaluate(crushed, digits.images)
+    assert (figures["active_units"], figures["collapsed"]) == (0, True)
+    healthy = Autoencoder(VAE(4, SMALL, beta=0.1), epochs=20, random_state=0).fit(digits.images)
+    figures = evaluate(healthy, digits.images)
+    assert figures["active_units"] == (healthy.transform(digits.images).var(0) > 0.01).sum() > 0
+    assert not figures["collapsed"]
+    assert not evaluate(healthy, digits.images[:1])["collapsed"], "one image cannot tell"
+
+
+def test_a_dimension_that_is_never_used_is_not_active(digits):
+    """A decoder that is deaf to the last of three dimensions leaves its posterior at the prior."""
+    fit = Autoencoder(VAE(3, SMALL, beta=0.1), epochs=20, random_state=0).fit(digits.images)
+    n = evaluate(fit, digits.images)["active_units"]
+    encoder = [module for module in fit.net_.encoder.modules() if hasattr(module, "weight")][-1]
+    with torch.no_grad():
+        encoder.weight[2] = 0
+    assert evaluate(fit, digits.images)["active_units"] == n - 1
+
+
+def test_the_similarity_of_a_batch_is_that_of_scikit_image_one_by_one(vae, digits):
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    seen, rebuilt = vae.seen(digits.images), vae.reconstruct(digits.images)
+    figures = evaluate(vae, digits.images)
+    one_by_one = [structural_similarity(a, b, data_range=1.0) for a, b in zip(seen, rebuilt, strict=True)]
+    assert ssim(seen, rebuilt) == pytest.approx(one_by_one, abs=1e-5)
+    assert figures["ssim"] == pytest.approx(np.mean(one_by_one), abs=1e-5)
+    decibels = [peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in zip(seen, rebuilt, strict=True)]
+    assert figures["psnr_db"] == pytest.approx(np.mean(decibels), rel=1e-5)
+    rng = np.random.default_rng(0)
+    colour = rng.random((5, 12, 9, 3))
+    noisy = (colour + rng.normal(0, 0.2, colour.shape)).clip(0, 1)
+    one_by_one = [
+        structural_similarity(a, b, data_range=1.0, channel_axis=-1) for a, b in zip(colour, noisy, strict=True)
+    ]
+    assert ssim(colour, noisy) == pytest.approx(one_by_one)
+    assert in_parts(lambda a: a.mean((1, 2, 3)), np.repeat(colour, 500, 0)).shape == (2500,)
+
+
+def test_what_has_no_likeness_lacks_its_figure(digits):
+    """Decibels want a highest pixel, windows of 7 an image that holds one."""
+    wide = Autoencoder(VAE(2, SMALL, likelihood="gaussian"), epochs=1)
+    scaled = evaluate(wide.fit(digits.images * 3.0), digits.images * 3.0)
+    assert not {"psnr_db", "ssim"} & scaled.keys()
+    rows = digits.images.reshape(300, -1)
+    assert {"psnr_db", "ssim"} & evaluate(wide.fit(rows), rows).keys() == {"psnr_db"}
+    tiny = digits.images[:, 1:7]
+    assert {"psnr_db", "ssim"} & evaluate(wide.fit(tiny), tiny).keys() == {"psnr_db"}
 
 
 @pytest.fixture(scope="module")

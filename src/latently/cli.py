@@ -149,23 +149,37 @@ def evaluate(
     run: tyro.conf.Positional[Path],
     data: OwnData = None,
     part: JudgedPart = None,
+    codes: bool = False,
+    samples: Annotated[int | None, default("no samples are judged")] = None,
+    judge: Annotated[Path | None, default("RUN/judge, which is trained where it is missing")] = None,
+    all: bool = False,
     device: str = "auto",
     json: bool = False,
 ) -> None:
     """Figures on the test split, to stdout; of the run's own images also to RUN/metrics.json.
 
+    The likelihoods, the reconstruction or the accuracy are always told; what takes its time, by a flag.
+
     Args:
         run: Run folder.
         data: Images to evaluate on, a name or a path.
         part: Which part of the split.
+        codes: Judge the codes by labels: linear probe, nearest neighbours, clusters; all fitted on training images.
+        samples: Draw so many samples, and judge them by a classifier: Frechet distance, precision and recall.
+        judge: Run folder of the classifier that judges the samples, trained on images of the same kind and size.
+        all: Every figure that the model can give; of samples as many as there are images, 10,000 at most.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
         json: Print one JSON object instead of a table.
     """
+    from latently.measuring import Costly, measure
+
+    costly = Costly(codes, samples, judge, all)
+    costly.check()
     opened = open_run(run, data, device)
     which = part or opened.judged_part
-    figures = opened.evaluate(which)
+    figures = measure(opened, which, costly)
     if opened.is_own and which == opened.judged_part:
-        opened.run.write_metrics(figures)
+        opened.run.add_metrics(figures)
     if json:
         print_json(figures)
         return
