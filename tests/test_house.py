@@ -11,7 +11,7 @@ HOUSE = Path(latently.__file__).parent
 ROOMS = [
     "errors", "settings", "noise", "augmentation", "spreading", "data", "networks", "densities", "models", "presets",
     "runs", "console", "outputs", "training", "progress", "estimator", "code_figures", "judge", "evaluation",
-    "pictures", "gallery", "estimates", "label_curve", "experiments", "report", "demo",
+    "pictures", "gallery", "similar", "estimates", "label_curve", "experiments", "report", "demo",
     "opened", "measuring", "flags", "launch", "cli", "__main__",
 ]  # fmt: skip
 

@@ -1,6 +1,7 @@
-"""The costly figures: of codes by labels, of samples by a judge; each against what is known, and through the command."""
+"""The costly figures, of codes by labels and of samples by a judge: against what is known, and by the command."""
 
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -152,7 +153,7 @@ def test_every_figure_of_a_vae(latently, small_run, tmp_path):
     run = shutil.copytree(small_run, tmp_path / "r")
     first = latently("evaluate", run, "--all", "--json")
     figures = first.json
-    assert CODES | SAMPLES <= figures.keys()
+    assert figures.keys() >= CODES | SAMPLES
     assert figures["n_samples"] == figures["n_images"] == 180
     assert figures["code_dimensions"] == 2
     assert figures["probe_labels"] == 300
@@ -171,10 +172,10 @@ def test_every_figure_of_a_vae(latently, small_run, tmp_path):
 
 def test_every_figure_that_a_model_has(latently, runs):
     autoencoder = latently("evaluate", runs / "ae", "--all", "--json")
-    assert CODES <= autoencoder.json.keys()
+    assert autoencoder.json.keys() >= CODES
     assert not SAMPLES & autoencoder.json.keys()
     judged = latently("evaluate", runs / "cvae", "--all", "--judge", runs / "classifier", "--json").json
-    assert CODES | SAMPLES | {"agreement"} <= judged.keys()
+    assert judged.keys() >= CODES | SAMPLES | {"agreement"}
     assert judged["judge"] == str(runs / "classifier")
     assert 0 <= judged["agreement"] <= 1
     assert not (runs / "cvae" / "judge").exists()
@@ -251,7 +252,7 @@ def test_all_of_unlabelled_images_says_what_it_leaves_out(latently, runs, unlabe
 
 
 def test_a_collapsed_run_is_told_of_when_it_is_trained_and_when_it_is_evaluated(latently, small_run, tmp_path):
-    words = "train vae --data digits --limit 300 --encoder dense(16) --epochs 20 --beta 100 --out".split()
+    words = shlex.split("train vae --data digits --limit 300 --encoder dense(16) --epochs 20 --beta 100 --out")
     assert "the posterior has collapsed" in latently(*words, tmp_path / "r").err
     ran = latently("evaluate", tmp_path / "r", "--json")
     assert ran.json["collapsed"] is True
