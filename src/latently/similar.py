@@ -48,7 +48,8 @@ class Pairs:
 
     def columns(self, images: ImageSet) -> dict[str, np.ndarray]:
         """A row per pair: names, whether every pixel is the same, and labels where there are any."""
-        same = (images.images[self.first] == images.images[self.second]).reshape(len(self.first), -1).all(1)
+        pixels = tuple(range(1, images.images.ndim))
+        same = (images.images[self.first] == images.images[self.second]).all(pixels)
         told = {"image": images.names[self.first], "like": images.names[self.second], "distance": self.distance}
         told |= {"same_pixels": same}
         if not images.classes:
