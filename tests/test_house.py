@@ -12,7 +12,7 @@ ROOMS = [
     "errors", "settings", "noise", "augmentation", "spreading", "data", "networks", "densities", "models", "presets",
     "runs", "console", "outputs", "training", "progress", "estimator", "code_figures", "judge", "evaluation",
     "pictures", "gallery", "similar", "estimates", "label_curve", "experiments", "report", "demo",
-    "opened", "measuring", "flags", "launch", "cli", "__main__",
+    "opened", "measuring", "comparison", "flags", "launch", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -490,6 +490,44 @@ def report(run: tyro.conf.Positional[Path], data: OwnData = None, device: str = 
     print(report_room.write(run))
 
 
+def compare(
+    runs: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN RUN ...", help_behavior_hint="(required)")
+    ],
+    data: OwnData = None,
+    part: JudgedPart = None,
+    out: Path = Path("compare"),
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Several runs in one table, and on one page: figures, what differs in their settings, pictures, curves.
+
+    Figures are those that latently evaluate left in a run, with its costly ones; where there are none, they are
+    measured.
+
+    Args:
+        runs: Run folders, two or more, trained on the same images.
+        data: Images to compare on, a name or a path, in the place of the runs' own.
+        part: Which part of the split.
+        out: Folder of comparison.html, which opens offline, and of its pictures; an earlier comparison is replaced.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import comparison
+
+    comparison.require_free(out)
+    compared = comparison.compare(runs, data, part, device)
+    page = comparison.write(compared, out, "latently compare " + shlex.join(map(str, runs)))
+    if json:
+        print_json(compared.to_json())
+        return
+    columns = ["", *compared.runs]
+    print_rows(f"{compared.part} images of {compared.data}", columns, compared.rows())
+    for line in compared.notes:
+        print(line)
+    print(f"Page: {page}")
+
+
 def presets(json: bool = False) -> None:
     """List the recipes of `train --preset`, with their sources and published figures.
 
@@ -641,6 +679,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
         sample,
         plot,
         report,
+        compare,
         presets,
         reproduce,
         label_curve,
