@@ -72,10 +72,15 @@ def compare(paths: Sequence[Path], source: str | None, part: str | None, device:
     figures = [figures_of(opened, part, source) for opened in runs.values()]
     if any(not np.array_equal(images.names, parts[0].names) for images in parts):
         notes.append(f"Each run is judged on its own {part} images, which differ: they were drawn with other seeds.")
+    flattered = [name for name, opened in runs.items() if opened.is_own and part in ("all", "train")]
+    if flattered:
+        notes.append(f"Among these images are some that trained {' and '.join(flattered)}, which flatters.")
     floors = {each["judge_frechet_floor"] for each in figures if "judge_frechet_floor" in each}
     if len(floors) > 1:
-        notes.append("Samples were judged by different judges, so their figures cannot be compared; evaluate each with the "
-                     "same --judge and --samples.")  # fmt: skip
+        notes.append(
+            "Samples were judged by different judges or in different numbers, so these figures cannot be compared: "
+            "evaluate each run with the same --judge and --samples."
+        )
     if len({opened.estimator.model_.takes_labels for opened in runs.values() if is_autoencoder(opened)}) == 2:
         notes.append("The bound of a conditional model is on log p(x given y): it does not pay for the label.")
     keys = in_order(dict.fromkeys(key for each in figures for key in each), METRICS)

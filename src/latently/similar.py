@@ -20,7 +20,7 @@ from latently.estimator import Autoencoder
 from latently.gallery import as_drawn
 from latently.pictures import Figure
 
-NEAR = 0.25  # of the median distance between nearest images: the default threshold (docs/log.md)
+NEAR = 0.25  # of the median distance between nearest images: the default threshold (docs/decisions.md)
 MOST_PAIRS = 1_000_000
 AT_ONCE = 1000
 DRAWN = 20  # queries, or pairs
