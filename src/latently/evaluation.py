@@ -15,7 +15,7 @@ from latently.models import can
 ACTIVE_VARIANCE = 0.01  # over images, of the posterior mean, above which a unit is active (Burda et al. 2015, 5.2)
 CALIBRATION_BINS = 15
 SSIM_WINDOW = 7
-IMAGES_AT_ONCE = 1000
+VALUES_AT_ONCE = 2**20  # pixels that are compared in float64 in one go: 1,337 images of 28 x 28
 COLLAPSE = (
     "the posterior has collapsed: no dimension of the code depends on the image, so the codes are empty; train longer, "
     "lower beta, or give kl_warmup or free_bits"
@@ -37,7 +37,7 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
     (`squared_error`). Always what `reconstruction_figures` gives, `n_images`, and `likelihood` with what it was
     measured on. Of a denoising model also what `denoising_figures` gives.
     """
-    terms = estimator.bound_terms(X, y)
+    terms, codes = estimator.bound_terms(X, y), estimator.transform(X, y)
     reconstruction = float(terms["reconstruction"].mean(dtype=np.float64))
     model = estimator.model_
     figures: dict[str, Any] = {}
@@ -46,12 +46,11 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
         elbo = -reconstruction - float(kl.sum())
         figures |= {"elbo_nats": elbo, "reconstruction_nats": reconstruction, "kl_nats": float(kl.sum())}
         figures |= {"bits_per_dim": bits_per_dim(elbo, math.prod(estimator.image_shape_))}
-        codes = estimator.transform(X, y)
         figures |= {"active_units": active_units(codes), "collapsed": collapsed(codes)}
     else:
         name = "reconstruction_nats" if model.loss_unit == "nats" else "squared_error"
         figures |= {name: reconstruction}
-    figures |= reconstruction_figures(estimator.seen(X), estimator.reconstruct(X, y)) | {"n_images": len(X)}
+    figures |= reconstruction_figures(estimator.seen(X), estimator.inverse_transform(codes, y)) | {"n_images": len(X)}
     if can(model, "denoise"):
         figures |= denoising_figures(estimator, X)
     data = "continuous" if estimator.binarise == "none" else estimator.binarise
@@ -155,8 +154,9 @@ def per_image_mse(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def in_parts(figure: Callable[..., np.ndarray], *images: np.ndarray) -> np.ndarray:
     """A figure of each image, computed of some images at a time: in float64 all of them may not fit."""
-    starts = range(0, len(images[0]), IMAGES_AT_ONCE)
-    return np.concatenate([figure(*(each[start : start + IMAGES_AT_ONCE] for each in images)) for start in starts])
+    at_once = max(1, VALUES_AT_ONCE // math.prod(images[0].shape[1:]))
+    parts = [slice(start, start + at_once) for start in range(0, len(images[0]), at_once)]
+    return np.concatenate([figure(*(each[part] for each in images)) for part in parts])
 
 
 def psnr_db(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
