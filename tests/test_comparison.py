@@ -108,6 +108,20 @@ def test_the_page_is_one_file_with_every_run(latently, there):
     )
 
 
+def test_what_is_not_of_one_kind_has_no_best(latently, there):
+    words = "train vae --data digits --limit 200 --epochs 2 --encoder dense(8) --binarise static --out static"
+    assert latently(*shlex.split(words)).code == 0
+    told = latently("compare", "vae", "static").out
+    assert "have different likelihoods" in told
+    page = Path("compare/comparison.html").read_text()
+    best = [re.search(r"<code>(\w+)</code>", row)[1] for row in page.split("<tr>") if "best" in row and "<code>" in row]
+    assert "ssim" in best
+    assert "elbo_nats" not in best
+    assert latently("compare", "vae", "beta").code == 0
+    page = Path("compare/comparison.html").read_text()
+    assert "best" in page[page.index("elbo_nats</code>") : page.index("reconstruction_nats</code>")]
+
+
 def test_other_images_can_be_given_to_runs_of_different_ones(latently, there):
     ran = latently("compare", "vae", "noise", "--data", "noise.npy", "--json").json
     assert [run["figures"]["n_images"] for run in ran["runs"]] == [40, 40]

@@ -25,6 +25,7 @@ PAGE = "comparison.html"
 IMAGES = 10  # that each run rebuilds, one of each class if it can be
 SAMPLES = 25  # of each run
 DASH = "\N{EN DASH}"
+BOUNDS = ["elbo_", "iw_bound_", "bits_", "reconstruction_"]
 MOST_RUNS = len(pictures.TWENTY_COLOURS)
 
 
@@ -38,6 +39,8 @@ class Comparison:
     settings: dict[str, list[Any]]
     figures: dict[str, list[Any]]
     notes: list[str]
+    apart: tuple[str, ...] = ()
+    """Beginnings of the keys of figures that the notes call incomparable."""
 
     def to_json(self) -> dict[str, Any]:
         def of(values: Mapping[str, list[Any]], place: int) -> dict[str, Any]:
@@ -75,18 +78,25 @@ def compare(paths: Sequence[Path], source: str | None, part: str | None, device:
     flattered = [name for name, opened in runs.items() if opened.is_own and part in ("all", "train")]
     if flattered:
         notes.append(f"Among these images are some that trained {' and '.join(flattered)}, which flatters.")
-    floors = {each["judge_frechet_floor"] for each in figures if "judge_frechet_floor" in each}
-    if len(floors) > 1:
+    apart: list[str] = []  # beginnings of keys of figures that are not of one kind
+    if len({each["judge_frechet_floor"] for each in figures if "judge_frechet_floor" in each}) > 1:
+        apart += ["judge_"]
         notes.append(
             "Samples were judged by different judges or in different numbers, so these figures cannot be compared: "
             "evaluate each run with the same --judge and --samples."
         )
     if len({opened.estimator.model_.takes_labels for opened in runs.values() if is_autoencoder(opened)}) == 2:
+        apart += BOUNDS
         notes.append("The bound of a conditional model is on log p(x given y): it does not pay for the label.")
+    if len({each["likelihood"] for each in figures if "likelihood" in each}) > 1:
+        apart += BOUNDS
+        notes.append(
+            "The runs have different likelihoods, or see pixels otherwise, so their bounds cannot be compared."
+        )
     keys = in_order(dict.fromkeys(key for each in figures for key in each), METRICS)
     told_once = ("split", "data", "per_class")
     rows = {key: [each.get(key) for each in figures] for key in keys if key not in told_once}
-    return Comparison(runs, first.images.source, part, differing(runs), rows, notes)
+    return Comparison(runs, first.images.source, part, differing(runs), rows, notes, tuple(apart))
 
 
 def is_autoencoder(opened: Opened) -> bool:
@@ -267,7 +277,7 @@ def figure_rows(comparison: Comparison) -> list[dict[str, Any]]:
     rows = []
     for key, values in comparison.figures.items():
         reading = metric(key)
-        best = best_of(values, reading.meaning)
+        best = None if key.startswith(comparison.apart) else best_of(values, reading.meaning)
         unit = f", {reading.unit}" if reading.unit else ""
         cells = [
             {"text": text_of(value, reading.factor), "best": value is not None and value == best} for value in values
