@@ -182,6 +182,16 @@ def test_every_figure_that_a_model_has(latently, runs):
     assert not (CODES | SAMPLES) & latently("evaluate", runs / "classifier", "--all", "--json").json.keys()
 
 
+def test_the_codes_of_few_label_are_its_encoders(latently, tmp_path):
+    words = "train few-label --data digits --limit 300 --n-labels 50 --layers dense(16) --epochs 2 --latent-dim 2"
+    assert latently(*shlex.split(words), "--encoder-epochs", 2, "--out", tmp_path / "r").code == 0
+    assert latently("evaluate", tmp_path / "r", "--all", "--json").json["accuracy"] > 0
+    refused = latently("evaluate", tmp_path / "r", "--codes")
+    assert refused.code == 2
+    assert f"ask for those of {tmp_path / 'r' / 'encoder'}" in refused.err
+    assert latently("evaluate", tmp_path / "r" / "encoder", "--codes", "--json").json["probe_labels"] == 300
+
+
 def test_images_without_labels_lack_the_figures_of_labels(latently, small_run, runs, tmp_path):
     np.save(tmp_path / "a.npy", RNG.integers(0, 256, (9, 8, 8), dtype=np.uint8))
     ran = latently("evaluate", small_run, "--data", tmp_path / "a.npy", "--codes", "--json")

@@ -141,7 +141,7 @@ def differing(runs: Mapping[str, Opened]) -> dict[str, list[Any]]:
     """The model of each run, and every setting that is not the same in all that have it; one that only some models
     have, where it is not their default."""
     all_settings = [settings_of(opened) for opened in runs.values()]
-    usual = [defaults_of(each["model"]) for each in all_settings]
+    usual = [defaults_of(opened.run.params["model"]["name"]) for opened in runs.values()]
     rows: dict[str, list[Any]] = {}
     for key in dict.fromkeys(key for each in all_settings for key in each):
         values = [each.get(key) for each in all_settings]
@@ -167,7 +167,7 @@ def settings_of(opened: Opened) -> dict[str, Any]:
 
 def defaults_of(name: str) -> dict[str, Any]:
     """Of the settings of a model of that name."""
-    return flattened(MODELS[name]().to_json()) if name in MODELS else {}
+    return {"binarise": "none"} | flattened(MODELS[name]().to_json())
 
 
 # The page -------------------------------------------------------------------------------------------------------------

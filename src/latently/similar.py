@@ -4,7 +4,7 @@ Distances are Euclidean, between codes as they are; searches run over blocks, so
 images and never with its square.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from latently.pictures import Figure
 
 NEAR = 0.25  # of the median distance between nearest images: the default threshold (docs/decisions.md)
 MOST_PAIRS = 1_000_000
-AT_ONCE = 1000
+AT_ONCE, PAIRS_AT_ONCE = 1000, 10_000_000
 DRAWN = 20  # queries, or pairs
 
 
@@ -48,10 +48,10 @@ class Pairs:
 
     def columns(self, images: ImageSet) -> dict[str, np.ndarray]:
         """A row per pair: names, whether every pixel is the same, and labels where there are any."""
-        pixels = tuple(range(1, images.images.ndim))
-        same = (images.images[self.first] == images.images[self.second]).all(pixels)
+        pixels, shown = tuple(range(1, images.images.ndim)), images.images
+        same = [(shown[a] == shown[b]).all(pixels) for a, b in in_parts(self.first, self.second)]
         told = {"image": images.names[self.first], "like": images.names[self.second], "distance": self.distance}
-        told |= {"same_pixels": same}
+        told |= {"same_pixels": np.concatenate([np.zeros(0, bool), *same])}
         if not images.classes:
             return told
         return told | {"label": images.label_names[self.first], "label_of_like": images.label_names[self.second]}
@@ -89,10 +89,11 @@ def near_duplicates(codes: np.ndarray, threshold: float | None = None) -> Pairs:
         threshold = NEAR * float(np.median(apart)) if len(apart) else 0.0
     reach = max(threshold, rest)
     some = np.flatnonzero(closest <= reach)  # the others have no near-duplicate
-    found = [np.zeros((2, 0), int)]
-    for start in range(0, len(some), AT_ONCE):
-        part = some[start : start + AT_ONCE]
-        search = NearestNeighbors(radius=reach, algorithm="brute").fit(codes[some])
+    near, found = codes[some], [np.zeros((2, 0), int)]
+    at_once = max(1, PAIRS_AT_ONCE // max(1, len(some)))  # all may be copies
+    for start in range(0, len(some), at_once):
+        part = some[start : start + at_once]
+        search = NearestNeighbors(radius=reach, algorithm="brute").fit(near)
         graph = search.radius_neighbors_graph(codes[part]).tocoo()
         pairs = np.stack([part[graph.row], some[graph.col]])  # (2, P)
         found.append(pairs[:, pairs[0] < pairs[1]])
@@ -106,9 +107,14 @@ def near_duplicates(codes: np.ndarray, threshold: float | None = None) -> Pairs:
 
 def distances_between(codes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Of pairs of places (P,), by differences: 0 for copies, where the search's products leave a rest."""
-    parts = [slice(start, start + AT_ONCE) for start in range(0, len(first), AT_ONCE)]
-    squares = [np.square(codes[first[part]].astype(float) - codes[second[part]]).sum(1) for part in parts]
+    squares = [np.square(codes[a].astype(float) - codes[b]).sum(1) for a, b in in_parts(first, second)]
     return np.sqrt(np.concatenate([np.zeros(0), *squares]))
+
+
+def in_parts(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Some pairs at a time."""
+    for start in range(0, len(first), AT_ONCE):
+        yield first[start : start + AT_ONCE], second[start : start + AT_ONCE]
 
 
 # Queries --------------------------------------------------------------------------------------------------------------
