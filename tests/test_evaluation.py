@@ -22,7 +22,7 @@ from latently import (
     evaluation,
     gallery,
 )  # fmt: skip
-from latently.evaluation import calibration_error, in_parts, ssim
+from latently.evaluation import calibration_error, in_parts
 
 SMALL = Network("dense(64)")
 
@@ -139,23 +139,15 @@ def test_a_dimension_that_is_never_used_is_not_active(digits):
     assert evaluate(fit, digits.images)["active_units"] == n - 1
 
 
-def test_the_similarity_of_a_batch_is_that_of_scikit_image_one_by_one(vae, digits):
+def test_the_reconstruction_is_judged_as_scikit_image_does(vae, digits):
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-    seen, rebuilt = vae.seen(digits.images), vae.reconstruct(digits.images)
     figures = evaluate(vae, digits.images)
-    one_by_one = [structural_similarity(a, b, data_range=1.0) for a, b in zip(seen, rebuilt, strict=True)]
-    assert ssim(seen, rebuilt) == pytest.approx(one_by_one, abs=1e-5)
-    assert figures["ssim"] == pytest.approx(np.mean(one_by_one), abs=1e-5)
-    decibels = [peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in zip(seen, rebuilt, strict=True)]
+    pairs = list(zip(vae.seen(digits.images), vae.reconstruct(digits.images), strict=True))
+    alike = [structural_similarity(a, b, data_range=1.0) for a, b in pairs]
+    assert figures["ssim"] == pytest.approx(np.mean(alike), abs=1e-5)
+    decibels = [peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in pairs]
     assert figures["psnr_db"] == pytest.approx(np.mean(decibels), rel=1e-5)
-    rng = np.random.default_rng(0)
-    colour = rng.random((5, 12, 9, 3))
-    noisy = (colour + rng.normal(0, 0.2, colour.shape)).clip(0, 1)
-    one_by_one = [
-        structural_similarity(a, b, data_range=1.0, channel_axis=-1) for a, b in zip(colour, noisy, strict=True)
-    ]
-    assert ssim(colour, noisy) == pytest.approx(one_by_one)
 
 
 def test_a_figure_of_many_images_is_computed_in_parts(monkeypatch):

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from latently.densities import bits_per_dim
 from latently.errors import require
@@ -169,27 +168,17 @@ def psnr_db(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def ssim(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Structural similarity (Wang et al. 2004, eq. 13) of each image, (N,), of pixels from 0 to 1: 1 where both are
-    alike.
+    """Structural similarity (Wang et al. 2004) of each image, (N,), of pixels from 0 to 1: 1 where both are alike.
 
-    (N, H, W[, C]) twice, sides of 7 pixels or more. Means, variances and covariance are over all windows of 7 x 7 that
-    lie inside the image, unbiased, as in scikit-image, which takes one image at a time and twenty times as long.
+    (N, H, W[, C]) twice, sides of 7 pixels or more; over windows of 7 x 7, as scikit-image has it.
     """
-    size = (1, SSIM_WINDOW, SSIM_WINDOW, 1)[: clean.ndim]
-    inner = slice(SSIM_WINDOW // 2, -(SSIM_WINDOW // 2))
-    c1, c2 = 0.01**2, 0.03**2
-    unbiased = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
+    from skimage.metrics import structural_similarity
 
-    def windowed(values: np.ndarray) -> np.ndarray:
-        return ndimage.uniform_filter(values, size)[:, inner, inner]
+    channel = -1 if clean.ndim == 4 else None
 
     def of_some(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        a, b = a.astype(np.float64), b.astype(np.float64)
-        mean_a, mean_b = windowed(a), windowed(b)
-        covariance = unbiased * (windowed(a * b) - mean_a * mean_b)
-        variances = unbiased * (windowed(a * a) + windowed(b * b) - mean_a**2 - mean_b**2)
-        alike = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-        return (alike / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))).reshape(len(a), -1).mean(1)
+        pairs = zip(a.astype(np.float64), b.astype(np.float64), strict=True)
+        return np.array([structural_similarity(*pair, data_range=1.0, channel_axis=channel) for pair in pairs])
 
     return in_parts(of_some, clean, seen)
 
