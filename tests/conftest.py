@@ -47,7 +47,7 @@ def latently(capsys) -> Callable[..., Ran]:
     return call
 
 
-SMALL = shlex.split("--data digits --limit 300 --encoder dense(16) --epochs 3 --seed 3")  # a run of 0.1 s
+SMALL = shlex.split("--data digits --limit 300 --encoder dense(16) --epochs 3 --lr 0.02 --seed 3")  # a run of 0.1 s
 
 
 @pytest.fixture(scope="session")

@@ -619,7 +619,7 @@ def test_a_disk_that_fills_while_training_leaves_a_run_that_goes_on(latently, sm
             full_disk(file)
         fsync(file)
 
-    flags = shlex.split("--latent-dim 2 --limit 300 --encoder dense(16) --epochs 3 --seed 3 --data digits")
+    flags = shlex.split("--latent-dim 2 --limit 300 --encoder dense(16) --epochs 3 --lr 0.02 --seed 3 --data digits")
     monkeypatch.setattr(runs.os, "fsync", fills)
     ran = latently("train", "vae", *flags, "--out", tmp_path / "r")
     monkeypatch.undo()

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from latently import (
     AE,
@@ -18,9 +19,10 @@ from latently import (
     Trunk,
     data,
     evaluate,
+    evaluation,
     gallery,
 )  # fmt: skip
-from latently.evaluation import calibration_error
+from latently.evaluation import calibration_error, in_parts
 
 SMALL = Network("dense(64)")
 
@@ -116,11 +118,56 @@ def test_squared_error_is_not_called_nats(digits):
     assert not any(name.endswith("_nats") for name in figures)
 
 
-def test_active_dimensions_are_those_that_carry_something(digits):
+def test_a_vae_whose_kl_weight_is_raised_until_it_collapses_is_called_collapsed(digits):
     crushed = Autoencoder(VAE(4, SMALL, beta=100.0), epochs=20, random_state=0).fit(digits.images)
-    assert evaluate(crushed, digits.images)["active_dimensions"] == 0
-    free = Autoencoder(VAE(4, SMALL, beta=0.1), epochs=20, random_state=0).fit(digits.images)
-    assert evaluate(free, digits.images)["active_dimensions"] > 0
+    figures = evaluate(crushed, digits.images)
+    assert (figures["active_units"], figures["collapsed"]) == (0, True)
+    healthy = Autoencoder(VAE(4, SMALL, beta=0.1), epochs=20, random_state=0).fit(digits.images)
+    figures = evaluate(healthy, digits.images)
+    assert figures["active_units"] == (healthy.transform(digits.images).var(0) > 0.01).sum() > 0
+    assert not figures["collapsed"]
+    assert not evaluate(healthy, digits.images[:1])["collapsed"], "one image cannot tell"
+
+
+def test_a_dimension_that_is_never_used_is_not_active(digits):
+    """A decoder that is deaf to the last of three dimensions leaves its posterior at the prior."""
+    fit = Autoencoder(VAE(3, SMALL, beta=0.1), epochs=20, random_state=0).fit(digits.images)
+    n = evaluate(fit, digits.images)["active_units"]
+    encoder = [module for module in fit.net_.encoder.modules() if hasattr(module, "weight")][-1]
+    with torch.no_grad():
+        encoder.weight[2] = 0
+    assert evaluate(fit, digits.images)["active_units"] == n - 1
+
+
+def test_the_reconstruction_is_judged_as_scikit_image_does(vae, digits):
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    figures = evaluate(vae, digits.images)
+    pairs = list(zip(vae.seen(digits.images), vae.reconstruct(digits.images), strict=True))
+    alike = [structural_similarity(a, b, data_range=1.0) for a, b in pairs]
+    assert figures["ssim"] == pytest.approx(np.mean(alike), abs=1e-5)
+    decibels = [peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in pairs]
+    assert figures["psnr_db"] == pytest.approx(np.mean(decibels), rel=1e-5)
+
+
+def test_a_figure_of_many_images_is_computed_in_parts(monkeypatch):
+    monkeypatch.setattr(evaluation, "VALUES_AT_ONCE", 40)
+    images = np.random.default_rng(0).random((7, 4, 4))
+    sizes = []
+    figure = in_parts(lambda a: sizes.append(len(a)) or a.mean((1, 2)), images)
+    assert sizes == [2, 2, 2, 1]
+    assert np.array_equal(figure, images.mean((1, 2)))
+
+
+def test_what_has_no_likeness_lacks_its_figure(digits):
+    """Decibels want a highest pixel, windows of 7 an image that holds one."""
+    wide = Autoencoder(VAE(2, SMALL, likelihood="gaussian"), epochs=1, random_state=0)
+    beyond = digits.images / 100
+    assert not {"psnr_db", "ssim"} & evaluate(wide.fit(beyond), beyond).keys()
+    rows = digits.images.reshape(300, -1)
+    assert {"psnr_db", "ssim"} & evaluate(wide.fit(rows), rows).keys() == {"psnr_db"}
+    tiny = digits.images[:, 1:7]
+    assert {"psnr_db", "ssim"} & evaluate(wide.fit(tiny), tiny).keys() == {"psnr_db"}
 
 
 @pytest.fixture(scope="module")

@@ -222,7 +222,9 @@ def test_a_run_killed_before_its_first_checkpoint_starts(latently, small_run, tm
 
 def test_a_run_killed_while_it_wrote_its_first_file_starts(latently, small_run, tmp_path):
     """Nothing is there but half a file under a temporary name."""
-    command = shlex.split("train vae --latent-dim 2 --data digits --limit 300 --encoder dense(16) --epochs 3 --seed 3")
+    command = shlex.split(
+        "train vae --latent-dim 2 --data digits --limit 300 --encoder dense(16) --epochs 3 --lr 0.02 --seed 3"
+    )
     for flags in ([], ["--resume"]):
         run = tmp_path / f"run{len(flags)}"
         run.mkdir()

@@ -35,6 +35,8 @@ MODEL_NAMES = {"ae": "Plain autoencoder: no prior, no noise; the code is a point
 
 RECIPES = {"few-label": "Codes from all images, classes from the few that carry a label."}
 
+MOST_ROWS = 20  # of near-duplicates that are printed
+
 Part = Literal["all", "train", "validation", "test"]
 SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
 
@@ -149,23 +151,37 @@ def evaluate(
     run: tyro.conf.Positional[Path],
     data: OwnData = None,
     part: JudgedPart = None,
+    codes: bool = False,
+    samples: Annotated[int | None, default("no samples are judged")] = None,
+    judge: Annotated[Path | None, default("RUN/judge, which is trained where it is missing")] = None,
+    all: bool = False,
     device: str = "auto",
     json: bool = False,
 ) -> None:
     """Figures on the test split, to stdout; of the run's own images also to RUN/metrics.json.
 
+    The likelihoods, the reconstruction or the accuracy are always told; what takes its time, by a flag.
+
     Args:
         run: Run folder.
         data: Images to evaluate on, a name or a path.
         part: Which part of the split.
+        codes: Judge the codes by labels: linear probe, nearest neighbours, clusters; all fitted on training images.
+        samples: Draw so many samples, and judge them by a classifier: Frechet distance, precision and recall.
+        judge: Run folder of the classifier that judges the samples, trained on images of the same kind and size.
+        all: Every figure that the model can give; of samples as many as there are images, 10,000 at most.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
         json: Print one JSON object instead of a table.
     """
+    from latently.measuring import Costly, measure
+
+    costly = Costly(codes, samples, judge, all)
+    costly.check()
     opened = open_run(run, data, device)
     which = part or opened.judged_part
-    figures = opened.evaluate(which)
+    figures = measure(opened, which, costly)
     if opened.is_own and which == opened.judged_part:
-        opened.run.write_metrics(figures)
+        opened.run.add_metrics(figures)
     if json:
         print_json(figures)
         return
@@ -291,6 +307,74 @@ def predict(
     print(out)
 
 
+def similar(
+    run: tyro.conf.Positional[Path],
+    query: Annotated[tuple[str, ...], default("none", metavar="IMAGE ...")] = (),
+    duplicates: bool = False,
+    data: OwnData = None,
+    part: Part = "all",
+    n: Number = 10,
+    threshold: Annotated[float | None, default("a quarter of the median distance between nearest images")] = None,
+    out: Annotated[Path | None, default("no file")] = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """The images that are nearest to a query by their codes; or all near-duplicates in a set.
+
+    Args:
+        run: Run folder of an autoencoder.
+        query: Images to find the like of: files, or numbers (from 0) or names of images of the data.
+        duplicates: Find pairs of images with nearly the same code: copies, saved anew or slightly noisy.
+        data: Images to search, a name or a path.
+        part: Which part of the split to search.
+        n: How many of the nearest, of each query.
+        threshold: Largest distance between the codes of near-duplicates.
+        out: File to write: .png (each query and its nearest, or the pairs), .csv or .npz (a row per neighbour or pair).
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import outputs, pictures
+    from latently import similar as similar_room
+
+    require(bool(query) != duplicates, "expected --query IMAGE, or --duplicates, and not both")
+    require(n >= 1, f"-n is {n}; expected at least 1")
+    require(threshold is None or threshold >= 0, f"--threshold is {threshold}; expected a number of at least 0")
+    require(threshold is None or duplicates, "--threshold is for --duplicates; leave it out, or give -n")
+    if out:
+        outputs.check_out(out, (".csv", ".npz", ".png"))
+    opened = open_run(run, data, device)
+    autoencoder = autoencoder_of(opened.estimator, run)
+    images = opened.part(part)
+    if out:
+        outputs.require_apart(out, images.source, adds_images=out.suffix.lower() == ".png")
+    found: Any
+    if duplicates:
+        found = similar_room.duplicates(autoencoder, images, threshold)
+        about: dict[str, Any] = {"threshold": found.threshold, "n_pairs": len(found.first)}
+        title = f"{len(found.first):,} pairs of {len(images):,} images are no farther apart than {found.threshold:.4g}"
+    else:
+        queries = similar_room.read_queries(query, opened.images, opened.preparation)
+        found, about = similar_room.neighbours(autoencoder, images, queries, n), {}
+        title = f"The nearest of {len(images):,} images by the codes of {run}"
+    columns = found.columns(images)
+    if out and out.suffix.lower() == ".png":
+        pictures.save(found.picture(autoencoder, images), out)
+    elif out:
+        first, *others = columns
+        outputs.write_arrays(out, columns[first], {name: columns[name] for name in others})
+    rows = list(zip(*(values.tolist() for values in columns.values()), strict=True))
+    if json:
+        named = [dict(zip(columns, row, strict=True)) for row in rows]
+        print_json({"n_images": len(images)} | about | {"pairs" if duplicates else "neighbours": named})
+        return
+    shown = rows[:MOST_ROWS] if duplicates else rows
+    print_rows(title, list(columns), [list(map(in_text, row)) for row in shown])
+    if len(shown) < len(rows):
+        print(f"... and {len(rows) - len(shown):,} more; --out pairs.csv writes all")
+    if out:
+        print(out)
+
+
 def sample(
     run: tyro.conf.Positional[Path],
     n: Number = 64,
@@ -404,6 +488,44 @@ def report(run: tyro.conf.Positional[Path], data: OwnData = None, device: str = 
             images = None if kind in gallery.WITHOUT_IMAGES else opened.part(opened.judged_part)
             pictures.save(gallery.draw(kind, opened.estimator, images), opened.run.figure(kind))
     print(report_room.write(run))
+
+
+def compare(
+    runs: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN RUN ...", help_behavior_hint="(required)")
+    ],
+    data: OwnData = None,
+    part: JudgedPart = None,
+    out: Path = Path("compare"),
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Several runs in one table, and on one page: figures, what differs in their settings, pictures, curves.
+
+    Figures are those that latently evaluate left in a run, with its costly ones; where there are none, they are
+    measured.
+
+    Args:
+        runs: Run folders, two or more, trained on the same images.
+        data: Images to compare on, a name or a path, in the place of the runs' own.
+        part: Which part of the split.
+        out: Folder of comparison.html, which opens offline, and of its pictures; an earlier comparison is replaced.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import comparison
+
+    comparison.require_free(out)
+    compared = comparison.compare(runs, data, part, device)
+    page = comparison.write(compared, out, "latently compare " + shlex.join(map(str, runs)))
+    if json:
+        print_json(compared.to_json())
+        return
+    columns = ["", *compared.runs]
+    print_rows(f"{compared.part} images of {compared.data}", columns, compared.rows())
+    for line in compared.notes:
+        print(line)
+    print(f"Page: {page}")
 
 
 def presets(json: bool = False) -> None:
@@ -553,9 +675,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
         denoise,
         score,
         predict,
+        similar,
         sample,
         plot,
         report,
+        compare,
         presets,
         reproduce,
         label_curve,

@@ -23,7 +23,9 @@ def print_figures(title: str, figures: dict[str, Any]) -> None:
 
 
 def in_text(value: Any) -> str:
-    """1437 -> `1,437`, 38.019440 -> `38.0194`, [8, 8] -> `8 x 8`."""
+    """1437 -> `1,437`, 38.019440 -> `38.0194`, [8, 8] -> `8 x 8`, True -> `yes`."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return " x ".join(map(str, value))
     return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,6 +1,7 @@
 """A fitted estimator and images -> figures, each with its unit in its name."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,14 @@ from latently.errors import require
 from latently.estimator import Autoencoder, ClassPredictor, is_missing
 from latently.models import can
 
-ACTIVE_NATS = 0.01  # mean KL above which a latent dimension is said to carry something
+ACTIVE_VARIANCE = 0.01  # over images, of the posterior mean, above which a unit is active (Burda et al. 2015, 5.2)
 CALIBRATION_BINS = 15
+SSIM_WINDOW = 7
+VALUES_AT_ONCE = 2**20  # pixels that are compared in float64 in one go: 1,337 images of 28 x 28
+COLLAPSE = (
+    "the posterior has collapsed: no dimension of the code depends on the image, so the codes are empty; train longer, "
+    "lower beta, or give kl_warmup or free_bits"
+)
 
 
 def evaluate(estimator: Any, X: Any, y: Any = None) -> dict[str, Any]:
@@ -24,12 +31,12 @@ def evaluate(estimator: Any, X: Any, y: Any = None) -> dict[str, Any]:
 
 def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[str, Any]:
     """With a prior: `elbo_nats` (the bound itself, at weight 1, one sample of z an image), `reconstruction_nats` and
-    `kl_nats`, whose sum is minus it; `bits_per_dim`; `active_dimensions`. Without one: the reconstruction alone, in
-    nats (`reconstruction_nats`) or squared pixel units (`squared_error`). Always: `mse` per pixel of the
-    reconstruction from the posterior mean, `n_images`, and `likelihood` with what it was measured on. Of a denoising
-    model also what `denoising_figures` gives.
+    `kl_nats`, whose sum is minus it; `bits_per_dim`; `active_units` of the code, and whether it has `collapsed`, which
+    is when there is none. Without one: the reconstruction alone, in nats (`reconstruction_nats`) or squared pixel units
+    (`squared_error`). Always what `reconstruction_figures` gives, `n_images`, and `likelihood` with what it was
+    measured on. Of a denoising model also what `denoising_figures` gives.
     """
-    terms = estimator.bound_terms(X, y)
+    terms, codes = estimator.bound_terms(X, y), estimator.transform(X, y)
     reconstruction = float(terms["reconstruction"].mean(dtype=np.float64))
     model = estimator.model_
     figures: dict[str, Any] = {}
@@ -38,11 +45,11 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
         elbo = -reconstruction - float(kl.sum())
         figures |= {"elbo_nats": elbo, "reconstruction_nats": reconstruction, "kl_nats": float(kl.sum())}
         figures |= {"bits_per_dim": bits_per_dim(elbo, math.prod(estimator.image_shape_))}
-        figures |= {"active_dimensions": int((kl > ACTIVE_NATS).sum())}
+        figures |= {"active_units": active_units(codes), "collapsed": collapsed(codes)}
     else:
         name = "reconstruction_nats" if model.loss_unit == "nats" else "squared_error"
         figures |= {name: reconstruction}
-    figures |= {"mse": mean_squared_error(estimator, X, y), "n_images": len(X)}
+    figures |= reconstruction_figures(estimator.seen(X), estimator.inverse_transform(codes, y)) | {"n_images": len(X)}
     if can(model, "denoise"):
         figures |= denoising_figures(estimator, X)
     data = "continuous" if estimator.binarise == "none" else estimator.binarise
@@ -93,9 +100,31 @@ def calibration_error(p: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(gaps).sum() / len(p))
 
 
-def mean_squared_error(estimator: Autoencoder, X: Any, y: Any = None) -> float:
-    """Per pixel, between what the model sees of X and its reconstruction from the posterior mean."""
-    return float(np.square(estimator.reconstruct(X, y) - estimator.seen(X)).mean(dtype=np.float64))
+def active_units(codes: np.ndarray) -> int:
+    """How many dimensions of posterior means (N, Z) differ from image to image, by a variance above 0.01: the units
+    that the model uses (Burda et al. 2015, section 5.2).
+
+    >>> active_units(np.array([[-1.0, 0.001], [1.0, 0.0]]))
+    1
+    """
+    return int((codes.var(0, dtype=np.float64) > ACTIVE_VARIANCE).sum())
+
+
+def collapsed(codes: np.ndarray) -> bool:
+    """Whether posterior means (N, Z) are the same for all images. A single image cannot tell."""
+    return len(codes) > 1 and active_units(codes) == 0
+
+
+def reconstruction_figures(seen: np.ndarray, rebuilt: np.ndarray) -> dict[str, float]:
+    """Between what a model sees and what it rebuilds from the posterior mean, both (N, ...): `mse` per pixel; where
+    pixels are in 0..1 `psnr_db`; where these are images with sides of 7 pixels or more `ssim`.
+    """
+    figures = {"mse": mean(per_image_mse(seen, rebuilt))}
+    if seen.min() >= 0 and seen.max() <= 1:
+        figures |= {"psnr_db": mean(psnr_db(seen, rebuilt))}
+        if seen.ndim >= 3 and min(seen.shape[1:3]) >= SSIM_WINDOW:
+            figures |= {"ssim": mean(ssim(seen, rebuilt))}
+    return figures
 
 
 def denoising_figures(estimator: Autoencoder, X: Any, level: float | None = None) -> dict[str, Any]:
@@ -115,7 +144,18 @@ def denoising_figures(estimator: Autoencoder, X: Any, level: float | None = None
 
 def per_image_mse(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """(N, ...) twice -> (N,): the squared error per pixel."""
-    return np.square(seen.astype(np.float64) - clean).reshape(len(clean), -1).mean(1)
+
+    def of_some(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.square(b.astype(np.float64) - a).reshape(len(a), -1).mean(1)
+
+    return in_parts(of_some, clean, seen)
+
+
+def in_parts(figure: Callable[..., np.ndarray], *images: np.ndarray) -> np.ndarray:
+    """A figure of each image, computed of some images at a time: in float64 all of them may not fit."""
+    at_once = max(1, VALUES_AT_ONCE // math.prod(images[0].shape[1:]))
+    parts = [slice(start, start + at_once) for start in range(0, len(images[0]), at_once)]
+    return np.concatenate([figure(*(each[part] for each in images)) for part in parts])
 
 
 def psnr_db(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -135,33 +175,12 @@ def ssim(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
     from skimage.metrics import structural_similarity
 
     channel = -1 if clean.ndim == 4 else None
-    pairs = zip(clean.astype(np.float64), seen.astype(np.float64), strict=True)
-    return np.array([structural_similarity(a, b, data_range=1.0, channel_axis=channel) for a, b in pairs])
 
+    def of_some(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        pairs = zip(a.astype(np.float64), b.astype(np.float64), strict=True)
+        return np.array([structural_similarity(*pair, data_range=1.0, channel_axis=channel) for pair in pairs])
 
-def precision_recall(real: np.ndarray, drawn: np.ndarray, neighbours: int = 3) -> tuple[float, float]:
-    """How many drawn images look real, and how much of what is real is drawn (Kynkaanniemi et al. 2019, eq. 1 and 2).
-
-    real (N, D) and drawn (M, D) are features of images. Around each real one lies a ball that reaches its third nearest
-    other: precision is the share of the drawn inside any; recall is the same with the roles changed.
-
-    >>> precision_recall(np.arange(8.0)[:, None], np.array([[0.0], [1.5], [3.2], [99.0]]), neighbours=1)
-    (0.75, 1.0)
-    """
-    return covered(drawn, real, neighbours), covered(real, drawn, neighbours)
-
-
-def covered(points: np.ndarray, by: np.ndarray, neighbours: int) -> float:
-    """The share of points (M, D) inside the ball of any of the others (N, D)."""
-    from sklearn.neighbors import NearestNeighbors
-
-    reach = NearestNeighbors().fit(by).kneighbors(by, neighbours + 1)[0][:, -1]  # the nearest of all is a point itself
-    inside = np.zeros(len(points), bool)
-    for start in range(0, len(points), 1000):
-        part = points[start : start + 1000].astype(np.float64)
-        squared = np.square(part).sum(1)[:, None] + np.square(by).sum(1) - 2 * part @ by.T.astype(np.float64)
-        inside[start : start + 1000] = (squared <= np.square(reach)).any(1)
-    return float(inside.mean())
+    return in_parts(of_some, clean, seen)
 
 
 def score_name(estimator: Autoencoder) -> str:

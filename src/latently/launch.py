@@ -19,6 +19,7 @@ from latently.data import split as split_images
 from latently.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator import load as load_estimator
+from latently.evaluation import COLLAPSE, collapsed
 from latently.models import MODELS, VAE, FeedForward, Model, can, model_from_json
 from latently.opened import stored_split
 from latently.outputs import require_apart
@@ -369,11 +370,21 @@ def fit(
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(go_on) from None
         raise InputError(f"{disk_sentence(error)}; then {go_on}") from None
+    if has_collapsed(estimator, train):
+        note(f"note: {COLLAPSE}")
     return estimator.history_
 
 
 def labelled(images: ImageSet) -> ImageSet:
     return images.take(np.flatnonzero(images.labels >= 0))
+
+
+def has_collapsed(estimator: Any, images: ImageSet) -> bool:
+    """Whether a model with a prior makes the same code of all of the first images."""
+    if not (isinstance(estimator, Autoencoder) and can(estimator.model_, "prior")):
+        return False
+    some = images.take(np.arange(min(len(images), 1000)))
+    return collapsed(estimator.transform(some.images, some.label_names))
 
 
 def held_out(validation: ImageSet, estimator: Any) -> Any:

@@ -20,6 +20,11 @@ class Opened:
         self.estimator = estimator.load(path, device)
         self.record = self.run.data
 
+    @property
+    def preparation(self) -> data.Preparation:
+        """How the run's images were made alike."""
+        return data.Preparation.from_json(self.record.preparation) if self.record else data.Preparation()
+
     @cached_property
     def images(self) -> ImageSet:
         """Prepared as the run's were. Raises InputError where they are gone, have changed, or are of another shape."""
@@ -29,8 +34,7 @@ class Opened:
             raise InputError(f"{run} was fitted to arrays, so it does not know where images are; give --data")
         there = self.source is not None or source in data.NAMED or os.path.exists(source)
         require(there, f"the images of {run} are not at {source} any more; give --data with the place where they are")
-        prepared = data.Preparation.from_json(record.preparation) if record else data.Preparation()
-        images = data.load(source, prepared, progress=sys.stderr.isatty())
+        images = data.load(source, self.preparation, progress=sys.stderr.isatty())
         if record and self.source is None:
             require(record.describes(images), f"{changed(images, record, run)}; give --data to take them as new images")
         elif record and images.source == record.source and not record.describes(images):

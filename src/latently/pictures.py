@@ -427,8 +427,12 @@ def lines(
     return figure
 
 
-def compared_curves(histories: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
+def compared_curves(
+    histories: Mapping[str, Mapping[str, Sequence[float]]], title: str, units: Mapping[str, str] | None = None
+) -> Figure:
     """Histories as `training_curves` takes them, by name, together: one panel per term, one colour per name.
+
+    Names that do not fit beside the title stand below the panels.
 
     >>> history = {"train_loss": [190.0, 140.0], "val_loss": [150.0, 130.0]}
     >>> figure = compared_curves({"ours": history, "theirs": history}, "A study")
@@ -444,24 +448,34 @@ def compared_curves(histories: Mapping[str, Mapping[str, Sequence[float]]], titl
         for place, term in enumerate(terms, start=1):
             axes = figure.add_subplot(1, len(terms), place)
             drawn = []
-            for history, colour in zip(histories.values(), TEN_COLOURS, strict=False):
+            for history, colour in zip(histories.values(), TWENTY_COLOURS, strict=False):
                 for part, dash in dashes.items():
                     values = np.asarray(history.get(f"{part}_{term}", []), float)
                     epochs = np.arange(1.0, len(values) + 1)
                     axes.plot(epochs, values, color=colour, ls=dash, lw=1.2)
                     drawn.append((epochs, values))
             axes.set_title("KL divergence" if term == "kl" else _words(term))
-            axes.set_ylabel(_unit(term, None))
+            axes.set_ylabel(_unit(term, units))
             axes.set_xlabel("epoch")
             axes.grid(axis="y")
             axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
             _leave_out_a_huge_start(axes, max((at for at, _ in drawn), key=len), drawn)
         handles = [
-            Line2D([], [], color=colour, label=name) for name, colour in zip(histories, TEN_COLOURS, strict=False)
+            Line2D([], [], color=colour, label=name) for name, colour in zip(histories, TWENTY_COLOURS, strict=False)
         ]
         for label, dash in zip(("training", "validation"), dashes.values(), strict=True):
             handles.append(Line2D([], [], color=QUIET, ls=dash, lw=1.2, label=label))
-        figure.legend(handles=handles, loc="upper right", ncols=len(handles), borderaxespad=0.4, handlelength=2.2)
+        names = [str(handle.get_label()) for handle in handles]
+        widest = max(map(_inches, names)) + 0.6  # inches of a legend's column: its line, its name, a gap
+        beside = 1.45 * _inches(title) + sum(map(_inches, names)) + 0.6 * len(names) < figure.get_figwidth()
+        columns = len(names) if beside else max(1, int(figure.get_figwidth() / widest))
+        figure.legend(
+            handles=handles,
+            loc="upper right" if beside else "outside lower left",
+            ncols=columns,
+            borderaxespad=0.4,
+            handlelength=2.2,
+        )
     return figure
 
 

@@ -36,7 +36,7 @@ TEMPORARY = ".tmp"
 RESTORE = "restore it, or train again"
 # What a run folder holds of ours, params.json last: while it is there, the folder counts as a run.
 OURS = ("model.safetensors", "history.csv", "metrics.json", "split.json", "train.log", "report.html", "checkpoint",
-        "figures", "tensorboard", "encoder", "classifier", "params.json")  # fmt: skip
+        "figures", "tensorboard", "encoder", "classifier", "judge", "params.json")  # fmt: skip
 
 
 @contextmanager
@@ -337,6 +337,14 @@ class Run:
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         write_json(self.path / "metrics.json", finite(metrics))
+
+    def add_metrics(self, metrics: dict[str, Any]) -> None:
+        """Beside the figures that are there already, where these were measured on the same images: a costly one stays
+        until it is measured again."""
+        path = self.path / "metrics.json"
+        then = read_json(path) if path.exists() else {}
+        same = isinstance(then, dict) and all(then.get(key) == metrics[key] for key in ("split", "data", "n_images"))
+        self.write_metrics((then if same else {}) | metrics)
 
     def read_split(self) -> dict[str, Any] | None:
         """None where the source has a fixed split."""

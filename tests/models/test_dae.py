@@ -6,7 +6,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from latently import DAE, Autoencoder, InputError, Network, evaluate
-from latently.evaluation import precision_recall, psnr_db, ssim
+from latently.evaluation import psnr_db, ssim
+from latently.judge import precision_recall
 
 TINY = Network("dense(8)")
 

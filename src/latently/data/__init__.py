@@ -1,5 +1,6 @@
 """Images from anywhere, as one thing: `ImageSet`, (N, H, W[, C]) with labels where -1 means unlabelled."""
 
+from latently.data.folder import read_image
 from latently.data.imageset import ImageSet
 from latently.data.labels import read_labels, within_budget
 from latently.data.preparation import Preparation
@@ -14,6 +15,7 @@ __all__ = [
     "Split",
     "label_budget",
     "load",
+    "read_image",
     "read_labels",
     "split",
     "within_budget",

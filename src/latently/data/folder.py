@@ -115,6 +115,11 @@ def _decode(path: Path, preparation: Preparation) -> np.ndarray:
     return preparation.apply_one(pixels)
 
 
+def read_image(path: Path, preparation: Preparation) -> np.ndarray:
+    """One image file -> (H, W) or (H, W, 3) uint8, prepared. Raises `InputError` where it cannot be read."""
+    return _decode(path, preparation)
+
+
 def _pixels(image: "Image", path: Path) -> np.ndarray:
     mode = image.mode
     require(mode != "F", f"{path} holds floats, which have no known range; save them as a .npy array (N, H, W)")

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
 
 from latently import pictures
+from latently.code_figures import clustering_figures
 from latently.estimates import estimate, percent
 from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, codes, described, encoder, kept
 from latently.experiments.study import Result, Study
@@ -84,23 +84,9 @@ def clusters(X: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, 
     told: Figures = {}
     for name, method in found.items():
         groups = method.fit(X[train]).predict(X[test])
-        told |= {
-            f"{name}_accuracy": matched_accuracy(y[test], groups),
-            f"{name}_nmi": normalized_mutual_info_score(y[test], groups),
-            f"{name}_ari": adjusted_rand_score(y[test], groups),
-        }
+        figures = clustering_figures(y[test], groups)
+        told |= {f"{name}_{key.removeprefix('clustering_')}": value for key, value in figures.items()}
     return told
-
-
-def matched_accuracy(y: np.ndarray, groups: np.ndarray) -> float:
-    """Under the best matching of groups to classes, one to one (Kuhn 1955).
-
-    >>> matched_accuracy(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 1]))
-    0.75
-    """
-    table = np.zeros((y.max() + 1, groups.max() + 1))
-    np.add.at(table, (y, groups), 1)
-    return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(y))
 
 
 # What they gave -----------------------------------------------------------------------------------

@@ -15,11 +15,12 @@ from latently.densities import Normal
 from latently.errors import require
 from latently.estimates import estimate, percent
 from latently.estimator import Autoencoder, Classifier
-from latently.evaluation import evaluate, precision_recall
+from latently.evaluation import evaluate
 from latently.experiments.encoders import kept
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench
+from latently.judge import precision_recall
 from latently.models import CVAE, FeedForward, model_to_json
 from latently.networks import EncoderDecoder
 from latently.presets import PRESETS

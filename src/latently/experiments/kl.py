@@ -47,7 +47,7 @@ def row(bench: Bench, beta: float, trials: list[Trial]) -> Row:
         "rate_bits": estimate(list(map(nats_to_bits, rates))),
         "distortion_nats": estimate(distortions),
         "distortion_bits": estimate(list(map(nats_to_bits, distortions))),
-        "active_dimensions": estimate([each["active_dimensions"] for each in figures]),
+        "active_units": estimate([each["active_units"] for each in figures]),
         "mse": estimate([each["mse"] for each in figures]),
     }
 
@@ -76,7 +76,7 @@ NOTES = [
 
 STUDY = Study(
     name="kl",
-    summary="What the KL term buys: held-out gap, samples, active dimensions and the rate-distortion curve.",
+    summary="What the KL term buys: held-out gap, samples, active units and the rate-distortion curve.",
     cost="two cores: about 10 minutes; one GPU: not measured",
     run=run,
     takes=("codes",),

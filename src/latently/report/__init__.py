@@ -6,6 +6,6 @@ The words are in `words.py`, the page in `template.html` and `style.css`.
 """
 
 from latently.report.content import collect
-from latently.report.page import render, write
+from latently.report.page import render, write, write_page
 
-__all__ = ["collect", "render", "write"]
+__all__ = ["collect", "render", "write", "write_page"]

@@ -12,8 +12,8 @@ from latently.errors import InputError
 from latently.report.content import collect
 
 
-def render(report: dict[str, Any]) -> str:
-    """The page of what `collect` returned. Class and file names of strangers are escaped, not trusted."""
+def render(report: dict[str, Any], template: str = "template.html") -> str:
+    """The page of what `collect` returned, or of a comparison. Names of strangers are escaped, not trusted."""
     pages = Environment(
         loader=FunctionLoader(lambda name: (files(__package__) / name).read_text("utf-8")),
         autoescape=True,
@@ -21,13 +21,16 @@ def render(report: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return pages.get_template("template.html").render(report)
+    return pages.get_template(template).render(report)
 
 
 def write(run_path: str | os.PathLike[str]) -> Path:
     """Write RUN/report.html and return its path. Raises `InputError` where the run is damaged or cannot be written."""
-    page = render(collect(run_path))
-    target = Path(run_path) / "report.html"
+    return write_page(render(collect(run_path)), Path(run_path) / "report.html")
+
+
+def write_page(page: str, target: Path) -> Path:
+    """Write it whole or not at all. Raises `InputError` where it cannot be written."""
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         beside.write_text(page, encoding="utf-8")

@@ -100,21 +100,106 @@ METRICS = {
     "noisy_psnr_db": Metric(
         "Signal-to-noise before denoising", "dB", "Of the noisy images themselves: what the figure above has to beat."
     ),
-    "active_dimensions": Metric(
-        "Active dimensions",
+    "active_units": Metric(
+        "Active units",
         "",
-        "Latent dimensions that say something about the image; the rest could be left out.",
+        "Dimensions of the code that differ from image to image (variance of the posterior mean above 0.01); others "
+        "could be left out.",
     ),
+    "active_dimensions": Metric(
+        "Dimensions with KL",
+        "",
+        "Dimensions of the code whose mean KL is above 0.01 nats, as earlier versions counted the active ones.",
+    ),
+    "collapsed": Metric(
+        "Collapsed", "", "Whether no dimension of the code depends on the image: the codes are then empty."
+    ),
+    "probe_accuracy": Metric(
+        "Linear probe",
+        "%",
+        "The share of images that a linear classifier gets right when it sees the codes alone, taught by all labels of "
+        "training images. Higher is better.",
+        100,
+    ),
+    "knn_accuracy": Metric(
+        "Nearest neighbours",
+        "%",
+        "The share of images that take the class of most of their nearest training images, by code. Higher is better.",
+        100,
+    ),
+    "clustering_accuracy": Metric(
+        "Clusters",
+        "%",
+        "The share of images that are right when k-means, without any label, divides the codes into as many clusters "
+        "as classes, under the best matching. Higher is better.",
+        100,
+    ),
+    "nmi": Metric(
+        "Mutual information of clusters",
+        "",
+        "Between the same clusters and the classes, normalised; 1 is identical. Higher is better.",
+    ),
+    "ari": Metric(
+        "Adjusted Rand index",
+        "",
+        "Of the same clusters: pairs of images that both put together or apart; 0 is chance. Higher is better.",
+    ),
+    "agreement": Metric(
+        "Agreement",
+        "%",
+        "The share of samples that the judge takes for the class that was asked for. Higher is better.",
+        100,
+    ),
+    "judge_frechet": Metric(
+        "Frechet distance to real images",
+        "",
+        "Between samples and real images, in the features of the judge, a classifier of ours; no FID, and comparable "
+        "for one judge and number of samples only. Lower is better.",
+    ),
+    "judge_frechet_floor": Metric(
+        "Frechet distance, floor", "", "The same of real training images: what a perfect model would get."
+    ),
+    "judge_precision": Metric(
+        "Precision of samples",
+        "%",
+        "The share of samples that lie among real images, in the judge's features. Higher is better.",
+        100,
+    ),
+    "judge_precision_ceiling": Metric("Precision, ceiling", "%", "The same of real training images.", 100),
+    "judge_recall": Metric(
+        "Recall of samples",
+        "%",
+        "The share of real images that lie among the samples, in the judge's features. Higher is better.",
+        100,
+    ),
+    "judge_recall_ceiling": Metric("Recall, ceiling", "%", "The same of real training images.", 100),
+    "judge_accuracy": Metric("Accuracy of the judge", "%", "On the images that this was measured on.", 100),
     "images_per_second": Metric("Speed", "images per second", "Images worked through in a second."),
     "seconds_per_epoch": Metric("Time per epoch", "s", "One pass over the training images."),
     "split": Metric("Measured on", "", ""),
     "n_images": Metric("Images", "", ""),
     "likelihood": Metric("Likelihood", "", ""),
     "noise": Metric("Noise", "", ""),
+    "code_dimensions": Metric("Dimensions of the code", "", ""),
+    "probe_labels": Metric("Labels of the probe", "", ""),
+    "knn_neighbours": Metric("Neighbours that vote", "", ""),
+    "n_samples": Metric("Samples", "", ""),
+    "judge": Metric("Judge", "", ""),
     "n_labels": Metric("Labels used", "", ""),
     "n_draws": Metric("Draws of the labels", "", ""),
 }
-CONTEXT = ("split", "n_images", "likelihood", "n_labels", "n_draws")  # not results, but what they were measured on
+CONTEXT = (
+    "split",
+    "n_images",
+    "likelihood",
+    "n_labels",
+    "n_draws",
+    "code_dimensions",
+    "probe_labels",
+    "knn_neighbours",
+    "n_samples",
+    "judge",
+)  # not results, but what they were measured on
 # Keys that are not listed above tell their unit by their ending.
 UNITS = {
     "_nats": NATS,

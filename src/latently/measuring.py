@@ -1,0 +1,146 @@
+"""Every figure of a run: the cheap ones always, those that take their time where they are asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latently import estimator, evaluation
+from latently import judge as judge_room
+from latently.code_figures import code_figures
+from latently.console import note
+from latently.data import ImageSet
+from latently.errors import InputError, require
+from latently.estimator import Autoencoder, Classifier
+from latently.models import can
+from latently.opened import Opened
+from latently.progress import Bar
+from latently.runs import Run
+
+MOST_SAMPLES = 10_000  # that are judged where no number is given
+JUDGE_SEES = 100_000  # images in all at least: of few, each the more often
+JUDGE_EPOCHS = 4
+
+
+@dataclass(frozen=True)
+class Costly:
+    """Figures that take their time. codes: what labels and neighbours make of them; samples: how many drawn images are
+    judged; judge: the run of a classifier, None: the run's own; everything: all that the model can give."""
+
+    codes: bool = False
+    samples: int | None = None
+    judge: Path | None = None
+    everything: bool = False
+
+    def check(self) -> None:
+        """Raise InputError for what cannot be asked for."""
+        least = judge_room.NEIGHBOURS + 1
+        require(
+            self.samples is None or self.samples >= least, f"--samples is {self.samples}; expected {least} at least"
+        )
+        alone = self.judge is not None and self.samples is None and not self.everything
+        require(not alone, "--judge is for samples; give --samples N beside it, 10000 say, or --all")
+
+
+def measure(opened: Opened, part: str, costly: Costly = Costly()) -> dict[str, Any]:
+    """Figures of a part of the images as one dict. With `everything`, what the images cannot give is left out, with a
+    note. Raises InputError where a figure was asked for by name that this run cannot give.
+    """
+    costly.check()
+    figures = opened.evaluate(part)
+    if figures.get("collapsed"):
+        note(f"note: {evaluation.COLLAPSE}")
+    images, fitted = opened.part(part), opened.estimator
+    n = costly.samples or min(MOST_SAMPLES, len(images))
+    has_codes = isinstance(fitted, Autoencoder)
+    has_samples = has_codes and can(fitted.model_, "prior")
+    figures |= had(costly.codes, costly.everything and has_codes, lambda: of_codes(opened, images))
+    by_name = costly.samples is not None
+    return figures | had(
+        by_name, costly.everything and has_samples, lambda: of_samples(opened, images, n, costly.judge)
+    )
+
+
+def had(by_name: bool, among_all: bool, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `compute` gives, if it is asked for."""
+    try:
+        return compute() if by_name or among_all else {}
+    except InputError as error:
+        if by_name:
+            raise
+        note(f"left out: {error}")
+        return {}
+
+
+def of_codes(opened: Opened, images: ImageSet) -> dict[str, Any]:
+    """What `code_figures` gives, fitted on the run's own training images."""
+    fitted = autoencoder_of(opened, "codes")
+    if not (images.labels >= 0).any():
+        note("left out: probe, neighbours and clusters, which are judged by labels; these images carry none")
+        return {}
+    train = training_images(opened, images)
+    codes = fitted.transform(train.images, train.label_names)
+    judged = fitted.transform(images.images, images.label_names)
+    return code_figures(codes, train.label_names, judged, images.label_names)
+
+
+def of_samples(opened: Opened, images: ImageSet, n: int, judge: Path | None) -> dict[str, Any]:
+    """What `judge_figures` gives of n samples against `images`; `judge_accuracy` on these; of a conditional model also
+    `agreement`, the share of samples that the judge takes for what was asked for."""
+    fitted = autoencoder_of(opened, "samples")
+    has_prior = can(fitted.model_, "prior")
+    require(has_prior, f"a plain autoencoder ({fitted.model_.name}) has no prior, so there are no samples to judge")
+    train = training_images(opened, images)
+    place, classifier = judge_of(opened, train, judge)
+    drawn, asked = judge_room.drawn_images(fitted, n, train.label_names)
+    if images.images.dtype == np.uint8:
+        drawn = drawn.clip(0, 1)  # what a gaussian likelihood says beyond black and white is no pixel
+    some = np.random.default_rng(0).permutation(len(train))[:n]
+    figures: dict[str, Any] = {"n_samples": n, "judge": str(place)}
+    if (images.labels >= 0).any():
+        figures |= {"judge_accuracy": evaluation.evaluate(classifier, images.images, images.label_names)["accuracy"]}
+    figures |= judge_room.judge_figures(classifier, images.images, drawn, train.images[some])
+    if asked is not None:
+        figures |= {"agreement": evaluation.evaluate(classifier, drawn, asked)["accuracy"]}
+    return figures
+
+
+def judge_of(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path, Classifier]:
+    """The classifier that is given; else the run's own, which is trained where it is not there yet."""
+    run, place = opened.run.path, given or opened.run.path / "judge"
+    device = opened.estimator.training_.device
+    if given or Run(place).finished:
+        found = estimator.load(place, device)
+        isa = isinstance(found, Classifier)
+        require(isa, f"--judge is {place}, a {found.kind}; expected the run of latently train classifier")
+        have, want = found.image_shape_, opened.estimator.image_shape_
+        require(have == want, f"--judge is {place}, trained on images of shape {have}; those of {run} are {want}")
+        return place, found
+    classes = np.unique(train.labels[train.labels >= 0])
+    none = f"samples are judged by a classifier, and the training images of {run} carry no labels to train one by"
+    require(len(classes) >= 2, f"{none}; give --judge, the run of a classifier of such images")
+    epochs = max(JUDGE_EPOCHS, JUDGE_SEES // len(train))
+    note(f"training a judge, our default classifier, on {len(train):,} images for {epochs} epochs; it stays in {place}")
+    judge = Classifier(epochs=epochs, device=device, random_state=0)
+    with Bar() as bar:
+        return place, judge.fit(train.images, train.label_names, run=Run(place), watchers=[bar])
+
+
+def autoencoder_of(opened: Opened, what: str) -> Autoencoder:
+    """Raises InputError for a run that has none of this."""
+    run, encoder = opened.run.path, opened.run.path / "encoder"
+    advice = f"ask for those of {encoder}" if encoder.exists() else "leave the flag out"
+    require(isinstance(opened.estimator, Autoencoder), f"{run} is a classifier and has no {what}; {advice}")
+    return opened.estimator
+
+
+def training_images(opened: Opened, judged: ImageSet) -> ImageSet:
+    """The run's own. Raises InputError where judged ones are among them."""
+    own = opened if opened.is_own else Opened(opened.run.path, None, "cpu")
+    train = own.images.take(own.split.train)
+    apart = not opened.is_own or not np.isin(judged.names, train.names).any()
+    flattered = f"{opened.run.path} was trained on images that are to be judged now, which would flatter its figures"
+    require(apart, f"{flattered}; give another --part, or train with a split that keeps test images apart")
+    return train
