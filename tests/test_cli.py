@@ -375,6 +375,9 @@ def test_a_conditional_model_learns_from_what_is_labelled(latently, photographs,
     small = ("--encoder", "dense(8)", "--latent-dim", 2, "--epochs", 1)
     some = latently("train", "cvae", "--data", photographs, *small, "--out", tmp_path / "some")
     assert "16 images without a label are left out" in some.err
+    judged = latently("evaluate", tmp_path / "some", "--part", "all", "--json")
+    assert judged.json["n_images"] == 40
+    assert judged.err.count("20 images without a label are left out") == 1
     (tmp_path / "odd.csv").write_text("\n".join(f"{n},{'odd' if n % 2 else 'even'}" for n in range(200)))
     command = ("train", "cvae", "--data", "digits", "--labels", tmp_path / "odd.csv", *small)
     assert latently(*command, "--out", tmp_path / "r").code == 0

@@ -6,7 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from latently import data, estimator, evaluation
+from latently.console import note
 from latently.data import ImageSet, Split
 from latently.errors import InputError, require
 from latently.runs import DataRecord, Run, understanding
@@ -19,6 +22,7 @@ class Opened:
         self.run, self.source = Run(path), source
         self.estimator = estimator.load(path, device)
         self.record = self.run.data
+        self.noted = False
 
     @property
     def preparation(self) -> data.Preparation:
@@ -64,13 +68,25 @@ class Opened:
         return "test" if len(self.split.test) else "all"
 
     def part(self, name: str) -> ImageSet:
-        """Raises InputError for a part that holds no image."""
+        """Of a model that is told classes, the images that have one, where any has. Raises InputError for a part that
+        holds no image."""
         if name == "all":
-            return self.images
+            return self.understood(self.images)
         index = getattr(self.split, name)
         require(len(index) > 0, f"{self.images.source} has no {name} images here (the split is {self.split.kind!r}); "
                 "give another --part")  # fmt: skip
-        return self.images.take(index)
+        return self.understood(self.images.take(index))
+
+    def understood(self, images: ImageSet) -> ImageSet:
+        told = images.labels >= 0
+        if not getattr(self.estimator.model_, "takes_labels", False) or told.all() or not told.any():
+            return images
+        if not self.noted:
+            note(
+                f"{(~told).sum():,} images without a label are left out: {self.run.path} is told the class of an image"
+            )
+            self.noted = True
+        return images.take(np.flatnonzero(told))
 
     def evaluate(self, part: str) -> dict[str, Any]:
         about = {"split": part, "data": self.images.source}
