@@ -192,6 +192,18 @@ def test_the_codes_of_few_label_are_its_encoders(latently, tmp_path):
     assert latently("evaluate", tmp_path / "r" / "encoder", "--codes", "--json").json["probe_labels"] == 300
 
 
+def test_a_model_that_is_told_classes_is_measured_with_the_labelled_images_it_learned_from(latently, tmp_path):
+    digits = data.load("digits").take(np.arange(400))
+    labels = np.where(np.arange(400) % 4 > 0, digits.labels, -1)
+    np.savez(tmp_path / "some.npz", images=digits.images, labels=labels)
+    np.savez(tmp_path / "others.npz", images=digits.images[:50] // 2, labels=digits.labels[:50])
+    words = f"train cvae --data {tmp_path / 'some.npz'} --encoder dense(16) --epochs 2 --out {tmp_path / 'r'}"
+    assert latently(*shlex.split(words)).code == 0
+    figures = latently("evaluate", tmp_path / "r", "--data", tmp_path / "others.npz", "--all", "--json").json
+    assert 200 < figures["probe_labels"] < 300
+    assert "agreement" in figures
+
+
 def test_images_without_labels_lack_the_figures_of_labels(latently, small_run, runs, tmp_path):
     np.save(tmp_path / "a.npy", RNG.integers(0, 256, (9, 8, 8), dtype=np.uint8))
     ran = latently("evaluate", small_run, "--data", tmp_path / "a.npy", "--codes", "--json")
