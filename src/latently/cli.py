@@ -149,6 +149,7 @@ def evaluate(
     run: tyro.conf.Positional[Path],
     data: OwnData = None,
     part: JudgedPart = None,
+    importance_samples: Annotated[int | None, default("no such bound")] = None,
     device: str = "auto",
     json: bool = False,
 ) -> None:
@@ -158,12 +159,13 @@ def evaluate(
         run: Run folder.
         data: Images to evaluate on, a name or a path.
         part: Which part of the split.
+        importance_samples: Codes drawn for each image for the importance-weighted bound on log p(x), 500 or 5,000 say.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
         json: Print one JSON object instead of a table.
     """
     opened = open_run(run, data, device)
     which = part or opened.judged_part
-    figures = opened.evaluate(which)
+    figures = opened.evaluate(which, importance_samples)
     if opened.is_own and which == opened.judged_part:
         opened.run.write_metrics(figures)
     if json:

@@ -56,6 +56,14 @@ class Normal:
         """mean + stddev * noise, noise ~ N(0, I) where none is given (Kingma & Welling 2013, section 2.4)."""
         return self.mean + self.stddev * (torch.randn_like(self.mean) if noise is None else noise)
 
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """n draws from a single distribution, mean (1, Z), by a generator of the CPU. -> (n, Z)"""
+        return self.rsample(torch.randn(n, self.mean.shape[1], generator=generator).to(self.mean.device))
+
+    def repeated(self, k: int) -> "Normal":
+        """The B distributions over codes k times, one whole batch after the other. -> (k B, Z)"""
+        return Normal(self.mean.repeat(k, 1), self.log_variance.repeat(k, 1))
+
     def log_prob(self, x: Tensor) -> Tensor:
         """log N(x; mean, variance) -> (B,)"""
         squared = (x - self.mean).square() * torch.exp(-self.log_variance)
@@ -120,6 +128,14 @@ def free_bits(kl: Tensor, floor_nats: float) -> Tensor:
     kl: (B, Z). -> (B,), the same for every image: a dimension below the floor costs the floor and gets no gradient.
     """
     return kl.mean(0).clamp(min=floor_nats).sum().expand(len(kl))
+
+
+def log_mean_exp(log_weights: Tensor) -> Tensor:
+    """log 1/K sum_k w_k of log weights (K, B): the importance-weighted bound on log p(x) (Burda et al. 2015, eq. 8).
+
+    -> (B,)
+    """
+    return torch.logsumexp(log_weights, 0) - math.log(len(log_weights))
 
 
 def nats_to_bits(nats: float) -> float:

@@ -93,7 +93,8 @@ def test_noise_given_to_the_bound_makes_it_repeatable():
 
 
 def test_samples_come_from_the_standard_normal():
-    prior = VAE(latent_dim=3).prior()
+    model = VAE(3, TINY)
+    prior = model.prior(model.build((1, 4, 4)))
     assert prior.mean.tolist() == [[0, 0, 0]]
     assert prior.log_variance.exp().tolist() == [[1, 1, 1]]
 

@@ -6,18 +6,23 @@ With the parameters below the objective becomes
 
     loss(x) = beta * warm-up * max(KL, free bits) - log p(x|z),   z ~ q(z|x), one sample,
 
-while the figure that is reported stays the ELBO, at weight 1.
+or, with K > 1 importance samples, that of the importance-weighted autoencoder (Burda et al. 2015, eq. 8):
+
+    loss(x) = -log 1/K sum_k w_k,   log w = log p(x|z) + beta * warm-up * (log p(z) - log q(z|x)),   z_k ~ q(z|x),
+
+while the figures that are reported stay bounds on log p(x), at weight 1.
 """
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latently.densities import Bernoulli, Normal, free_bits
+from latently.densities import Bernoulli, Normal, free_bits, log_mean_exp
+from latently.errors import require
 from latently.models.base import Model, check_unit_interval
 from latently.networks import EncoderDecoder, Network, Shape
 from latently.settings import Count, Fraction, NonNegative, Positive
@@ -44,6 +49,8 @@ class VAE(Model):
     """Share of the run over which the KL's weight rises from 0 to beta."""
     free_bits: NonNegative = 0.0
     """Nats per latent dimension that cost no KL (Kingma et al. 2016)."""
+    importance_samples: Count = 1
+    """Codes drawn for each image and step; more than 1: the importance-weighted autoencoder (Burda et al. 2015)."""
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
@@ -57,6 +64,8 @@ class VAE(Model):
         return net
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+        if self.importance_samples > 1:
+            return self.importance_loss(net, x, y, progress)
         terms = self.bound(net, x, y=y)
         reconstruction, kl = terms["reconstruction"], terms["kl"]  # (B,), (B, Z)
         penalty = free_bits(kl, self.free_bits) if self.free_bits else kl.sum(1)  # (B,)
@@ -65,6 +74,37 @@ class VAE(Model):
             "reconstruction": reconstruction,
             "kl": kl.sum(1),
         }
+
+    def importance_loss(
+        self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float
+    ) -> dict[str, Tensor]:
+        """Minus the bound of K samples; beside it the terms of minus the ELBO, averaged over them."""
+        noise = torch.randn(self.importance_samples, len(x), self.latent_dim, device=x.device)
+        reconstruction, kl = self.sampled_terms(
+            net, x, self.encode(net, x, y), self.prior(net), noise, y
+        )  # (K, B) each
+        log_weights = -reconstruction - self.weight(progress) * kl
+        return {"loss": -log_mean_exp(log_weights), "reconstruction": reconstruction.mean(0), "kl": kl.mean(0)}
+
+    def log_weights(
+        self, net: EncoderDecoder, x: Tensor, q: Normal, prior: Normal, noise: Tensor, y: Tensor | None = None
+    ) -> Tensor:
+        """log w = log p(x, z) - log q(z|x) of K codes z ~ q(z|x) of each image, by noise (K, B, Z). -> (K, B)
+
+        q and prior are what `encode` and `prior` give: so each image is encoded once, however many pieces K comes in.
+        """
+        reconstruction, kl = self.sampled_terms(net, x, q, prior, noise, y)
+        return -reconstruction - kl
+
+    def sampled_terms(
+        self, net: EncoderDecoder, x: Tensor, q: Normal, prior: Normal, noise: Tensor, y: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """-log p(x|z) and log q(z|x) - log p(z) of K codes z ~ q(z|x) of each image, (K, B) each."""
+        k, shape = len(noise), noise.shape[:2]
+        q = q.repeated(k)  # (K B, Z)
+        z = q.rsample(noise.flatten(0, 1))
+        log_px = self.decode(net, z, y if y is None else y.repeat(k)).log_prob(x.repeat(k, 1, 1, 1))
+        return -log_px.view(shape), (q.log_prob(z) - prior.log_prob(z)).view(shape)
 
     def bound(
         self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None, y: Tensor | None = None
@@ -106,9 +146,19 @@ class VAE(Model):
         # float32, whatever the output is: rounded to bfloat16, log 0.01 is off by 4.5 nats over 784 pixels
         return Normal(output, torch.full((), math.log(self.variance), device=output.device))
 
-    def prior(self) -> Normal:
+    def prior(self, net: EncoderDecoder) -> Normal:
         """p(z) = N(0, I)."""
-        return Normal(torch.zeros(1, self.latent_dim), torch.zeros(1, self.latent_dim))
+        zeros = torch.zeros(1, self.latent_dim, device=next(net.parameters()).device)
+        return Normal(zeros, zeros)
+
+    def check(self) -> Self:
+        super().check()
+        require(
+            self.importance_samples == 1 or not self.free_bits,
+            f"free_bits is {self.free_bits:g} with {self.importance_samples} importance_samples, whose objective has "
+            "no KL by dimension to spare bits of; leave one of them out",
+        )
+        return self
 
     def check_pixels(self, low: float, high: float) -> None:
         if self.likelihood == "bernoulli":
