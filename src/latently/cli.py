@@ -31,6 +31,7 @@ MODEL_NAMES = {"ae": "Plain autoencoder: no prior, no noise; the code is a point
                "dae": "Denoising autoencoder: sees damaged images, and rebuilds the clean ones.",
                "vae": "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`.",
                "cvae": "Conditional variational autoencoder: told the class of an image, it makes new ones of a class.",
+               "vamp": "Variational autoencoder with a VampPrior: its prior is a mixture, learned with it.",
                "classifier": "Classifier: a network of any layers with a softmax on top."}  # fmt: skip
 
 RECIPES = {"few-label": "Codes from all images, classes from the few that carry a label."}

@@ -38,21 +38,21 @@ def importance_figures(estimator: Autoencoder, X: Any, y: Any, samples: int) -> 
 
 def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[str, Any]:
     """With a prior: `elbo_nats` (the bound itself, at weight 1, one sample of z an image), `reconstruction_nats` and
-    `kl_nats`, whose sum is minus it; `bits_per_dim`; `active_dimensions`. Without one: the reconstruction alone, in
-    nats (`reconstruction_nats`) or squared pixel units (`squared_error`). Always: `mse` per pixel of the
-    reconstruction from the posterior mean, `n_images`, and `likelihood` with what it was measured on. Of a denoising
-    model also what `denoising_figures` gives.
+    `kl_nats`, whose sum is minus it; `bits_per_dim`; `active_dimensions`, where the KL is taken by dimension. Without
+    one: the reconstruction alone, in nats (`reconstruction_nats`) or squared pixel units (`squared_error`). Always:
+    `mse` per pixel of the reconstruction from the posterior mean, `n_images`, and `likelihood` with what it was
+    measured on. Of a denoising model also what `denoising_figures` gives.
     """
     terms = estimator.bound_terms(X, y)
     reconstruction = float(terms["reconstruction"].mean(dtype=np.float64))
     model = estimator.model_
     figures: dict[str, Any] = {}
     if "kl" in terms:
-        kl = terms["kl"].mean(0, dtype=np.float64)  # (Z,)
+        kl = terms["kl"].mean(0, dtype=np.float64)  # (Z,), or () where it is not taken by dimension
         elbo = -reconstruction - float(kl.sum())
         figures |= {"elbo_nats": elbo, "reconstruction_nats": reconstruction, "kl_nats": float(kl.sum())}
         figures |= {"bits_per_dim": bits_per_dim(elbo, math.prod(estimator.image_shape_))}
-        figures |= {"active_dimensions": int((kl > ACTIVE_NATS).sum())}
+        figures |= {"active_dimensions": int((kl > ACTIVE_NATS).sum())} if kl.ndim else {}
     else:
         name = "reconstruction_nats" if model.loss_unit == "nats" else "squared_error"
         figures |= {name: reconstruction}

@@ -250,7 +250,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
             return torch.stack([log_sum - math.log(samples), squared_error.clamp(min=0).sqrt()], 1)
 
         images_at_once = max(1, rows // each)
-        return tuple(self._map_images(X, bound, *self._labels(y, n_images(X)), size=images_at_once).T)  # type: ignore[return-value]
+        bounds, errors = self._map_images(X, bound, *self._labels(y, n_images(X)), size=images_at_once).T
+        return bounds, errors
 
     def sample(self, n: int = 1, random_state: int | None = None, y: Any = None) -> np.ndarray:
         """Decoder means at n codes drawn from the prior. Raises InputError for a model that has none.
@@ -269,6 +270,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         if y is None and self.model_.takes_labels:
             y = np.resize(self.classes_, n)
         return self.inverse_transform(codes.numpy(), y)
+
+    def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each dimension of the prior, (Z,) and (Z,)."""
+        check_is_fitted(self)
+        with torch.no_grad():
+            prior = self.model_.prior(self.net_)
+        return prior.mean[0].cpu().numpy(), prior.stddev[0].cpu().numpy()
 
     def analogies(self, X: Any, y: Any) -> np.ndarray:
         """Each image encoded under its label, then decoded under every label. -> (n, classes, *the shape of an image)
