@@ -299,15 +299,20 @@ def sample(
     n: Number = 64,
     out: Annotated[Path | None, default("RUN/figures/samples.png")] = None,
     label: Annotated[str | None, default("all labels in turn")] = None,
+    sampler: Literal["prior", "mixture"] = "prior",
+    components: int = 10,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    """Draw codes from the prior and decode them.
+    """Draw codes and decode them.
 
     Args:
         run: Run folder.
         n: How many.
         label: Of a conditional model (cvae): what the images are to be of.
+        sampler: Where codes are drawn from: the model's prior, or a Gaussian mixture, which is fitted to the codes of
+            the run's training images once and kept in the run folder.
+        components: Of the mixture.
         out: File to write: .png, .npz, .npy or .csv.
         seed: Seed of the draw.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
@@ -318,12 +323,15 @@ def sample(
 
     require(n >= 1, f"-n is {n}; expected at least 1")
     require(seed >= 0, f"--seed is {seed}; expected at least 0")
-    place = out or run / "figures" / "samples.png"
+    require(components >= 1, f"--components is {components}; expected at least 1")
+    place = out or run / "figures" / ("samples.png" if sampler == "prior" else "samples-mixture.png")
     outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
     autoencoder = autoencoder_of(estimator.load(run, device), run)
     told = label is None or autoencoder.model_.takes_labels
     require(told, f"--label is {label}, but {run} was trained without labels; train a cvae, or leave it out")
-    images = autoencoder.sample(n, random_state=seed, y=label)
+    if sampler == "mixture":
+        with_mixture(autoencoder, run, components, device)
+    images = autoencoder.sample(n, random_state=seed, y=label, sampler=sampler)
     if place.suffix.lower() == ".png":
         pictures.save(pictures.samples(gallery.as_drawn(images)), place)
     else:
@@ -605,6 +613,16 @@ def autoencoder_of(estimator: Any, path: Path) -> "Autoencoder":
 
     require(isinstance(estimator, Autoencoder), f"{path} is a classifier and has no codes; see latently predict --help")
     return estimator
+
+
+def with_mixture(autoencoder: "Autoencoder", run: Path, components: int, device: str) -> None:
+    """The mixture of so many components that the run folder keeps; fitted to its training codes where it has none."""
+    if hasattr(autoencoder, "mixture_") and len(autoencoder.mixture_.weights) == components:
+        return
+    train = open_run(run, None, device).part("train")
+    note(f"fitting a mixture of {components} normals to the codes of {len(train):,} training images ...")
+    autoencoder.fit_mixture(train.images, train.label_names, components)
+    autoencoder.mixture_.write(run)
 
 
 def write_outputs(

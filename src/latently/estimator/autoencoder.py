@@ -10,7 +10,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, get_args
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from latently.data.batches import Batches, Binarise, scale
 from latently.errors import require
 from latently.estimator.base import ImageEstimator, fresh_seed
 from latently.estimator.labels import codes_of, encode_labels, is_missing, kept_classes
+from latently.estimator.mixture import FILE, CodeMixture
 from latently.models import Model, can
 from latently.models.vae import VAE
 from latently.noise import image_normal
@@ -79,6 +81,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         """
         require_choice("binarise", self.binarise)
         images = self._prepare(X)
+        if hasattr(self, "mixture_"):
+            del self.mixture_  # of the codes of an earlier fit
         labels = self._fit_labels(images, y) if self.model_.takes_labels else None
         held_out = None if validation is None else self._held_out(validation)
         return self._fit_net(images, labels, held_out, run, about, **watching)
@@ -161,6 +165,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     def _own_settings(cls, params: dict[str, Any]) -> dict[str, Any]:
         require_choice("binarise", params["binarise"])
         return {"binarise": params["binarise"]}
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Self:
+        """Write a run folder: settings, weights and history, and the mixture where one was fitted."""
+        super().save(path, overwrite)
+        if hasattr(self, "mixture_"):
+            self.mixture_.write(Path(path))
+        return self
+
+    def restore(self, run: Run) -> Self:
+        super().restore(run)
+        if (run.path / FILE).exists():
+            self.mixture_ = CodeMixture.read(run.path, self.model_.latent_dim)
+        return self
 
     # Using ----------------------------------------------------------------------------------------
 
@@ -253,23 +270,41 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         bounds, errors = self._map_images(X, bound, *self._labels(y, n_images(X)), size=images_at_once).T
         return bounds, errors
 
-    def sample(self, n: int = 1, random_state: int | None = None, y: Any = None) -> np.ndarray:
-        """Decoder means at n codes drawn from the prior. Raises InputError for a model that has none.
+    def fit_mixture(self, X: Any, y: Any = None, components: int = 10) -> Self:
+        """Fit a Gaussian mixture to the codes of X, to draw from with `sample(n, sampler="mixture")`."""
+        self.mixture_ = CodeMixture.fit(self.transform(X, y), components, self.seed_)
+        return self
 
-        y, for a conditional model: the label of all or of each; None: the classes in turn.
+    def sample(
+        self,
+        n: int = 1,
+        random_state: int | None = None,
+        y: Any = None,
+        sampler: Literal["prior", "mixture"] = "prior",
+    ) -> np.ndarray:
+        """Decoder means at n codes drawn from the prior, or from the mixture that `fit_mixture` fitted.
+
+        y, for a conditional model: the label of all or of each; None: the classes in turn. Raises InputError where the
+        model has no prior, or no mixture was fitted.
         """
         check_is_fitted(self)
         require(n >= 1, f"n is {n}; expected at least 1")
-        advice = "train a vae, or decode codes of your own"
-        require(can(self.model_, "prior"), f"a plain autoencoder ({self._name}) has no prior to sample from; {advice}")
         seed = fresh_seed() if random_state is None else random_state
         require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
-        generator = torch.Generator().manual_seed(int(seed))
-        with torch.no_grad():
-            codes = self.model_.prior(self.net_).sample(n, generator).cpu()
         if y is None and self.model_.takes_labels:
             y = np.resize(self.classes_, n)
-        return self.inverse_transform(codes.numpy(), y)
+        codes = self._mixture_codes if sampler == "mixture" else self._prior_codes
+        return self.inverse_transform(codes(n, int(seed)), y)
+
+    @torch.no_grad()
+    def _prior_codes(self, n: int, seed: int) -> np.ndarray:
+        advice = "train a vae, fit a mixture to its codes, or decode codes of your own"
+        require(can(self.model_, "prior"), f"a plain autoencoder ({self._name}) has no prior to sample from; {advice}")
+        return self.model_.prior(self.net_).sample(n, torch.Generator().manual_seed(seed)).cpu().numpy()
+
+    def _mixture_codes(self, n: int, seed: int) -> np.ndarray:
+        require(hasattr(self, "mixture_"), "no mixture was fitted to the codes; call fit_mixture(X) first")
+        return self.mixture_.sample(n, seed)
 
     def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each dimension of the prior, (Z,) and (Z,)."""

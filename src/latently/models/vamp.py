@@ -20,7 +20,7 @@ from latently.densities import Mixture, Normal
 from latently.errors import require
 from latently.models.vae import VAE
 from latently.networks import EncoderDecoder, Shape
-from latently.settings import Count
+from latently.settings import Count, Fraction
 
 
 @dataclass
@@ -30,6 +30,8 @@ class VampVAE(VAE):
     name: ClassVar[str] = "vamp"
     learns_prior: ClassVar[bool] = True
 
+    kl_warmup: Fraction = 0.2
+    """Share of the run over which the KL's weight rises from 0 to beta; without it prior and posterior may collapse."""
     pseudo_inputs: Count = 500
     """Learned images whose posteriors make up the prior, M."""
 
