@@ -7,7 +7,7 @@ import torch
 from torch import distributions
 
 from latently import densities
-from latently.densities import Bernoulli, Normal, SquaredError
+from latently.densities import Bernoulli, Mixture, Normal, SquaredError
 
 
 @pytest.fixture
@@ -81,6 +81,36 @@ def test_rsample_has_the_moments_it_claims():
 def test_given_noise_is_used_as_it_is():
     z = Normal(torch.ones(1, 2), torch.zeros(1, 2)).rsample(noise=torch.tensor([[0.5, -1.0]]))
     assert z.tolist() == [[1.5, 0.0]]
+
+
+def test_the_mixture_is_that_of_torch(generator):
+    mean, log_variance = 3 * torch.randn(7, 5, generator=generator), torch.randn(7, 5, generator=generator)
+    z = 3 * torch.randn(11, 5, generator=generator)
+    parts = distributions.Independent(distributions.Normal(mean, (0.5 * log_variance).exp()), 1)
+    expected = distributions.MixtureSameFamily(distributions.Categorical(logits=torch.zeros(7)), parts)
+    ours = Mixture(Normal(mean, log_variance))
+    torch.testing.assert_close(ours.log_prob(z), expected.log_prob(z), msg="Mixture.log_prob")
+    torch.testing.assert_close(ours.mean[0], expected.mean, msg="Mixture.mean")
+    torch.testing.assert_close(ours.stddev[0], expected.stddev, msg="Mixture.stddev")
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(ours.log_prob(z), expected.log_prob(z), msg="Mixture.log_prob is rounded")
+    drawn = ours.sample(50_000, generator)
+    torch.testing.assert_close(drawn.mean(0), expected.mean, atol=0.06, rtol=0)
+    torch.testing.assert_close(drawn.std(0), expected.stddev, atol=0.06, rtol=0)
+
+
+def test_a_mixture_keeps_its_digits_far_from_the_origin_and_where_its_parts_are_narrow(generator):
+    mean = 1000 + torch.randn(7, 20, generator=generator)
+    parts, z = Normal(mean, torch.full((7, 20), -6.0)), mean[:3] + 0.05
+    squared = (z[:, None].double() - mean.double()).square().sum(2) * math.exp(6)  # (3, 7)
+    slow = torch.logsumexp(-0.5 * (squared + 20 * (math.log(2 * math.pi) - 6)), 1) - math.log(7)
+    torch.testing.assert_close(Mixture(parts).log_prob(z).double(), slow, atol=0.01, rtol=0)
+
+
+def test_log_mean_exp_is_finite_where_the_weights_are_not(generator):
+    log_w = torch.randn(9, 4, generator=generator)
+    torch.testing.assert_close(densities.log_mean_exp(log_w), log_w.exp().mean(0).log())
+    torch.testing.assert_close(densities.log_mean_exp(log_w - 5000), log_w.exp().mean(0).log() - 5000)
 
 
 def test_squared_error_sums_over_pixels():

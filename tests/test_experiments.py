@@ -10,7 +10,8 @@ from scipy import stats
 from latently import VAE, InputError, Network
 from latently.cli import main
 from latently.estimates import Estimate, estimate
-from latently.experiments import STUDIES, Bench, elbo, find, panels
+from latently.estimator import load as load_estimator
+from latently.experiments import STUDIES, Bench, bounds, elbo, find, panels
 from latently.experiments.table import write_table
 from latently.experiments.trials import Trial
 from latently.presets import PRESETS, Published
@@ -164,6 +165,28 @@ def test_elbo_writes_its_curves(tmp_path):
     assert len(curves) == 2 * 2 * 3
     assert {"train_kl", "val_reconstruction"} <= set(curves[0])
     assert (tmp_path / "figures/study3-mlp-z2-terms.png").exists()
+
+
+def test_bounds_are_those_of_so_many_samples_on_black_and_white(tmp_path):
+    bench = Bench(tmp_path, source="digits", quick=True)
+    result = bounds.STUDY.reproduce(bench)
+    ours = [row for row in result.rows if row["source"] == "ours"]
+    assert [row["model"] for row in ours] == ["VAE", "IWAE-50", "VampPrior"]
+    for row in ours:
+        assert row["minus_iw_bound"].mean < row["minus_elbo"].mean, "more samples, a tighter bound"
+        assert (row["samples"], row["epochs"]) == (bounds.QUICK_SAMPLES, bounds.QUICK_EPOCHS)
+        fit = load_estimator(tmp_path / "trials" / f"{row['model']}-seed0")
+        assert fit.binarise == "dynamic"
+    assert bounds.STUDY.run(bench).rows == result.rows, "figures are kept"
+    assert {row["binarisation"] for row in bounds.PUBLISHED} == {"dynamic", "static"}
+
+
+def test_figures_of_other_samples_or_images_are_taken_anew(bench):
+    plain = bench.figures(TINY)
+    assert "iw_bound_nats" not in plain
+    few = bench.figures(TINY, importance_samples=5, first=20)
+    assert (few["importance_samples"], few["n_images"]) == (5, 20)
+    assert bench.figures(TINY) == plain
 
 
 def test_a_killed_panel_goes_on_filming(bench, monkeypatch):

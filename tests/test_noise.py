@@ -20,6 +20,12 @@ def test_the_same_pixels_get_the_same_noise_anywhere(digits):
     assert torch.equal(noise.image_uniform(digits.flip(0), 20).flip(0), whole)
 
 
+def test_an_image_s_noise_can_be_taken_piece_by_piece(digits):
+    whole = noise.image_normal(digits[:9], 50)
+    pieces = [noise.image_normal(digits[:9], 20), noise.image_normal(digits[:9], 30, start=20)]
+    assert torch.equal(torch.cat(pieces, 1), whole)
+
+
 def test_another_seed_or_a_changed_pixel_gives_other_noise(digits):
     one = digits[:1].clone()
     before = noise.image_uniform(one, 1000)

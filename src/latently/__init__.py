@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from latently.models import DAE as DAE
     from latently.models import VAE as VAE
     from latently.models import FeedForward as FeedForward
+    from latently.models import VampVAE as VampVAE
     from latently.networks import Network as Network
     from latently.networks import Trunk as Trunk
 
@@ -42,6 +43,7 @@ _HOME = {
     "InputError": "errors",
     "Network": "networks",
     "Trunk": "networks",
+    "VampVAE": "models",
     "data": "data",
     "evaluate": "evaluation",
     "load": "estimator",

@@ -31,6 +31,7 @@ MODEL_NAMES = {"ae": "Plain autoencoder: no prior, no noise; the code is a point
                "dae": "Denoising autoencoder: sees damaged images, and rebuilds the clean ones.",
                "vae": "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`.",
                "cvae": "Conditional variational autoencoder: told the class of an image, it makes new ones of a class.",
+               "vamp": "Variational autoencoder with a VampPrior: its prior is a mixture, learned with it.",
                "classifier": "Classifier: a network of any layers with a softmax on top."}  # fmt: skip
 
 RECIPES = {"few-label": "Codes from all images, classes from the few that carry a label."}
@@ -155,6 +156,7 @@ def evaluate(
     samples: Annotated[int | None, default("no samples are judged")] = None,
     judge: Annotated[Path | None, default("RUN/judge, which is trained where it is missing")] = None,
     all: bool = False,
+    importance_samples: Annotated[int | None, default("no such bound")] = None,
     device: str = "auto",
     json: bool = False,
 ) -> None:
@@ -170,12 +172,13 @@ def evaluate(
         samples: Draw so many samples, and judge them by a classifier: Frechet distance, precision and recall.
         judge: Run folder of the classifier that judges the samples, trained on images of the same kind and size.
         all: Every figure that the model can give; of samples as many as there are images, 10,000 at most.
+        importance_samples: Codes drawn for each image for the importance-weighted bound on log p(x), 500 or 5,000 say.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
         json: Print one JSON object instead of a table.
     """
     from latently.measuring import Costly, measure
 
-    costly = Costly(codes, samples, judge, all)
+    costly = Costly(codes, samples, judge, importance_samples, all)
     costly.check()
     opened = open_run(run, data, device)
     which = part or opened.judged_part
@@ -380,15 +383,20 @@ def sample(
     n: Number = 64,
     out: Annotated[Path | None, default("RUN/figures/samples.png")] = None,
     label: Annotated[str | None, default("all labels in turn")] = None,
+    sampler: Literal["prior", "mixture"] = "prior",
+    components: int = 10,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    """Draw codes from the prior and decode them.
+    """Draw codes and decode them.
 
     Args:
         run: Run folder.
         n: How many.
         label: Of a conditional model (cvae): what the images are to be of.
+        sampler: Where codes are drawn from: the model's prior, or a Gaussian mixture, which is fitted to the codes of
+            the run's training images once and kept in the run folder.
+        components: Of the mixture.
         out: File to write: .png, .npz, .npy or .csv.
         seed: Seed of the draw.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
@@ -399,12 +407,15 @@ def sample(
 
     require(n >= 1, f"-n is {n}; expected at least 1")
     require(seed >= 0, f"--seed is {seed}; expected at least 0")
-    place = out or run / "figures" / "samples.png"
+    require(components >= 1, f"--components is {components}; expected at least 1")
+    place = out or run / "figures" / ("samples.png" if sampler == "prior" else "samples-mixture.png")
     outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
     autoencoder = autoencoder_of(estimator.load(run, device), run)
     told = label is None or autoencoder.model_.takes_labels
     require(told, f"--label is {label}, but {run} was trained without labels; train a cvae, or leave it out")
-    images = autoencoder.sample(n, random_state=seed, y=label)
+    if sampler == "mixture":
+        with_mixture(autoencoder, run, components, device)
+    images = autoencoder.sample(n, random_state=seed, y=label, sampler=sampler)
     if place.suffix.lower() == ".png":
         pictures.save(pictures.samples(gallery.as_drawn(images)), place)
     else:
@@ -560,8 +571,8 @@ def reproduce(
     """Run a study again, ours beside the published figures; without a name, list the studies.
 
     Args:
-        study: elbo, panels, plane, kl, label-curve, codes-vs-pixels, latent-table, classifiers, code-distances, denoise
-            or conditional.
+        study: elbo, panels, plane, kl, label-curve, codes-vs-pixels, latent-table, classifiers, code-distances,
+            denoise, conditional or bounds.
         out: Folder of its tables, pictures and trials; a study that was interrupted there goes on.
         quick: A small version, in under two minutes, to see that it works; its figures mean nothing.
         seeds: How many seeds; convolutional networks on a CPU take one.
@@ -726,6 +737,16 @@ def autoencoder_of(estimator: Any, path: Path) -> "Autoencoder":
 
     require(isinstance(estimator, Autoencoder), f"{path} is a classifier and has no codes; see latently predict --help")
     return estimator
+
+
+def with_mixture(autoencoder: "Autoencoder", run: Path, components: int, device: str) -> None:
+    """The mixture of so many components that the run folder keeps; fitted to its training codes where it has none."""
+    if hasattr(autoencoder, "mixture_") and len(autoencoder.mixture_.weights) == components:
+        return
+    train = open_run(run, None, device).part("train")
+    note(f"fitting a mixture of {components} normals to the codes of {len(train):,} training images ...")
+    autoencoder.fit_mixture(train.images, train.label_names, components)
+    autoencoder.mixture_.write(run)
 
 
 def write_outputs(

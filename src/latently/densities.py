@@ -5,6 +5,7 @@ A distribution over images or codes has a leading batch dimension B; all others 
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +16,13 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 def sum_per_image(terms: Tensor) -> Tensor:
-    """(B, ...) -> (B,): the sum over everything that is not the batch."""
-    return terms.flatten(1).sum(1)
+    """(B, ...) or (B,) -> (B,): the sum over everything that is not the batch."""
+    return terms.reshape(len(terms), -1).sum(1)
+
+
+def in_float32(x: Tensor) -> AbstractContextManager:
+    """Inside, products are float32 also where the network runs in bfloat16. A tensor without storage is never cast."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 @dataclass
@@ -56,6 +62,14 @@ class Normal:
         """mean + stddev * noise, noise ~ N(0, I) where none is given (Kingma & Welling 2013, section 2.4)."""
         return self.mean + self.stddev * (torch.randn_like(self.mean) if noise is None else noise)
 
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """n draws from a single distribution, mean (1, Z), by a generator of the CPU. -> (n, Z)"""
+        return self.rsample(torch.randn(n, self.mean.shape[1], generator=generator).to(self.mean.device))
+
+    def repeated(self, k: int) -> "Normal":
+        """The B distributions over codes k times, one whole batch after the other. -> (k B, Z)"""
+        return Normal(self.mean.repeat(k, 1), self.log_variance.repeat(k, 1))
+
     def log_prob(self, x: Tensor) -> Tensor:
         """log N(x; mean, variance) -> (B,)"""
         squared = (x - self.mean).square() * torch.exp(-self.log_variance)
@@ -68,6 +82,42 @@ class Normal:
     def kl_to_standard_normal(self) -> Tensor:
         """KL(q || N(0, I)) -> (B,)"""
         return sum_per_image(self.kl_to_standard_normal_per_dimension())
+
+
+@dataclass
+class Mixture:
+    """One density over codes: M normals `parts`, (M, Z), each as likely as the others."""
+
+    parts: Normal
+
+    @property
+    def mean(self) -> Tensor:
+        return self.parts.mean.mean(0, keepdim=True)  # (1, Z)
+
+    @property
+    def stddev(self) -> Tensor:
+        """Of each dimension by itself: the parts' variances, and that of their means. (1, Z)"""
+        within = self.parts.log_variance.exp().mean(0, keepdim=True)
+        return (within + self.parts.mean.var(0, correction=0, keepdim=True)).sqrt()
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log 1/M sum_m N(z; mean_m, variance_m) of codes (B, Z). -> (B,)
+
+        The squares are multiplied out, so that two matrix products do the work and no (B, M, Z) is ever made; about
+        the mixture's own mean, for float32 then loses least.
+        """
+        with in_float32(z):  # bfloat16 products would lose nats
+            z, means = z.float() - self.mean, self.parts.mean - self.mean  # (B, Z), (M, Z)
+            precision = torch.exp(-self.parts.log_variance)
+            constant = (means.square() * precision + self.parts.log_variance + LOG_2PI).sum(1)  # (M,)
+            squared = z.square() @ precision.T - 2 * z @ (means * precision).T  # (B, M)
+            return log_mean_exp(-0.5 * (squared + constant).T)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """n draws, by a generator of the CPU. -> (n, Z)"""
+        m = torch.randint(len(self.parts.mean), (n,), generator=generator).to(self.parts.mean.device)
+        noise = torch.randn(n, self.parts.mean.shape[1], generator=generator).to(self.parts.mean.device)
+        return Normal(self.parts.mean[m], self.parts.log_variance[m]).rsample(noise)
 
 
 @dataclass
@@ -120,6 +170,14 @@ def free_bits(kl: Tensor, floor_nats: float) -> Tensor:
     kl: (B, Z). -> (B,), the same for every image: a dimension below the floor costs the floor and gets no gradient.
     """
     return kl.mean(0).clamp(min=floor_nats).sum().expand(len(kl))
+
+
+def log_mean_exp(log_weights: Tensor) -> Tensor:
+    """log 1/K sum_k w_k of log w (K, B). Of importance weights it is the bound on log p(x) of Burda et al. 2015, eq. 8.
+
+    -> (B,)
+    """
+    return torch.logsumexp(log_weights, 0) - math.log(len(log_weights))
 
 
 def nats_to_bits(nats: float) -> float:

@@ -93,7 +93,8 @@ def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Fig
     if drawing.range is not None:
         codes = pictures.canvas_codes(drawing.grid, -drawing.range, drawing.range)
     elif can(estimator.model_, "prior"):
-        codes = pictures.quantile_codes(drawing.grid)
+        mean, stddev = estimator.prior_moments()
+        codes = mean + stddev * pictures.quantile_codes(drawing.grid)
     else:
         own = estimator.transform(data.images[:SCATTER_POINTS])
         codes = pictures.canvas_codes(drawing.grid, *np.quantile(own, [0.01, 0.99], axis=0))
@@ -119,15 +120,18 @@ def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) ->
     require(can(estimator.model_, "prior"), "traversals need a prior, which gives the codes their scale; train a vae")
     labels = data.label_names
     some = slice(SCATTER_POINTS)
-    activity = estimator.bound_terms(data.images[some], labels[some])["kl"].mean(0)  # (Z,)
+    kl = estimator.bound_terms(data.images[some], labels[some])["kl"]  # (N, Z), or (N,) if not taken by dimension
+    nats = kl.mean(0) if kl.ndim == 2 else None
+    activity = estimator.transform(data.images[some], labels[some]).var(0) if nats is None else nats  # (Z,)
     dims = np.argsort(-activity)[:MOST_DIMENSIONS]
+    mean, stddev = estimator.prior_moments()
     start = estimator.transform(data.images[:1], labels[:1])[0]
     codes = np.tile(start, (len(dims), len(STEPS), 1))  # (D, S, Z)
     for row, dim in enumerate(dims):
-        codes[row, :, dim] = STEPS
+        codes[row, :, dim] = mean[dim] + stddev[dim] * STEPS
     images = estimator.inverse_transform(codes.reshape(-1, len(start)), labels[0])
     blocks = as_drawn(images).reshape(len(dims), len(STEPS), *images.shape[1:])
-    return pictures.traversals(blocks, STEPS, [int(dim) for dim in dims], activity[dims])
+    return pictures.traversals(blocks, STEPS, [int(dim) for dim in dims], None if nats is None else nats[dims])
 
 
 def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:

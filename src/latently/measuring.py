@@ -20,6 +20,7 @@ from latently.progress import Bar
 from latently.runs import Run
 
 MOST_SAMPLES = 10_000  # that are judged where no number is given
+IMPORTANCE_SAMPLES = 500  # likewise
 JUDGE_SEES = 100_000  # images in all at least: of few, each the more often
 JUDGE_EPOCHS = 4
 
@@ -27,11 +28,13 @@ JUDGE_EPOCHS = 4
 @dataclass(frozen=True)
 class Costly:
     """Figures that take their time. codes: what labels and neighbours make of them; samples: how many drawn images are
-    judged; judge: the run of a classifier, None: the run's own; everything: all that the model can give."""
+    judged; judge: the run of a classifier, None: the run's own; importance_samples: codes an image for the bound that
+    is tighter; everything: all that the model can give."""
 
     codes: bool = False
     samples: int | None = None
     judge: Path | None = None
+    importance_samples: int | None = None
     everything: bool = False
 
     def check(self) -> None:
@@ -49,18 +52,20 @@ def measure(opened: Opened, part: str, costly: Costly = Costly()) -> dict[str, A
     note. Raises InputError where a figure was asked for by name that this run cannot give.
     """
     costly.check()
-    figures = opened.evaluate(part)
+    fitted = opened.estimator
+    has_codes = isinstance(fitted, Autoencoder)
+    has_prior = has_codes and can(fitted.model_, "prior")
+    k = costly.importance_samples
+    if k is None and costly.everything and has_prior:
+        k = IMPORTANCE_SAMPLES
+    figures = opened.evaluate(part, k)
     if figures.get("collapsed"):
         note(f"note: {evaluation.COLLAPSE}")
-    images, fitted = opened.part(part), opened.estimator
+    images = opened.part(part)
     n = costly.samples or min(MOST_SAMPLES, len(images))
-    has_codes = isinstance(fitted, Autoencoder)
-    has_samples = has_codes and can(fitted.model_, "prior")
     figures |= had(costly.codes, costly.everything and has_codes, lambda: of_codes(opened, images))
     by_name = costly.samples is not None
-    return figures | had(
-        by_name, costly.everything and has_samples, lambda: of_samples(opened, images, n, costly.judge)
-    )
+    return figures | had(by_name, costly.everything and has_prior, lambda: of_samples(opened, images, n, costly.judge))
 
 
 def had(by_name: bool, among_all: bool, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -487,6 +487,8 @@ class EncoderDecoder(nn.Module):
     """What an autoencoder trains: `encoder` (B, C, H, W) -> (B, outputs), `decoder` (B, Z) -> (B, C, H, W)."""
 
     log_variance: Tensor  # of a gaussian likelihood; only where one is learned
+    flow: Any  # of the posterior; only where it has one
+    pseudo_inputs: Tensor  # images (M, C, H, W) that make up a learned prior; only where there is one
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()

@@ -29,21 +29,24 @@ def _signed(n: int) -> int:
     return (n + 2**63) % 2**64 - 2**63
 
 
-def image_uniform(x: Tensor, n: int, seed: int = 0) -> Tensor:
-    """n uniforms in (0, 1) for each image, a function of (pixels, seed) alone. x: float32 (B, ...) -> (B, n)."""
+def image_uniform(x: Tensor, n: int, seed: int = 0, start: int = 0) -> Tensor:
+    """n uniforms in (0, 1) for each image, a function of (pixels, seed) alone. x: float32 (B, ...) -> (B, n).
+
+    They are numbers `start` and on of an endless row, which may so be taken piece by piece.
+    """
     bits = x.flatten(1).contiguous().view(torch.int32).long()  # (B, D)
     place = torch.arange(1, bits.shape[1] + 1, device=x.device) * GOLDEN
     digest = _splitmix(bits * 2654435761 + place).sum(1, keepdim=True)  # (B, 1), integer sums are exact in any order
-    counter = torch.arange(1, n + 1, device=x.device) * GOLDEN  # (n,)
+    counter = torch.arange(start + 1, start + n + 1, device=x.device) * GOLDEN  # (n,)
     random = _splitmix(_splitmix(digest + _signed(seed * MIX_1)) + counter)
     # 23 bits and a half are exact in float32; of 24, the largest would round to 1, whose normal quantile is infinite
     return (_shift_right(random, 41).float() + 0.5) / (1 << 23)
 
 
-def image_normal(x: Tensor, n: int, seed: int = 0) -> Tensor:
+def image_normal(x: Tensor, n: int, seed: int = 0, start: int = 0) -> Tensor:
     """n standard normals for each image, through the normal's quantile function. -> (B, n)"""
     # Apple's MPS has neither float64 nor the quantile function.
-    uniform = image_uniform(x.cpu() if x.device.type == "mps" else x, n, seed)
+    uniform = image_uniform(x.cpu() if x.device.type == "mps" else x, n, seed, start)
     return torch.special.ndtri(uniform.double()).float().to(x.device)
 
 

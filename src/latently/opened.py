@@ -88,10 +88,10 @@ class Opened:
             self.noted = True
         return images.take(np.flatnonzero(told))
 
-    def evaluate(self, part: str) -> dict[str, Any]:
+    def evaluate(self, part: str, importance_samples: int | None = None) -> dict[str, Any]:
         about = {"split": part, "data": self.images.source}
         images = self.part(part)
-        return about | evaluation.evaluate(self.estimator, images.images, images.label_names)
+        return about | evaluation.evaluate(self.estimator, images.images, images.label_names, importance_samples)
 
 
 def changed(images: ImageSet, record: DataRecord, run: Path) -> str:

@@ -55,7 +55,7 @@ STUDY_5_CVAE = (
 PRESETS: dict[str, Preset] = {
     "mlp-512": Preset(
         source="784-512-20-512-784 with ReLU, the network of many public examples; our training",
-        models={"ae": {}, "dae": {}, "vae": {}, "cvae": {}},
+        models={"ae": {}, "dae": {}, "vae": {}, "cvae": {}, "vamp": {}},
         network={"encoder": "dense(512)"},
     ),
     "study1-conv": Preset(

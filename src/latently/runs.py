@@ -35,8 +35,9 @@ FORMAT = 1  # of params.json; raised when a reader of the old one would go wrong
 TEMPORARY = ".tmp"
 RESTORE = "restore it, or train again"
 # What a run folder holds of ours, params.json last: while it is there, the folder counts as a run.
-OURS = ("model.safetensors", "history.csv", "metrics.json", "split.json", "train.log", "report.html", "checkpoint",
-        "figures", "tensorboard", "encoder", "classifier", "judge", "params.json")  # fmt: skip
+OURS = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
+        "report.html", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
+        "params.json")  # fmt: skip
 
 
 @contextmanager

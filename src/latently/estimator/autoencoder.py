@@ -10,7 +10,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, get_args
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -23,11 +24,15 @@ from latently.data.batches import Batches, Binarise, scale
 from latently.errors import require
 from latently.estimator.base import ImageEstimator, fresh_seed
 from latently.estimator.labels import codes_of, encode_labels, is_missing, kept_classes
+from latently.estimator.mixture import FILE, CodeMixture
 from latently.models import Model, can
 from latently.models.vae import VAE
 from latently.noise import image_normal
 from latently.runs import Run
-from latently.settings import NonNegative, Seed, accepts, expected
+from latently.settings import Count, NonNegative, Seed, accepts, expected
+
+# Pixels that the importance-weighted bound decodes at a time: on a CPU what its caches hold, else what keeps it busy.
+VALUES_DECODED = {"cpu": 2**20, "cuda": 2**26, "mps": 2**24}
 
 
 @dataclass(eq=False, repr=False)
@@ -76,6 +81,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         """
         require_choice("binarise", self.binarise)
         images = self._prepare(X)
+        if hasattr(self, "mixture_"):
+            del self.mixture_  # of the codes of an earlier fit
         labels = self._fit_labels(images, y) if self.model_.takes_labels else None
         held_out = None if validation is None else self._held_out(validation)
         return self._fit_net(images, labels, held_out, run, about, **watching)
@@ -159,6 +166,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         require_choice("binarise", params["binarise"])
         return {"binarise": params["binarise"]}
 
+    def save(self, path: str | Path, overwrite: bool = False) -> Self:
+        """Write a run folder: settings, weights and history, and the mixture where one was fitted."""
+        super().save(path, overwrite)
+        if hasattr(self, "mixture_"):
+            self.mixture_.write(Path(path))
+        return self
+
+    def restore(self, run: Run) -> Self:
+        super().restore(run)
+        if (run.path / FILE).exists():
+            self.mixture_ = CodeMixture.read(run.path, self.model_.latent_dim)
+        return self
+
     # Using ----------------------------------------------------------------------------------------
 
     # A conditional model wants y with every X and Z: the label of each, or a single one for all. Others ignore it.
@@ -216,23 +236,82 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
             name: part.reshape(len(part), *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)
         }
 
-    def sample(self, n: int = 1, random_state: int | None = None, y: Any = None) -> np.ndarray:
-        """Decoder means at n codes drawn from the prior. Raises InputError for a model that has none.
+    def importance_bound(self, X: Any, samples: int, y: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """The bound log 1/K sum_k p(x, z_k) / q(z_k|x) on log p(x) of each image (Burda et al. 2015, eq. 8), in nats,
+        and the standard error that its K = `samples` draws of z leave: (n,) and (n,).
 
-        y, for a conditional model: the label of all or of each; None: the classes in turn.
+        It lies above the ELBO and rises to log p(x) with K. The noise belongs to the image: repeatable, independent of
+        order and batch. Memory does not depend on K. The standard error is the delta method's: too small where few of
+        the weights carry the sum. Raises InputError for a model without a prior, and for fewer than 2 samples.
+        """
+        check_is_fitted(self)
+        no_bound = f"a plain autoencoder ({self._name}) has no prior, and so no bound on log p(x); train a vae"
+        require(can(self.model_, "prior", "log_weights"), no_bound)
+        enough = accepts(Count, samples) and samples >= 2
+        require(enough, f"samples is {samples!r}; expected a whole number of at least 2")
+        rows = max(1, VALUES_DECODED[torch.device(self.training_.device).type] // math.prod(self.image_shape_))
+        each = math.ceil(samples / math.ceil(samples / rows))  # samples of an image at a time, in pieces of one size
+        width = self.model_.latent_dim
+        with torch.no_grad():
+            prior = self.model_.prior(self.net_)
+
+        def bound(x: Tensor, *y: Tensor) -> Tensor:
+            """The bound and its standard error, (B, 2), from log sum w and log sum w^2, which grow piece by piece."""
+            q, sums = self.model_.encode(self.net_, x, *y), torch.full((2, len(x)), -math.inf, dtype=torch.float64)
+            for start in range(0, samples, each):
+                noise = image_normal(x, each * width, start=start * width).view(len(x), each, width).transpose(0, 1)
+                log_w = self.model_.log_weights(self.net_, x, q, prior, noise, *y)[: samples - start].cpu().double()
+                sums = torch.logaddexp(sums, torch.stack([log_w.logsumexp(0), (2 * log_w).logsumexp(0)]))
+            log_sum, log_squares = sums
+            squared_error = ((log_squares - 2 * log_sum).exp() - 1 / samples) * samples / (samples - 1)
+            return torch.stack([log_sum - math.log(samples), squared_error.clamp(min=0).sqrt()], 1)
+
+        images_at_once = max(1, rows // each)
+        bounds, errors = self._map_images(X, bound, *self._labels(y, n_images(X)), size=images_at_once).T
+        return bounds, errors
+
+    def fit_mixture(self, X: Any, y: Any = None, components: int = 10) -> Self:
+        """Fit a Gaussian mixture to the codes of X, to draw from with `sample(n, sampler="mixture")`."""
+        self.mixture_ = CodeMixture.fit(self.transform(X, y), components, self.seed_)
+        return self
+
+    def sample(
+        self,
+        n: int = 1,
+        random_state: int | None = None,
+        y: Any = None,
+        sampler: Literal["prior", "mixture"] = "prior",
+    ) -> np.ndarray:
+        """Decoder means at n codes drawn from the prior, or from the mixture that `fit_mixture` fitted.
+
+        y, for a conditional model: the label of all or of each; None: the classes in turn. Raises InputError where the
+        model has no prior, or no mixture was fitted.
         """
         check_is_fitted(self)
         require(n >= 1, f"n is {n}; expected at least 1")
-        advice = "train a vae, or decode codes of your own"
-        require(can(self.model_, "prior"), f"a plain autoencoder ({self._name}) has no prior to sample from; {advice}")
-        prior = self.model_.prior()
         seed = fresh_seed() if random_state is None else random_state
         require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
-        generator = torch.Generator().manual_seed(int(seed))
-        noise = torch.randn(n, self.model_.latent_dim, generator=generator)
         if y is None and self.model_.takes_labels:
             y = np.resize(self.classes_, n)
-        return self.inverse_transform(prior.rsample(noise).numpy(), y)
+        codes = self._mixture_codes if sampler == "mixture" else self._prior_codes
+        return self.inverse_transform(codes(n, int(seed)), y)
+
+    @torch.no_grad()
+    def _prior_codes(self, n: int, seed: int) -> np.ndarray:
+        advice = "train a vae, fit a mixture to its codes, or decode codes of your own"
+        require(can(self.model_, "prior"), f"a plain autoencoder ({self._name}) has no prior to sample from; {advice}")
+        return self.model_.prior(self.net_).sample(n, torch.Generator().manual_seed(seed)).cpu().numpy()
+
+    def _mixture_codes(self, n: int, seed: int) -> np.ndarray:
+        require(hasattr(self, "mixture_"), "no mixture was fitted to the codes; call fit_mixture(X) first")
+        return self.mixture_.sample(n, seed)
+
+    def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each dimension of the prior, (Z,) and (Z,)."""
+        check_is_fitted(self)
+        with torch.no_grad():
+            prior = self.model_.prior(self.net_)
+        return prior.mean[0].cpu().numpy(), prior.stddev[0].cpu().numpy()
 
     def analogies(self, X: Any, y: Any) -> np.ndarray:
         """Each image encoded under its label, then decoded under every label. -> (n, classes, *the shape of an image)

@@ -182,7 +182,9 @@ class ImageEstimator(BaseEstimator, Training):
         """X as the model sees it: float32 (scaled if uint8, black and white if binarised), in the shape of X."""
         return self._to_images(self._map_images(X, lambda x: x))
 
-    def _map_images(self, X: Any, function: Callable[..., Tensor], *labels: Tensor) -> np.ndarray:
+    def _map_images(
+        self, X: Any, function: Callable[..., Tensor], *labels: Tensor, size: int | None = None
+    ) -> np.ndarray:
         """Rows of `function` of what the model sees of X, and of each image's label where labels (n,) are given."""
         check_is_fitted(self)
         batches = self._batches(self._pixels(X))
@@ -190,13 +192,13 @@ class ImageEstimator(BaseEstimator, Training):
         def of_raw(raw: Tensor, *y: Tensor) -> Tensor:
             return function(batches.evaluation_pixels(raw), *y)
 
-        return self._in_batches(of_raw, batches.raw, *labels)
+        return self._in_batches(of_raw, batches.raw, *labels, size=size)
 
     @torch.no_grad()
-    def _in_batches(self, function: Callable[..., Tensor], *inputs: Tensor) -> np.ndarray:
+    def _in_batches(self, function: Callable[..., Tensor], *inputs: Tensor, size: int | None = None) -> np.ndarray:
         """Rows of `function` of rows of inputs, float32. Every batch has one size, the last is padded: a row then never
         depends on its neighbours, not even in the last bit, for the same kernels run on it."""
-        size = max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape_)))
+        size = size or max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape_)))
         rows = []
         for parts in zip(*(each.to(self.training_.device).split(size) for each in inputs), strict=True):
             rows.append(function(*(padded(part, size) for part in parts))[: len(parts[0])].float().cpu())

@@ -2,6 +2,7 @@
 
 from latently.errors import require
 from latently.experiments import (
+    bounds,
     classifiers,
     code_distances,
     codes_vs_pixels,
@@ -29,6 +30,7 @@ FILES = (
     code_distances,
     denoise,
     conditional,
+    bounds,
 )
 STUDIES: dict[str, Study] = {file.STUDY.name: file.STUDY for file in FILES}
 

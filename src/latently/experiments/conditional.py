@@ -48,6 +48,7 @@ class ClippedKL(CVAE):
         self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None, y: Tensor | None = None
     ) -> dict[str, Tensor]:
         q = self.encode(net, x, y)
+        assert isinstance(q, Normal)
         log_px = self.decode(net, q.rsample(noise), y).log_prob(x)
         clipped = Normal(q.mean, q.log_variance.clamp(min=-1e-5))
         return {"reconstruction": -log_px, "kl": clipped.kl_to_standard_normal_per_dimension()}

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from latently.data import ImageSet, Split, load, split
+from latently.data.batches import Binarise
 from latently.errors import require
 from latently.estimator import Autoencoder
 from latently.estimator import load as load_estimator
@@ -31,6 +32,7 @@ class Trial:
     training: Training
     seed: int = 0
     split: str = "auto"
+    binarise: Binarise = "none"
 
     def to_json(self, source: str, n_train: int) -> dict[str, Any]:
         """All that its figures depend on."""
@@ -39,6 +41,7 @@ class Trial:
             "training": self.training.to_json(),
             "seed": self.seed,
             "split": self.split,
+            "binarise": self.binarise,
             "source": source,
             "n_train": n_train,
         }
@@ -91,7 +94,7 @@ class Bench:
         train, validation = self.part("train", trial.split), self.part("validation", trial.split)
         about = {"trial": trial.to_json(self.images.source, len(train))}
         with Bar() as bar:
-            estimator = Autoencoder(trial.model, **settings)
+            estimator = Autoencoder(trial.model, binarise=trial.binarise, **settings)
             return estimator.fit(
                 train.images, validation=validation.images, run=run, about=about, watchers=[bar, *watchers]
             )
@@ -106,16 +109,19 @@ class Bench:
             require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
         return run
 
-    def figures(self, trial: Trial) -> dict[str, Any]:
-        """Test figures of a trial, kept in its run folder."""
+    def figures(self, trial: Trial, importance_samples: int | None = None, first: int | None = None) -> dict[str, Any]:
+        """Test figures of a trial, kept in its run folder; of the first so many images, where `first` says so."""
         run = self.run_of(trial)
         path = run.path / "metrics.json"
+        test = self.part("test", trial.split).images[:first]
         if run.finished and path.exists():
             kept = read_json(path)
-            if "kl_nats" not in kept or "active_units" in kept:  # a folder of an earlier version counted otherwise
+            as_now = "kl_nats" not in kept or "active_units" in kept  # a folder of an earlier version counted otherwise
+            if as_now and (kept["n_images"], kept.get("importance_samples")) == (len(test), importance_samples):
                 return kept
         estimator = self.fit(trial)
-        figures = {"split": "test", "data": self.source} | evaluate(estimator, self.part("test", trial.split).images)
+        figures = evaluate(estimator, test, importance_samples=importance_samples)
+        figures = {"split": "test", "data": self.source} | figures
         run.write_metrics(figures)
         return figures
 
@@ -123,7 +129,7 @@ class Bench:
 def with_defaults(trial: dict[str, Any]) -> dict[str, Any]:
     """Its JSON with every setting in it: a trial that was kept before a setting existed has that setting's default."""
     model, training = model_from_json(trial["model"]), Training.from_json(trial["training"])
-    return trial | {"model": model_to_json(model), "training": training.to_json()}
+    return {"binarise": "none"} | trial | {"model": model_to_json(model), "training": training.to_json()}
 
 
 def machine() -> str:

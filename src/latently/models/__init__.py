@@ -9,8 +9,9 @@ from latently.models.cvae import CVAE
 from latently.models.denoising import DAE
 from latently.models.feedforward import FeedForward
 from latently.models.vae import VAE
+from latently.models.vamp import VampVAE
 
-MODELS: dict[str, type[Model]] = {model.name: model for model in (AE, DAE, VAE, CVAE, FeedForward)}
+MODELS: dict[str, type[Model]] = {model.name: model for model in (AE, DAE, VAE, CVAE, VampVAE, FeedForward)}
 
 
 def model_to_json(model: Model) -> dict[str, Any]:
@@ -26,4 +27,16 @@ def model_from_json(values: Any) -> Model:
     return MODELS[name].from_json(settings)
 
 
-__all__ = ["AE", "CVAE", "DAE", "MODELS", "VAE", "FeedForward", "Model", "can", "model_from_json", "model_to_json"]
+__all__ = [
+    "AE",
+    "CVAE",
+    "DAE",
+    "MODELS",
+    "VAE",
+    "FeedForward",
+    "Model",
+    "VampVAE",
+    "can",
+    "model_from_json",
+    "model_to_json",
+]

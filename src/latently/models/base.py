@@ -6,13 +6,14 @@ it offers; evaluation, pictures and explorer ask for the capability (`can(model,
     encode(net, x)          q(z|x), a density with `.mean` (B, Z)
     decode(net, z)          p(x|z), a density with `.mean` (B, C, H, W) and `.log_prob(x)` (B,)
     bound(net, x, noise)    the terms of minus the bound at weight 1, each (B,) or (B, Z); `noise` (B, Z): repeatable
-    prior()                 p(z), to sample codes from
+    prior(net)              p(z), a density to draw codes from, `.sample(n, generator)`, with `.log_prob(z)`
+    log_weights(net, x, q, prior, noise)   log p(x, z) - log q(z|x) of K codes of each image, (K, B), by noise (K, B, Z)
     classify(net, x)        p(y|x), a density over classes with `.log_probabilities` (B, K)
     features(net, x)        what a classifier makes of an image before its softmax (B, width)
     corrupt(x, level, noise) and denoise(net, x): an image damaged, and p(clean image | a damaged one)
 
 A model that is told the class of what it sees (`takes_labels`) gets y (B,), class indices, last: encode(net, x, y),
-decode(net, z, y), bound(net, x, noise, y).
+decode(net, z, y), bound(net, x, noise, y), log_weights(net, x, q, prior, noise, y).
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from latently.densities import Bernoulli, Normal
-from latently.models.vae import VAE
+from latently.models.vae import VAE, Posterior
 from latently.networks import EncoderDecoder, Shape
 
 
@@ -28,13 +28,13 @@ class CVAE(VAE):
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
-        encoder = self.network.build_encoder(image_shape, 2 * self.latent_dim, n_classes)
+        encoder = self.network.build_encoder(image_shape, self.encoder_width, n_classes)
         return self.completed(
             EncoderDecoder(encoder, self.network.build_decoder(image_shape, self.latent_dim, n_classes))
         )
 
-    def encode(self, net: EncoderDecoder, x: Tensor, y: Tensor | None = None) -> Normal:
-        return self.as_posterior(net.encoder(x, y))  # q(z|x,y)
+    def encode(self, net: EncoderDecoder, x: Tensor, y: Tensor | None = None) -> Posterior:
+        return self.as_posterior(net, net.encoder(x, y))  # q(z|x,y)
 
     def decode(self, net: EncoderDecoder, z: Tensor, y: Tensor | None = None) -> Bernoulli | Normal:
         return self.as_likelihood(net, net.decoder(z, y))  # p(x|z,y)

@@ -71,6 +71,10 @@ METRICS = {
         NATS,
         "What the code itself costs: how much it says about its image beyond the prior. Near 0, the code is ignored.",
     ),
+    "iw_bound_standard_error": Metric(
+        "Its standard error", NATS, "How far that bound would move if its codes were drawn again."
+    ),
+    "importance_samples": Metric("Codes drawn per image", "", "The more, the nearer that bound comes to log p(x)."),
     "bits_per_dim": Metric(
         "Bits per dimension",
         "bits",

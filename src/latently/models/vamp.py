@@ -1,0 +1,52 @@
+"""The VAE with a prior of variational posteriors. Tomczak & Welling 2018, eq. 9:
+
+    p(z) = 1/M sum_m q(z|u_m),   u_1 .. u_M pseudo-inputs, images that are learned with everything else
+
+The best prior for the ELBO is the mean of q(z|x) over all images (their eq. 5); M learned images stand in for them, so
+that prior and posteriors meet. The KL has no closed form, and is taken by the sample:
+
+    log p(x) >= E_q[log p(x|z) - log q(z|x) + log p(z)] = ELBO
+
+All else is the VAE's (vae.py), the importance-weighted objective too.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import nn
+
+from latently.densities import Mixture, Normal
+from latently.errors import require
+from latently.models.vae import VAE
+from latently.networks import EncoderDecoder, Shape
+from latently.settings import Count, Fraction
+
+
+@dataclass
+class VampVAE(VAE):
+    """Variational autoencoder with a VampPrior: its prior is a mixture, learned with it."""
+
+    name: ClassVar[str] = "vamp"
+    learns_prior: ClassVar[bool] = True
+
+    kl_warmup: Fraction = 0.2
+    """Share of the run over which the KL's weight rises from 0 to beta; without it prior and posterior may collapse."""
+    pseudo_inputs: Count = 500
+    """Learned images whose posteriors make up the prior, M."""
+
+    def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
+        net = super().build(image_shape, n_classes)
+        net.pseudo_inputs = nn.Parameter(torch.randn(self.pseudo_inputs, *image_shape))  # (M, C, H, W)
+        return net
+
+    def prior(self, net: EncoderDecoder) -> Mixture:
+        pixels = net.pseudo_inputs.sigmoid() if self.likelihood == "bernoulli" else net.pseudo_inputs
+        parts = self.encode(net, pixels)
+        assert isinstance(parts, Normal)  # as `check` demands
+        return Mixture(parts)
+
+    def check(self) -> Self:
+        super().check()
+        require(not self.flow_steps, "the parts of a VampPrior are normals, so it takes no flow_steps; leave them out")
+        return self
