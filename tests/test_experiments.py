@@ -184,7 +184,7 @@ def test_bounds_are_those_of_so_many_samples_on_black_and_white(tmp_path):
 def test_figures_of_other_samples_or_images_are_taken_anew(bench):
     plain = bench.figures(TINY)
     assert "iw_bound_nats" not in plain
-    few = bench.figures(TINY, importance_samples=5, first=20)
+    few = bench.figures(TINY, importance_samples=5, every=5)
     assert (few["importance_samples"], few["n_images"]) == (5, 20)
     assert bench.figures(TINY) == plain
 

@@ -29,7 +29,7 @@ from latently.training import Training
 LEVELS = tuple(round(0.1 * n, 1) for n in range(1, 11))
 STUDY_LEVEL = 0.5
 CPU_EPOCHS = 5  # of study 4's 25, where there is no GPU: they take two hours there
-OUR_EPOCHS = 10
+OUR_EPOCHS = 5
 OURS = Network(
     "conv(32) conv(64, 4, stride=2) conv(128, 4, stride=2) conv(128) code()",
     "reshape(128, 7, 7) conv(128) deconv(64, 4, stride=2) deconv(32, 4, stride=2) conv(out)",

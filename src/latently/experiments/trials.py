@@ -109,11 +109,11 @@ class Bench:
             require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
         return run
 
-    def figures(self, trial: Trial, importance_samples: int | None = None, first: int | None = None) -> dict[str, Any]:
-        """Test figures of a trial, kept in its run folder; of the first so many images, where `first` says so."""
+    def figures(self, trial: Trial, importance_samples: int | None = None, every: int = 1) -> dict[str, Any]:
+        """Test figures of a trial, kept in its run folder; of one in `every` images."""
         run = self.run_of(trial)
         path = run.path / "metrics.json"
-        test = self.part("test", trial.split).images[:first]
+        test = self.part("test", trial.split).images[::every]
         if run.finished and path.exists():
             kept = read_json(path)
             as_now = "kl_nats" not in kept or "active_units" in kept  # a folder of an earlier version counted otherwise
