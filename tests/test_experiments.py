@@ -185,7 +185,7 @@ def test_figures_of_other_samples_or_images_are_taken_anew(bench):
     plain = bench.figures(TINY)
     assert "iw_bound_nats" not in plain
     few = bench.figures(TINY, importance_samples=5, every=5)
-    assert (few["importance_samples"], few["n_images"]) == (5, len(bench.part("test")) // 5 + 1)
+    assert (few["importance_samples"], few["n_images"]) == (5, 36)
     assert bench.figures(TINY) == plain
 
 
