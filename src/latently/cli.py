@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -406,6 +407,49 @@ def report(run: tyro.conf.Positional[Path], data: OwnData = None, device: str = 
     print(report_room.write(run))
 
 
+def explore(
+    run: tyro.conf.Positional[Path],
+    data: OwnData = None,
+    labels: Annotated[Path | None, default("RUN/labels.csv")] = None,
+    points: int = 100_000,
+    host: str = "127.0.0.1",
+    port: Annotated[int, default("0, a free one")] = 0,
+    no_open: bool = False,
+    static: Annotated[Path | None, default("serve the page instead")] = None,
+    device: str = "auto",
+) -> None:
+    """Open a run in the browser: a map that decodes under the pointer, and a place to label.
+
+    Args:
+        run: Run folder of an autoencoder, or of few-label.
+        data: Images to show, a name or a path.
+        labels: CSV file that keeps the labels given on the page, as `latently train --labels` reads it.
+        points: Show at most so many images.
+        host: Address to listen on; beyond this machine, the page wants the token that is printed with its address.
+        port: Port to listen on.
+        no_open: Print the address and leave the browser alone.
+        static: Write the page to this folder, new or empty, with up to 5,000 points: any static host can serve it, and
+            it decodes in the browser.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    require(points >= 2, f"--points is {points}; expected at least 2")
+    if static is not None:
+        from latently.explorer.scene import Scene
+        from latently.explorer.static import MOST_POINTS, check_folder, write_static
+
+        check_folder(static)
+        print(write_static(Scene(open_run(run, data, device), min(points, MOST_POINTS)), static))
+        return
+    require_extra("explorer", "starlette", "uvicorn")
+    from latently.explorer.labelling import LabelFile
+    from latently.explorer.scene import Scene
+    from latently.explorer.server import serve
+
+    opened = open_run(run, data, device)
+    kept = LabelFile(labels or run / "labels.csv", opened.images)
+    serve(Scene(opened, points), kept, host, port, open_browser=not no_open)
+
+
 def presets(json: bool = False) -> None:
     """List the recipes of `train --preset`, with their sources and published figures.
 
@@ -556,6 +600,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
         sample,
         plot,
         report,
+        explore,
         presets,
         reproduce,
         label_curve,
@@ -602,6 +647,12 @@ def autoencoder_of(estimator: Any, path: Path) -> "Autoencoder":
 
     require(isinstance(estimator, Autoencoder), f"{path} is a classifier and has no codes; see latently predict --help")
     return estimator
+
+
+def require_extra(extra: str, *packages: str) -> None:
+    """Raise InputError where packages of an optional part are not installed."""
+    missing = [name for name in packages if find_spec(name) is None]
+    require(not missing, f"this needs {' and '.join(missing)}: pip install 'latently[{extra}]'")
 
 
 def write_outputs(

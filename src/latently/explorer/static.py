@@ -1,0 +1,1 @@
+MOST_POINTS = 5000
