@@ -435,9 +435,10 @@ def explore(
     require(points >= 2, f"--points is {points}; expected at least 2")
     if static is not None:
         from latently.explorer.scene import Scene
-        from latently.explorer.static import MOST_POINTS, check_folder, write_static
+        from latently.explorer.static import MOST_POINTS, write_static
+        from latently.outputs import check_folder
 
-        check_folder(static)
+        check_folder(static)  # before the images are read
         print(write_static(Scene(open_run(run, data, device), min(points, MOST_POINTS)), static))
         return
     require_extra("explorer", "starlette", "uvicorn")

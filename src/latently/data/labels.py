@@ -39,7 +39,10 @@ def read_labels(path: Path, images: ImageSet) -> ImageSet:
 
 
 def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
-    """The labels in the text of a CSV file as `read_labels` takes them, by the image's number; where: what errors call it."""
+    """The labels in the text of a CSV file, as `read_labels` takes them, by the image's number.
+
+    where: what errors call the file.
+    """
     index_of = indices(images)
     given: dict[int, tuple[str, int]] = {}  # image -> label, and the line that gave it
     with reading(where, "CSV"):

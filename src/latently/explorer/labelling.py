@@ -59,7 +59,8 @@ class LabelFile:
         checked = [(checked_label(label), images) for label, images in changes]
         with self._lock:
             self._read()
-            labels, before = dict(self.labels), {}
+            labels: dict[int, str] = dict(self.labels)
+            before: dict[int, str] = {}
             for label, images in checked:
                 for image in images.tolist():
                     before.setdefault(image, labels.get(image, ""))

@@ -49,7 +49,7 @@ def make(name: str, codes: np.ndarray, dims: tuple[int, int], cache: Cache) -> P
         return Plane((codes - frame[0]) @ frame[1:].T, frame)
     if width == 1:  # a line: the second coordinate only spreads the points, and says nothing
         spread = np.random.default_rng(0).uniform(-1, 1, len(codes))
-        return Plane(np.stack([codes[:, 0], spread], axis=1).astype(np.float32), np.float32([[0], [1], [0]]))
+        return Plane(np.stack([codes[:, 0], spread], axis=1).astype(np.float32), np.array([[0], [1], [0]], np.float32))
     i, j = (0, 1) if name == "code" else dims
     fits = 0 <= i < width and 0 <= j < width and i != j
     require(fits, f"the dimensions are {i} and {j}; expected two different ones from 0 to {width - 1}")

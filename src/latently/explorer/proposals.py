@@ -17,7 +17,10 @@ CANDIDATES = 3_000  # that are looked at; of more, so many are drawn
 
 
 def propose(by: str, n: int, scene: Scene, labels: LabelFile) -> np.ndarray:
-    """At most n points without a label, (n,), the most telling first. Raises InputError where there is nothing to go by."""
+    """At most n points without a label, (n,), the most telling first.
+
+    Raises InputError where there is nothing to go by.
+    """
     known = labels.known()[scene.shown]
     unlabelled = np.flatnonzero(known == "")
     require(len(unlabelled) > 0, "every image that is shown carries a label")

@@ -81,7 +81,16 @@ class Scene:
         """The classes of the run's classifier; None where it has none."""
         return None if self.few is None else [str(name) for name in self.few.classes_]
 
-    def describe(self) -> dict[str, Any]:
+    def names(self) -> list[str]:
+        """Of the images; letters that are no UTF-8 become question marks."""
+        return [name.encode(errors="replace").decode() for name in self.images.names.tolist()]
+
+    @property
+    def plane_names(self) -> list[str]:
+        return [plane["name"] for plane in planes.offered(self.latent_dim)]
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
         """What the page has to know before it shows anything, as JSON."""
         history = {name: [row[name] for row in self.encoder.history_] for name in self.encoder.history_[0]}
         encoder_params = self.run.params if self.few is None else Run(self.run.path / "encoder").params
@@ -95,11 +104,13 @@ class Scene:
             "image_shape": list(self.images.image_shape),
             "latent_dim": self.latent_dim,
             "classes": list(self.images.classes),
-            "named": bool((self.images.names != self.shown.astype(str)).any()),
+            "named": bool((self.images.names != np.arange(len(self.images)).astype(str)).any()),
             "told": self.told,
             "predicts": self.predicts,
             "prior": prior and {"mean": prior.mean[0].tolist(), "stddev": prior.stddev[0].tolist()},
-            "noise": {"kind": model.noise, "level": model.level} if can(model, "corrupt", "denoise") else None,
+            "noise": {"kind": model.noise, "level": model.level, "unclipped": model.unclipped}
+            if can(model, "corrupt", "denoise")
+            else None,
             "planes": planes.offered(self.latent_dim),
             "mean": self.codes.mean(0, dtype=np.float64).tolist(),
             "pad": self._pad(),
@@ -158,7 +169,7 @@ class Scene:
         """(n,) -> uint8 (n, *image)."""
         return self.as_bytes(self.images.images[points])
 
-    # The model, one image or a few at a time: no padding to a batch, which would cost more than the work ---------------
+    # The model, a few images at a time: without padding to a batch, which would cost more than the work ---------------
 
     def tensor(self, pixels: np.ndarray) -> Tensor:
         """uint8 (n, *image) -> (n, C, H, W) as the model sees it."""
@@ -234,8 +245,7 @@ class Scene:
 
     def plane(self, name: str, dims: tuple[int, int] = (0, 1)) -> planes.Plane:
         """The points on a plane. Raises InputError for a plane that these codes have not."""
-        known = [each["name"] for each in planes.offered(self.latent_dim)]
-        require(name in known, f"there is no plane {name!r}; there are {', '.join(known)}")
+        require(name in self.plane_names, f"there is no plane {name[:40]!r}; there are {', '.join(self.plane_names)}")
         return planes.make(name, self.codes, dims, self.cache)
 
     def few_label_command(self, labels: Path) -> str:

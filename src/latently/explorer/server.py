@@ -3,7 +3,7 @@
 GET  /, /main.js ...            the page's own files
 GET  /api/run.json              what the run is, and what it can do
 GET  /api/plane/NAME?i=&j=      float32: positions (N, 2), then the frame (3, Z) of a flat plane
-GET  /api/labels.bin            int32 (N,): the images' own labels; predicted.bin, certainty.bin: the classifier's
+GET  /api/labels.bin            int32 (N,): the images' own labels; predicted.bin: the classifier's
 GET  /api/names.json            the images' names
 POST /api/images, /api/codes    uint32 points -> uint8 pixels, float32 codes
 POST /api/decode?class=         float32 codes -> uint8 pixels
@@ -23,8 +23,6 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any
 
 import numpy as np
@@ -41,27 +39,12 @@ from latently.errors import InputError, require
 from latently.explorer import proposals
 from latently.explorer.guard import LARGEST_BODY, LOCAL_NAMES, Guard, TooLarge
 from latently.explorer.labelling import LabelFile
+from latently.explorer.pages import TYPES, page_files
 from latently.explorer.scene import Scene
 
 MOST_AT_ONCE = 1024  # images or codes in a request
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-def page_files() -> dict[str, bytes]:
-    """Every file of the page by its path from the root. A closed list: what is not in it is not served."""
-    found: dict[str, bytes] = {"theme.css": (files("latently.report") / "theme.css").read_bytes()}
-
-    def collect(folder: Traversable, prefix: str) -> None:
-        for entry in folder.iterdir():
-            if entry.is_dir():
-                collect(entry, f"{prefix}{entry.name}/")
-            elif entry.name.endswith(tuple(TYPES)):
-                found[prefix + entry.name] = entry.read_bytes()
-
-    collect(files("latently.explorer") / "page", "")
-    return found
 
 
 def app(scene: Scene, labels: LabelFile, host: str = "127.0.0.1", token: str | None = None) -> Guard:
@@ -105,7 +88,6 @@ class Api:
             ("GET", "plane/{name}", self.plane),
             ("GET", "labels.bin", self.own_labels),
             ("GET", "predicted.bin", self.predicted),
-            ("GET", "certainty.bin", self.certainty),
             ("GET", "names.json", self.names),
             ("POST", "images", self.images),
             ("POST", "codes", self.codes),
@@ -124,7 +106,7 @@ class Api:
     # The run and its points -------------------------------------------------------------------------------------------
 
     async def run(self, request: Request) -> Response:
-        about = await run_in_threadpool(self.scene.describe)
+        about = await run_in_threadpool(lambda: self.scene.about)
         command = self.scene.few_label_command(self.labels.path)
         return JSONResponse(about | {"static": False, "labels_file": str(self.labels.path), "train_command": command})
 
@@ -139,11 +121,8 @@ class Api:
     async def predicted(self, request: Request) -> Response:
         return raw((await run_in_threadpool(lambda: self.scene.probabilities)).argmax(1).astype("<i4"))
 
-    async def certainty(self, request: Request) -> Response:
-        return raw((await run_in_threadpool(lambda: self.scene.probabilities)).max(1).astype("<f4"))
-
     async def names(self, request: Request) -> Response:
-        return JSONResponse([name.encode(errors="replace").decode() for name in self.scene.images.names.tolist()])
+        return JSONResponse(self.scene.names())
 
     async def images(self, request: Request) -> Response:
         return raw(self.scene.pixels(await self.points(request)))
@@ -262,7 +241,7 @@ def classes(request: Request) -> np.ndarray | None:
 
 
 def as_changes(body: bytes, n_points: int) -> list[tuple[str, np.ndarray]]:
-    """[{"label": "3", "points": [0, 5]}, ...]; an empty label takes labels away. Raises InputError for anything else."""
+    """[{"label": "3", "points": [0, 5]}, ...], where an empty label takes labels away; else an InputError."""
     try:
         sent = json.loads(body)
         changes = [(change["label"], np.asarray(change["points"], dtype=object)) for change in sent]

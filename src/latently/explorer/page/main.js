@@ -164,7 +164,8 @@ class Page {
   }
 
   nameOf(point) {
-    const name = this.names ? this.names[point] : `image ${point}`;
+    const given = this.names ? this.names[point] : String(point);
+    const name = /^\d+$/.test(given) ? `image ${given}` : given;
     const label = this.labels.of(point) || this.ownName(point);
     const predicted = this.colouring.predictedName(point);
     return [name, label && `label ${label}`, predicted && `predicted ${predicted}`].filter(Boolean).join(" · ");

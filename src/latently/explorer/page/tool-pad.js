@@ -125,9 +125,14 @@ export function pad(page) {
       surface,
       element(
         "div",
-        { className: "pair" },
-        element("figure", {}, seen, element("figcaption", {}, "seen")),
-        element("figure", {}, rebuilt, element("figcaption", {}, "rebuilt")),
+        {},
+        element(
+          "div",
+          { className: "pair" },
+          element("figure", {}, seen, element("figcaption", {}, "seen")),
+          element("figure", {}, rebuilt, element("figcaption", {}, "rebuilt")),
+        ),
+        bars,
       ),
     ),
     element(
@@ -136,7 +141,6 @@ export function pad(page) {
       element("button", { type: "button", id: "pad-clear", onclick: clear }, "Clear"),
       element("label", { htmlFor: "centring" }, centring, " Centre and scale as these images are"),
     ),
-    bars,
     element("h2", {}, "Nearest images"),
     near,
   );
