@@ -451,6 +451,30 @@ def explore(
     serve(Scene(opened, points), kept, host, port, open_browser=not no_open)
 
 
+def export(run: tyro.conf.Positional[Path], out: Path, json: bool = False) -> None:
+    """Write encoder, decoder and classifier as ONNX, checked against torch.
+
+    Args:
+        run: Run folder.
+        out: File to write, .onnx: images to codes, reconstructions and probabilities, whatever the run can; a decoder
+            of codes is written beside it, as .decoder.onnx.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import estimator, outputs
+
+    require_extra("onnx", "onnx", "onnxscript", "onnxruntime")
+    outputs.check_out(out, (".onnx",))
+    from latently.exporting import export as export_files
+
+    files = export_files(estimator.load(run, "cpu"), out)
+    if json:
+        print_json({"files": files})
+        return
+    columns = list(files[0])
+    cells = [[", ".join(cell) if isinstance(cell, list) else in_text(cell) for cell in row.values()] for row in files]
+    print_rows(f"{run} as ONNX", columns, cells)
+
+
 def presets(json: bool = False) -> None:
     """List the recipes of `train --preset`, with their sources and published figures.
 
@@ -602,6 +626,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
         plot,
         report,
         explore,
+        export,
         presets,
         reproduce,
         label_curve,

@@ -33,7 +33,7 @@ TRAINED = {
 
 @pytest.fixture(scope="session")
 def run_of(tmp_path_factory, small_run) -> Callable[[str], Path]:
-    """The finished run of a name in `TRAINED`, or `plane`, a VAE of a two-dimensional code. Trained when first asked."""
+    """The finished run of a name in `TRAINED`, trained when first asked; `plane` is a VAE of two dimensions."""
     folder, made = tmp_path_factory.mktemp("explored"), {"plane": small_run}
 
     def find(name: str) -> Path:

@@ -95,7 +95,7 @@ def test_import_adds_and_export_can_add_the_sources_own(tmp_path, digits, everyt
 def test_a_file_of_other_images_is_left_alone(tmp_path, digits):
     path = tmp_path / "labels.csv"
     path.write_text("image,label\ncat.png,cat\n")
-    with pytest.raises(InputError, match="no image 'cat.png'"):
+    with pytest.raises(InputError, match=r"no image 'cat\.png'"):
         LabelFile(path, digits)
     assert "cat.png" in path.read_text()
 

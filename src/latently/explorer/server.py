@@ -108,7 +108,9 @@ class Api:
 
     async def run(self, request: Request) -> Response:
         command = self.scene.few_label_command(self.labels.path)
-        return JSONResponse(self.scene.about | {"static": False, "labels_file": str(self.labels.path), "train_command": command})
+        return JSONResponse(
+            self.scene.about | {"static": False, "labels_file": str(self.labels.path), "train_command": command}
+        )
 
     async def plane(self, request: Request) -> Response:
         dims = whole(request, "i", 0), whole(request, "j", 1)

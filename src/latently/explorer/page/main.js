@@ -33,6 +33,7 @@ class Page {
       drawn: null, // the code of a drawing
       near: [],
       plane: null,
+      shown: null, // the code that the large picture shows
       tool: "look",
     });
     const told = {
@@ -100,7 +101,7 @@ class Page {
     if (!pixels) return;
     paint($("decoded"), pixels, this.shape);
     $("decoded-caption").textContent = words;
-    this.onDecoded?.(code, pixels);
+    this.state.set("shown", code);
   }
 
   // Pointing -------------------------------------------------------------------------------------
