@@ -11,7 +11,8 @@ HOUSE = Path(latently.__file__).parent
 ROOMS = [
     "errors", "settings", "noise", "augmentation", "spreading", "data", "networks", "densities", "models", "presets",
     "runs", "console", "outputs", "training", "progress", "estimator", "evaluation", "exporting", "pictures", "gallery",
-    "estimates", "label_curve", "experiments", "report", "demo", "opened", "explorer", "flags", "launch", "cli", "__main__",
+    "estimates", "label_curve", "experiments", "report", "demo", "opened", "explorer", "flags", "launch",
+    "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -27,7 +27,8 @@ export function centred(ink, width, height, rows, columns, box) {
   const dy = inside(Math.round(rows / 2 - my), rows - high);
   const image = new Uint8Array(rows * columns);
   for (let y = 0; y < high; y++) {
-    for (let x = 0; x < wide; x++) image[(y + dy) * columns + x + dx] = Math.round(255 * Math.min(1, small[y * wide + x]));
+    for (let x = 0; x < wide; x++)
+      image[(y + dy) * columns + x + dx] = Math.round(255 * Math.min(1, small[y * wide + x]));
   }
   return image;
 }

@@ -5,11 +5,12 @@ import { WebglPoints } from "./points-webgl.js";
 import { Grid } from "./grid.js";
 
 const REACH = 14; // pixels from the pointer within which a point is meant
+const CROWDED = 200; // marks beyond which each is small
 const STILL = 5; // pixels that a click may move
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class MapView {
-  // told: {hover(place, point), leave(), click(place, point, adds), lasso(points, adds)}; place [x, y] in the plane
+  // told: {hover(place, point, at), press(), leave(), click(place, point, adds), lasso(points, adds)}; place [x, y] in the plane
   constructor(plot, canvas, overlay, told, plain = false) {
     Object.assign(this, { plot, overlay, told, mode: "move", marks: [] });
     this.view = { x: 0, y: 0, scale: 1 }; // the middle of the plot, and pixels per unit
@@ -133,6 +134,10 @@ export class MapView {
     const paper = style.getPropertyValue("--card");
     for (const mark of this.marks) {
       const [x, y] = this.pixelAt(mark.place ?? this.placeOf(mark.point));
+      if (mark.kind === "selected" && this.marks.length > CROWDED) {
+        ring(context, x, y, 2.5, accent, 1);
+        continue;
+      }
       const big = mark.kind === "picked" || mark.kind === "drawn";
       ring(context, x, y, big ? 8 : 4.5, paper, big ? 5 : 3);
       ring(context, x, y, big ? 8 : 4.5, mark.kind === "selected" || big ? accent : ink, big ? 2.5 : 1.5);
@@ -192,6 +197,7 @@ export class MapView {
 
   #down(event) {
     this.overlay.setPointerCapture(event.pointerId);
+    this.told.press();
     const at = [event.offsetX, event.offsetY];
     this.pointers.set(event.pointerId, at);
     if (this.pointers.size === 1) {
@@ -259,10 +265,7 @@ export class MapView {
       const { clientWidth: width, clientHeight: height } = this.plot;
       const far = event.shiftKey ? 40 : 10;
       const [x, y] = this.cursor ?? [width / 2, height / 2];
-      this.cursor = [
-        Math.min(Math.max(x + far * step[0], 0), width),
-        Math.min(Math.max(y + far * step[1], 0), height),
-      ];
+      this.cursor = [Math.min(Math.max(x + far * step[0], 0), width), Math.min(Math.max(y + far * step[1], 0), height)];
       this.#hover(this.cursor);
       this.draw();
     } else if (event.key === "+" || event.key === "=") this.zoom(1.4, ...(this.cursor ?? []));

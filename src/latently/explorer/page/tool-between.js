@@ -13,14 +13,25 @@ export function between(page) {
   const places = ["From", "To"].map((word, place) => {
     const canvas = element("canvas", { role: "img", "aria-label": word });
     blank(canvas, page.shape);
-    const take = element("button", { type: "button", id: `take-${place}`, onclick: () => choose(place) }, `${word} picked`);
+    const take = element(
+      "button",
+      { type: "button", id: `take-${place}`, onclick: () => choose(place) },
+      `${word} picked`,
+    );
     return { canvas, figure: element("figure", {}, canvas, take) };
   });
   const strip = element("div", { className: "sheet strip", id: "strip" });
   const movie = element("canvas", { role: "img", "aria-label": "From one image to the other and back" });
   blank(movie, page.shape);
   const play = element("button", { type: "button", id: "play", "aria-pressed": "false", onclick: toggle }, "Play");
-  const at = element("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": "Share of the way" });
+  const at = element("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: "any",
+    value: 0,
+    "aria-label": "Share of the way",
+  });
   let frames = [];
   at.addEventListener("input", () => {
     stop();
@@ -85,7 +96,11 @@ export function between(page) {
   return element(
     "section",
     {},
-    element("p", { className: "hint" }, "Pick an image on the map, take it as one end; pick another, take it as the other."),
+    element(
+      "p",
+      { className: "hint" },
+      "Pick an image on the map, take it as one end; pick another, take it as the other.",
+    ),
     element("div", { className: "pair" }, ...places.map(({ figure }) => figure), element("figure", {}, movie, play)),
     at,
     strip,

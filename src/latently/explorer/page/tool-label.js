@@ -11,7 +11,14 @@ export function labelling(page) {
   const { run, labels, state } = page;
   const about = element("p", { className: "hint", id: "selected-count", "aria-live": "polite" });
   const preview = element("div", { className: "sheet", id: "selected" });
-  const name = element("input", { type: "text", id: "label-name", maxLength: 100, autocomplete: "off", "aria-label": "Label" });
+  const name = element("input", {
+    type: "text",
+    id: "label-name",
+    maxLength: 100,
+    autocomplete: "off",
+    "aria-label": "Label",
+  });
+  name.placeholder = "a name, or press the key of one below";
   const chips = element("div", { className: "row", id: "label-chips" });
   const undo = element("button", { type: "button", id: "undo", onclick: () => attempt(() => labels.undo()) }, "Undo");
   const remove = element("button", { type: "button", id: "unlabel", onclick: () => give("") }, "Take away");
@@ -120,7 +127,11 @@ export function labelling(page) {
         const words = [dot, each];
         if (key && key !== each) words.push(element("kbd", {}, key));
         if (counts.has(each)) words.push(element("small", {}, counts.get(each).toLocaleString("en")));
-        return element("button", { type: "button", className: "chip", "data-label": each, onclick: () => give(each) }, ...words);
+        return element(
+          "button",
+          { type: "button", className: "chip", "data-label": each, onclick: () => give(each) },
+          ...words,
+        );
       }),
     );
     undo.disabled = !labels.canUndo;
@@ -144,19 +155,23 @@ export function labelling(page) {
     $("overlay").focus();
   });
   const parts = [
+    element(
+      "div",
+      { className: "row" },
+      element("span", { className: "quiet" }, "What next?"),
+      element(
+        "button",
+        { type: "button", id: "by-clusters", onclick: () => propose("clusters") },
+        "Centres of clusters",
+      ),
+      element("button", { type: "button", id: "by-uncertain", onclick: () => propose("uncertain") }, "Least certain"),
+    ),
+    proposed,
     about,
     preview,
     form,
     chips,
     element("div", { className: "row" }, undo, remove),
-    element("h2", {}, "What to label next"),
-    element(
-      "div",
-      { className: "row" },
-      element("button", { type: "button", id: "by-clusters", onclick: () => propose("clusters") }, "Centres of clusters"),
-      element("button", { type: "button", id: "by-uncertain", onclick: () => propose("uncertain") }, "Least certain"),
-    ),
-    proposed,
     element("h2", {}, "The file"),
     kept,
     element(

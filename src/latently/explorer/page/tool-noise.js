@@ -12,7 +12,14 @@ export function noise(page) {
   const canvases = names.map((name) => element("canvas", { role: "img", "aria-label": name, id: `noise-${name}` }));
   canvases.forEach((canvas) => blank(canvas, page.shape));
   const value = element("output", {}, number(about.level));
-  const level = element("input", { type: "range", min: 0, max: most, step: "any", value: about.level, id: "noise-level" });
+  const level = element("input", {
+    type: "range",
+    min: 0,
+    max: most,
+    step: "any",
+    value: about.level,
+    id: "noise-level",
+  });
   let seed = 0;
   const anew = () => {
     seed++;

@@ -68,7 +68,9 @@ export function pad(page) {
       const { points } = await page.source.neighbours(code, 12);
       const images = await page.source.images(points);
       near.replaceChildren(
-        ...points.map((point, i) => thumbnail(images[i], shape, page.nameOf(point), () => page.click(null, point, false))),
+        ...points.map((point, i) =>
+          thumbnail(images[i], shape, page.nameOf(point), () => page.click(null, point, false)),
+        ),
       );
     } catch (error) {
       say(error.message);

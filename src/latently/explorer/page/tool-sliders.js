@@ -28,7 +28,11 @@ export function sliders(page) {
   function row({ index, activity, low, high }) {
     const value = element("output", {});
     const most = Math.max(run.dimensions[0].activity, 1e-9);
-    const meter = element("meter", { max: most, value: activity, title: `activity ${number(activity, 3)} ${run.activity_unit}` });
+    const meter = element("meter", {
+      max: most,
+      value: activity,
+      title: `activity ${number(activity, 3)} ${run.activity_unit}`,
+    });
     const input = element("input", {
       type: "range",
       min: low,
