@@ -115,8 +115,8 @@ def of(page, name):
 def test_the_page_loads_quietly_and_asks_nobody_else(visit):
     page = visit("plane")
     assert page.title() == "VAE on digits · latently explorer"
+    assert len(page.asked) > 10
     assert all(url.startswith(page.address) for url in page.asked)
-    assert page.evaluate("explorer.map.points.name") == "WebGL"
 
 
 def test_hovering_decodes_what_the_server_decodes(visit):
@@ -338,14 +338,35 @@ def test_another_tabs_labels_arrive(visit):
     until(page, "explorer.labels.of(42) === '9'")
 
 
-def test_the_map_works_without_webgl(visit):
-    page = visit("plane", query="?points=canvas")
-    assert page.evaluate("explorer.map.points.name") == "canvas"
-    until(page, "() => Array.from(document.getElementById('points').getContext('2d').getImageData(0, 0, 999, 500).data)"
-          ".some((value) => value > 0)")  # fmt: skip
-    page.click("#legend [data-class='3']")
-    hover(page, 0.5, 0.5)
-    caption_begins(page, "Decoded at")
+VIEW = """
+  const { map } = explorer, [left, top] = map.placeAt(0, 0);
+  const [right, bottom] = map.placeAt(map.plot.clientWidth, map.plot.clientHeight);
+  map.points.draw({ left, right, bottom, top }, 6);
+  const { width, height } = map.points.canvas;
+"""
+DRAWN = {
+    "webgl": VIEW + """const pixels = new Uint8Array(4 * width * height), { gl } = map.points;
+        gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+        const at = ([x, y]) => 4 * ((height - 1 - Math.round(y)) * width + Math.round(x));""",
+    "canvas": VIEW + """const pixels = map.points.canvas.getContext("2d").getImageData(0, 0, width, height).data;
+        const at = ([x, y]) => 4 * (Math.round(y) * width + Math.round(x));""",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("renderer", DRAWN)
+def test_both_renderers_draw_each_point_at_its_place_in_its_colour(visit, renderer):
+    page = visit("plane", query=f"?points={renderer}")
+    assert page.evaluate("explorer.map.points.name.toLowerCase()") == renderer
+    colours = np.array(page.evaluate(
+        f"() => {{ {DRAWN[renderer]}; return Array.from({{ length: 1797 }}, (_, point) => {{"
+        "const place = at(map.pixelAt(map.placeOf(point)));"
+        "const colour = map.colours[map.classes[point]].map((part) => 255 * part);"
+        "return [...pixels.slice(place, place + 4), ...colour]; }); }"
+    ))  # fmt: skip
+    seen, wanted = colours[:, :3], colours[:, 4:]
+    assert (colours[:, 3] > 0).mean() > 0.99, "there are points where nothing is drawn"
+    # points hide each other, but most are seen in a colour near their own
+    assert (np.abs(seen - wanted).max(1) < 60).mean() > 0.5
 
 
 def test_two_dimensions_of_a_wide_code_decode_about_the_code_shown(visit):

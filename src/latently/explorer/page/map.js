@@ -4,6 +4,7 @@ import { CanvasPoints } from "./points-canvas.js";
 import { WebglPoints } from "./points-webgl.js";
 import { Grid } from "./grid.js";
 
+const FITTED = 10000; // points that the view is fitted to; of more, every so many-th
 const REACH = 14; // pixels from the pointer within which a point is meant
 const CROWDED = 200; // marks beyond which each is small
 const STILL = 5; // pixels that a click may move
@@ -11,11 +12,13 @@ const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDo
 
 export class MapView {
   // told: {hover(place, point, at), press(), leave(), click(place, point, adds), lasso(points, adds)}; place [x, y] in the plane
-  constructor(plot, canvas, overlay, told, plain = false) {
+  // renderer: "webgl" or "canvas"; empty: whichever is faster here
+  constructor(plot, canvas, overlay, told, renderer = "") {
     Object.assign(this, { plot, overlay, told, mode: "move", marks: [] });
     this.view = { x: 0, y: 0, scale: 1 }; // the middle of the plot, and pixels per unit
     this.pointers = new Map();
-    this.points = (!plain && WebglPoints.on(canvas)) || new CanvasPoints(canvas);
+    const webgl = renderer === "canvas" ? null : WebglPoints.on(canvas, renderer === "webgl");
+    this.points = webgl ?? new CanvasPoints(canvas);
     canvas.addEventListener("webglcontextlost", () => this.#fallBack(canvas));
     this.#listen();
     new ResizeObserver(() => this.#resized()).observe(plot);
@@ -61,8 +64,13 @@ export class MapView {
 
   fit() {
     const { positions, plot } = this;
+    const n = positions.length / 2;
+    const step = Math.ceil(n / FITTED);
     const [x, y] = [0, 1].map((axis) => {
-      const values = positions.filter((_, i) => i % 2 === axis).sort();
+      const values = Float32Array.from(
+        { length: Math.ceil(n / step) },
+        (_, i) => positions[2 * step * i + axis],
+      ).sort();
       const at = (share) => values[Math.round(share * (values.length - 1))];
       return [at(0.0005), at(0.9995)];
     });
@@ -113,6 +121,8 @@ export class MapView {
       const [right, bottom] = this.placeAt(this.plot.clientWidth, this.plot.clientHeight);
       this.points.draw({ left, right, bottom, top }, this.#diameter());
       this.#drawOverlay();
+      if (!this.hasDrawn) performance.mark("first map"); // of the browser's own list of times
+      this.hasDrawn = true;
       this.drawn?.();
     });
   }

@@ -34,8 +34,8 @@ export class Page {
       click: (place, point, adds) => this.click(place, point, adds),
       lasso: (points, adds) => this.enclose(points, adds),
     };
-    const plain = new URLSearchParams(location.search).get("points") === "canvas";
-    this.map = new MapView($("plot"), $("points"), $("overlay"), told, plain);
+    const renderer = new URLSearchParams(location.search).get("points");
+    this.map = new MapView($("plot"), $("points"), $("overlay"), told, renderer ?? "");
     this.showDecoded = newest((code, words) => this.#decoded(code, words));
     this.showHover = newest((point, at) => this.#hovered(point, at));
   }

@@ -9,9 +9,13 @@ import {
 } from "./vendor/d3fc-webgl.js";
 
 export class WebglPoints {
-  // null where the browser has no WebGL
-  static on(canvas) {
-    const gl = canvas.getContext("webgl", { antialias: false, premultipliedAlpha: false });
+  // null where the browser has no WebGL, or draws it on the processor, which the pixels of points-canvas.js do faster
+  static on(canvas, evenSlow = false) {
+    const gl = canvas.getContext("webgl", {
+      antialias: false,
+      premultipliedAlpha: false,
+      failIfMajorPerformanceCaveat: !evenSlow,
+    });
     return gl && new WebglPoints(canvas, gl);
   }
 
