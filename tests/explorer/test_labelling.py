@@ -28,10 +28,10 @@ def at(*points):
 def test_every_change_is_on_the_disk_as_train_reads_it(tmp_path, digits, everything):
     path = tmp_path / "labels.csv"
     kept = LabelFile(path, digits)
-    kept.change([("7", at(0, 5)), ("3", at(9))], everything)
+    kept.change([("7", at(0, 5)), ("3", at(9, 12))], everything)
     read = read_labels(path, digits)
-    assert read.label_names[[0, 5, 9]].tolist() == ["7", "7", "3"]
-    assert (read.labels >= 0).sum() == 3
+    assert read.label_names[[0, 5, 9, 12]].tolist() == ["7", "7", "3", "3"]
+    assert (read.labels >= 0).sum() == 4
     assert not list(tmp_path.glob(".*")), "a temporary file was left"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from starlette.testclient import TestClient
 
 from latently.explorer.guard import LARGEST_BODY
 from latently.explorer.labelling import LabelFile
+from latently.explorer.scene import Scene
 from latently.explorer.server import app
+from latently.opened import Opened
 
 HERE = "http://127.0.0.1:8000"
 
@@ -89,6 +92,21 @@ def test_probabilities_are_the_classifiers(client_of, scene_of):
     np.testing.assert_allclose(p, scene.few.predict_proba(images), atol=1e-5)
     predicted = np.frombuffer(client.get("/api/predicted.bin").content, "<i4")
     assert predicted[:5].tolist() == p.argmax(1).tolist()
+
+
+def test_colours_of_any_range_are_shown_on_bytes(tmp_path, latently):
+    """Floats from -1 to 1, three channels: 0..255 stands for their range, on the way there and back."""
+    images = np.random.default_rng(0).uniform(-1, 1, (60, 6, 5, 3)).astype(np.float32)
+    np.save(tmp_path / "colours.npy", images)
+    words = shlex.split("train vae --likelihood gaussian --latent-dim 3 --encoder dense(8) --epochs 2")
+    assert latently(*words, "--data", tmp_path / "colours.npy", "--out", tmp_path / "run").code == 0
+    scene = Scene(Opened(tmp_path / "run", None, "cpu"))
+    pixels = scene.pixels(np.array([0, 7]))
+    low, high = images.min(), images.max()
+    np.testing.assert_allclose(pixels, (images[[0, 7]] - low) / (high - low) * 255, atol=0.51)
+    np.testing.assert_allclose(scene.as_source(pixels), images[[0, 7]], atol=0.005)
+    want = (scene.encoder.inverse_transform(scene.codes[:4]) - low) / (high - low) * 255
+    np.testing.assert_allclose(scene.decode(scene.codes[:4]), want.clip(0, 255), atol=1)
 
 
 def test_planes_lead_back_to_codes(client_of, scene_of):

@@ -9,6 +9,8 @@ export class Colouring {
     this.page = page;
     this.by = "label";
     this.only = new Set();
+    this.slots = new Map(); // name -> the place of its colour, kept for as long as the page is open
+    for (const name of [...page.run.classes, ...(page.run.predicts ?? [])]) this.#slot(name);
     const choices = [["label", "label"]];
     if (page.run.predicts) choices.push(["prediction", "prediction"]);
     choices.push(["yours", "your labels"], ["none", "nothing"]);
@@ -43,15 +45,16 @@ export class Colouring {
     const { page } = this;
     const n = page.run.n_points;
     const names = Array.from({ length: n }, (_, point) => this.nameOf(point));
-    const counts = new Map([...page.run.classes, ...(page.run.predicts ?? [])].map((name) => [name, 0]));
-    for (const name of names) if (name) counts.set(name, (counts.get(name) ?? 0) + 1);
-    this.order = new Map([...counts.keys()].map((name, place) => [name, place]));
-    const colours = [...this.order.values(), -1].map(colourOf);
-    const none = colours.length - 1;
-    const classes = Uint16Array.from(names, (name) => (name ? this.order.get(name) : none));
-    page.map.setColours(classes, colours);
-    const unlabelled = names.filter((name) => !name).length;
-    const shown = [...counts].filter(([, count]) => count > 0);
+    const counts = new Map();
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+    const present = [...counts.keys()].filter(Boolean).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    for (const name of present) this.#slot(name);
+    const none = Math.max(-1, ...this.slots.values()) + 1;
+    const colours = Array.from({ length: none }, (_, slot) => colourOf(slot));
+    const classes = Uint16Array.from(names, (name) => (name ? this.slots.get(name) : none));
+    page.map.setColours(classes, [...colours, colourOf(-1)]);
+    const shown = present.map((name) => [name, counts.get(name)]);
+    const unlabelled = counts.get("") ?? 0;
     if (unlabelled && this.by !== "none") shown.push(["", unlabelled]);
     this.#legend(shown);
     const visible = Uint8Array.from(names, (name) => (!this.only.size || this.only.has(name) ? 1 : 0));
@@ -60,7 +63,16 @@ export class Colouring {
   }
 
   colour(name) {
-    return css(colourOf(name ? (this.order.get(name) ?? -1) : -1));
+    return css(colourOf(this.slots.get(name) ?? -1));
+  }
+
+  // A digit has its own place where that is free, so that a 7 looks the same in every run; others take the first free one.
+  #slot(name) {
+    if (this.slots.has(name)) return;
+    const taken = new Set(this.slots.values());
+    let slot = /^\d$/.test(name) && !taken.has(Number(name)) ? Number(name) : 0;
+    while (taken.has(slot)) slot++;
+    this.slots.set(name, slot);
   }
 
   #legend(counts) {

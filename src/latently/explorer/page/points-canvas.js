@@ -13,6 +13,7 @@ export class CanvasPoints {
 
   setColours(classes, colours) {
     this.classes = classes;
+    this.order = unlabelledFirst(classes, colours.length - 1);
     this.colours = Uint32Array.from(colours, ([r, g, b]) => bytes(r, g, b));
   }
 
@@ -28,7 +29,7 @@ export class CanvasPoints {
     const spans = disc(Math.max(1, Math.round(diameter)));
     const across = width / (view.right - view.left);
     const down = height / (view.top - view.bottom);
-    for (let i = 0; i < this.positions.length / 2; i++) {
+    for (const i of this.order) {
       if (!this.visible[i]) continue;
       const x = Math.round((this.positions[2 * i] - view.left) * across);
       const y = Math.round((view.top - this.positions[2 * i + 1]) * down);
@@ -42,6 +43,16 @@ export class CanvasPoints {
     }
     this.context.putImageData(image, 0, 0);
   }
+}
+
+// The points in the order of drawing, so that those with a label lie on those without.
+export function unlabelledFirst(classes, none) {
+  const order = new Uint32Array(classes.length);
+  let next = 0;
+  for (const first of [true, false]) {
+    for (let i = 0; i < classes.length; i++) if ((classes[i] === none) === first) order[next++] = i;
+  }
+  return order;
 }
 
 const clamp = (value, most) => Math.min(Math.max(value, 0), most);

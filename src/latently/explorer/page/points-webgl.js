@@ -7,6 +7,7 @@ import {
   webglScaleLinear,
   webglSeriesPoint,
 } from "./vendor/d3fc-webgl.js";
+import { unlabelledFirst } from "./points-canvas.js";
 
 export class WebglPoints {
   // null where the browser has no WebGL, or draws it on the processor, which the pixels of points-canvas.js do faster
@@ -47,21 +48,32 @@ export class WebglPoints {
   }
 
   setPositions(positions) {
+    this.positions = positions;
     this.n = positions.length / 2;
     this.diameter = null;
-    const each = { length: this.n }; // d3fc asks for a value by its place
-    this.attributes.x.value((_, i) => positions[2 * i]).data(each);
-    this.attributes.y.value((_, i) => positions[2 * i + 1]).data(each);
+    this.#place();
   }
 
-  // classes: of each point, an index into colours [[r, g, b], ...] from the last place on, where no label stands
+  // classes: of each point, an index into colours [[r, g, b], ...], of which the last is that of no label
   setColours(classes, colours) {
     const known = colours.map((colour) => [...colour, 0.85]);
-    this.fill.value((_, i) => known[classes[i]]).data(classes);
+    this.order = unlabelledFirst(classes, colours.length - 1);
+    this.fill.value((point) => known[classes[point]]).data(this.order);
+    this.#place();
+    if (this.visible) this.setVisible(this.visible);
   }
 
   setVisible(visible) {
-    this.attributes.defined.value((_, i) => visible[i]).data(visible);
+    this.visible = visible;
+    this.attributes.defined.value((point) => visible[point]).data(this.order);
+  }
+
+  // Each attribute is asked for its value of each point, in the order of drawing.
+  #place() {
+    const { positions, order } = this;
+    if (!positions || !order) return;
+    this.attributes.x.value((point) => positions[2 * point]).data(order);
+    this.attributes.y.value((point) => positions[2 * point + 1]).data(order);
   }
 
   // view: the data at the left, right, bottom and top edges; diameter in device pixels
@@ -73,7 +85,7 @@ export class WebglPoints {
     if (diameter !== this.diameter) {
       this.diameter = diameter;
       const area = Math.PI * ((diameter - 1) / 2) ** 2; // d3fc adds a pixel to the diameter
-      this.attributes.size.value(() => area).data({ length: this.n });
+      this.attributes.size.value(() => area).data(this.order);
     }
     this.x.domain([view.left, view.right]);
     this.y.domain([view.bottom, view.top]);
