@@ -98,14 +98,19 @@ def served(scene_of, tmp_path) -> Iterator[Callable[[str], Served]]:
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium, drawing WebGL in software. Skips where there is none."""
+def browser_with():
+    """Headless Chromium with more flags, begun when first asked. Skips where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    begun: dict[tuple[str, ...], object] = {}
     with playwright.sync_playwright() as started:
-        try:
-            yield started.chromium.launch(
-                executable_path=found, args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-            )
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium ({str(error).splitlines()[0]}): install it, or `playwright install chromium`")
+
+        def launch(*flags: str):
+            try:
+                if flags not in begun:
+                    begun[flags] = started.chromium.launch(executable_path=found, args=["--no-sandbox", *flags])
+                return begun[flags]
+            except playwright.Error as error:
+                pytest.skip(f"no Chromium ({str(error).splitlines()[0]}): install it, or `playwright install chromium`")
+
+        yield launch

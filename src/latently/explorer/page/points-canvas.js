@@ -23,25 +23,30 @@ export class CanvasPoints {
 
   draw(view, diameter) {
     const { width, height } = this.canvas;
-    if (!this.positions || !this.colours || !this.visible || !width || !height) return;
-    const image = this.context.createImageData(width, height);
-    const pixels = new Uint32Array(image.data.buffer);
-    const spans = disc(Math.max(1, Math.round(diameter)));
+    const { positions, visible, classes, colours } = this;
+    if (!positions || !colours || !visible || !width || !height) return;
+    if (this.image?.width !== width || this.image.height !== height) {
+      this.image = this.context.createImageData(width, height);
+      this.pixels = new Uint32Array(this.image.data.buffer);
+    }
+    const { pixels } = this;
+    pixels.fill(0);
+    const radius = Math.max(1, Math.round(diameter)) / 2;
+    const spans = disc(2 * radius);
     const across = width / (view.right - view.left);
     const down = height / (view.top - view.bottom);
     for (const i of this.order) {
-      if (!this.visible[i]) continue;
-      const x = Math.round((this.positions[2 * i] - view.left) * across);
-      const y = Math.round((view.top - this.positions[2 * i + 1]) * down);
-      if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
-      const colour = this.colours[this.classes[i]];
+      if (!visible[i]) continue;
+      const x = Math.round((positions[2 * i] - view.left) * across);
+      const y = Math.round((view.top - positions[2 * i + 1]) * down);
+      if (!(x > radius && y > radius && x < width - radius && y < height - radius)) continue; // whole discs alone
+      const colour = colours[classes[i]];
       for (const [row, from, to] of spans) {
-        const line = y + row;
-        if (line < 0 || line >= height) continue;
-        pixels.fill(colour, line * width + clamp(x + from, width), line * width + clamp(x + to, width));
+        const line = (y + row) * width + x;
+        for (let place = line + from; place < line + to; place++) pixels[place] = colour;
       }
     }
-    this.context.putImageData(image, 0, 0);
+    this.context.putImageData(this.image, 0, 0);
   }
 }
 
@@ -54,8 +59,6 @@ export function unlabelledFirst(classes, none) {
   }
   return order;
 }
-
-const clamp = (value, most) => Math.min(Math.max(value, 0), most);
 
 const bytes = (r, g, b) => {
   const four = new Uint8Array([255 * r, 255 * g, 255 * b, 255]);
