@@ -29,7 +29,6 @@ class LabelFile:
     def __init__(self, path: Path, images: ImageSet) -> None:
         self.path, self.images = path, images
         self.labels: dict[int, str] = {}
-        self.revision = 0
         self._lock = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
         require(not path.is_dir(), f"--labels is {path}, which is a folder; give a CSV file, new or kept from here")
@@ -47,12 +46,10 @@ class LabelFile:
             text = self.path.read_bytes()
             self.labels = labels_in(decoded(text, str(self.path)), str(self.path), self.images)
         self._stamp = stamp
-        self.revision += 1
 
     def _write(self, labels: dict[int, str]) -> None:
         write_text(self.path, self._as_csv(labels))
         self.labels, self._stamp = labels, stamp_of(self.path)
-        self.revision += 1
 
     def change(self, changes: Iterable[tuple[str, np.ndarray]], shown: np.ndarray) -> dict[str, Any]:
         """Give images (numbers) labels; an empty one takes them away. -> the state, and `before`: what undoes it."""
@@ -82,13 +79,13 @@ class LabelFile:
         return self.change([(label, np.array(images)) for label, images in groups.items()], shown)
 
     def state(self, shown: np.ndarray) -> dict[str, Any]:
-        """`revision`, and `labels`: [{label, points}], points being places in `shown` (N,), numbers of images."""
+        """`revision`, another whenever the file is, and `labels`: [{label, points}], points being places in `shown` (N,), numbers of images."""
         with self._lock:
             self._read()
             return self._state(shown)
 
     def _state(self, shown: np.ndarray) -> dict[str, Any]:
-        return {"revision": self.revision, "labels": grouped(self.labels, shown)}
+        return {"revision": str(self._stamp), "labels": grouped(self.labels, shown)}
 
     def known(self) -> np.ndarray:
         """The label of every image as text, (all images,), empty where there is none: those given here, and where the

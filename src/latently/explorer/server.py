@@ -266,13 +266,12 @@ def serve(scene: Scene, labels: LabelFile, host: str, port: int, open_browser: b
     require(0 <= port < 65536, f"--port is {port}; expected a whole number from 0, any free one, to 65535")
     torch.set_num_threads(min(torch.get_num_threads(), 4))  # an image is small: more threads wait for each other
     listening = bound(host, port)
-    local = host in LOCAL_NAMES
-    token = None if local else secrets.token_urlsafe(16)
-    shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
-    shown = listening.getsockname()[0] if token and not local and host in ("0.0.0.0", "::") else shown
-    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{listening.getsockname()[1]}/"
-    address += f"?token={token}" if token else ""
-    print(f"{address}\nCtrl-C stops it; labels are kept in {labels.path}", flush=True)
+    token = None if host in LOCAL_NAMES else secrets.token_urlsafe(16)
+    everywhere = host in ("0.0.0.0", "::")
+    shown = "localhost" if everywhere else f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    others = "Other machines put an address of this one in the place of localhost.\n" * everywhere
+    print(f"{address}\n{others}Ctrl-C stops it; labels are kept in {labels.path}", flush=True)
     if open_browser:
         webbrowser.open(address)
     config = uvicorn.Config(

@@ -126,6 +126,7 @@ async function start() {
   document.documentElement.dataset.ready = "yes";
 }
 
+window.addEventListener("unhandledrejection", (event) => say(event.reason?.message ?? String(event.reason)));
 start().catch((error) => {
   $("waiting").textContent = error.message;
   say(error.message);
