@@ -79,7 +79,7 @@ class LabelFile:
         return self.change([(label, np.array(images)) for label, images in groups.items()], shown)
 
     def state(self, shown: np.ndarray) -> dict[str, Any]:
-        """`revision`, another whenever the file is, and `labels`: [{label, points}], points being places in `shown` (N,), numbers of images."""
+        """`revision`, another whenever the file is, and `labels`: [{label, points}], points being places in `shown`."""
         with self._lock:
             self._read()
             return self._state(shown)
