@@ -145,7 +145,7 @@ export class MapView {
     for (const mark of this.marks) {
       const [x, y] = this.pixelAt(mark.place ?? this.placeOf(mark.point));
       if (mark.kind === "selected" && this.marks.length > CROWDED) {
-        ring(context, x, y, 2.5, accent, 1);
+        ring(context, x, y, 3, ink, 1);
         continue;
       }
       const big = mark.kind === "picked" || mark.kind === "drawn";

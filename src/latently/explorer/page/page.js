@@ -6,6 +6,7 @@ import { Labels } from "./labels.js";
 import { MapView } from "./map.js";
 import { newest, State } from "./state.js";
 
+const MARKED = 600; // rings of a selection; of more points, every so many-th has one
 const NEAR = 8; // points that share a place on a curved plane
 
 // `code` is what the page shows when the pointer is elsewhere: a picked image's, or the sliders'.
@@ -177,8 +178,10 @@ export class Page {
   // Marks on the map -----------------------------------------------------------------------------
 
   mark() {
-    const marks = this.state.get("selection").length > 1 ? this.state.get("selection").slice(0, 3000) : [];
-    const made = marks.map((point) => ({ point, kind: "selected" }));
+    const selection = this.state.get("selection");
+    const step = Math.ceil(selection.length / MARKED);
+    const marked = selection.length > 1 ? selection.filter((_, place) => place % step === 0) : [];
+    const made = marked.map((point) => ({ point, kind: "selected" }));
     made.push(...this.state.get("near").map((point) => ({ point, kind: "near" })));
     const place = this.placeOf(this.state.get("code"));
     if (this.state.get("picked") !== null) made.push({ point: this.state.get("picked"), kind: "picked" });
