@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("starlette", reason="the explorer is an extra: pip install 'latently[explorer]'")
-
 import uvicorn
 
 from latently.cli import main

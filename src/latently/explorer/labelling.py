@@ -43,8 +43,11 @@ class LabelFile:
         if stamp is None:
             self.labels = {}
         else:
-            text = self.path.read_bytes()
-            self.labels = labels_in(decoded(text, str(self.path)), str(self.path), self.images)
+            text = decoded(self.path.read_bytes(), str(self.path))
+            try:
+                self.labels = labels_in(text, str(self.path), self.images)
+            except InputError as error:
+                raise InputError(f"{error}; give the labels of these images another file with --labels") from None
         self._stamp = stamp
 
     def _write(self, labels: dict[int, str]) -> None:

@@ -23,7 +23,7 @@ export class Colouring {
     this.by = by;
     this.only.clear();
     if (by === "prediction" && !this.predicted) {
-      say("Classifying every image …");
+      say("Classifying every image …", true);
       this.predicted = await this.page.source.predicted().catch(failed);
       say("");
     }

@@ -14,12 +14,13 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-export function say(sentence) {
+// A line that fades after a while, or stays until the next one where it tells of work that goes on.
+export function say(sentence, stays = false) {
   const line = $("status");
   line.textContent = sentence;
   line.classList.toggle("shown", Boolean(sentence));
   clearTimeout(say.timer);
-  say.timer = setTimeout(() => line.classList.remove("shown"), 6000);
+  if (!stays) say.timer = setTimeout(() => line.classList.remove("shown"), 6000);
 }
 
 export const number = (value, digits = 2) => value.toFixed(digits).replace("-", "\u2212");

@@ -76,7 +76,7 @@ export function labelling(page) {
 
   const propose = (by) =>
     attempt(async () => {
-      say("Looking for images to label …");
+      say("Looking for images to label …", true);
       queue = await page.source.proposals(by, PROPOSED);
       say("");
       await showQueue();
