@@ -7,7 +7,7 @@ Prints one JSON object: `start_seconds`, from the command to its address (codes 
 move of the pointer to the decoder's picture on the page, server and all, of 200 moves; `draw_ms`, until all points of a
 frame are drawn; `frames_per_second` while panning. `*_processor_ms` is what all processes together, server and browser,
 took of the processor: the figures to compare on a machine that others use. With `--renderer webgl` headless Chromium
-draws in software, the whole page with it, on the processor that decodes.
+draws in software, on the processor that decodes.
 """
 
 import argparse
@@ -74,10 +74,7 @@ def main() -> None:
     figures = {"points": asked.points, "start_seconds": round(time.monotonic() - started, 2)}
     try:
         with sync_playwright() as playwright:
-            software = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"] * (asked.renderer == "webgl")
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox", *software]
-            )
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             print(
                 json.dumps(figures | measured(page, f"{address}?points={asked.renderer}", psutil.Process(server.pid)))

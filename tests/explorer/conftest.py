@@ -95,19 +95,12 @@ def served(scene_of, tmp_path) -> Iterator[Callable[[str], Served]]:
 
 
 @pytest.fixture(scope="session")
-def browser_with():
-    """Headless Chromium with more flags, begun when first asked. Skips where there is none."""
+def browser():
+    """Headless Chromium. Skips where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    begun: dict[tuple[str, ...], object] = {}
     with playwright.sync_playwright() as started:
-
-        def launch(*flags: str):
-            try:
-                if flags not in begun:
-                    begun[flags] = started.chromium.launch(executable_path=found, args=["--no-sandbox", *flags])
-                return begun[flags]
-            except playwright.Error as error:
-                pytest.skip(f"no Chromium ({str(error).splitlines()[0]}): install it, or `playwright install chromium`")
-
-        yield launch
+        try:
+            yield started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium ({str(error).splitlines()[0]}): install it, or `playwright install chromium`")

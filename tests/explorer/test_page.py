@@ -24,13 +24,13 @@ OF_CANVAS = """(id) => {
 
 
 @pytest.fixture
-def visit(browser_with, served):
+def visit(browser, served):
     """The page of a run of a name, open and ready; what it asked for and what it complained of, in `.heard`."""
     contexts = []
 
-    def go(name, address=None, query="", flags=(), **options):
+    def go(name, address=None, query="", **options):
         there = None if address else served(name)
-        context = browser_with(*flags).new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
         contexts.append(context)
         page = context.new_page()
         page.heard = []
@@ -356,8 +356,7 @@ DRAWN = {
 
 @pytest.mark.parametrize("renderer", DRAWN)
 def test_both_renderers_draw_each_point_at_its_place_in_its_colour(visit, renderer):
-    software = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-    page = visit("plane", query=f"?points={renderer}", flags=software * (renderer == "webgl"))
+    page = visit("plane", query=f"?points={renderer}")
     assert page.evaluate("explorer.map.points.name.toLowerCase()") == renderer
     colours = np.array(page.evaluate(
         f"() => {{ {DRAWN[renderer]}; return Array.from({{ length: 1797 }}, (_, point) => {{"
@@ -483,7 +482,7 @@ NETWORKS = {
 
 
 @pytest.fixture(scope="module")
-def blank_page(browser_with, tmp_path_factory):
+def blank_page(browser, tmp_path_factory):
     """A page of the explorer's modules alone."""
     import latently.explorer
 
@@ -493,7 +492,7 @@ def blank_page(browser_with, tmp_path_factory):
     contexts = []
 
     def go(name, address):
-        context = browser_with().new_context()
+        context = browser.new_context()
         contexts.append(context)
         page = context.new_page()
         page.goto(address)

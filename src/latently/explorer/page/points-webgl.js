@@ -9,14 +9,20 @@ import {
 } from "./vendor/d3fc-webgl.js";
 import { unlabelledFirst } from "./points-canvas.js";
 
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
+// By the name of the renderer: `failIfMajorPerformanceCaveat` lets Chromium's own software through.
+function isSoftware() {
+  const gl = document.createElement("canvas").getContext("webgl");
+  const about = gl?.getExtension("WEBGL_debug_renderer_info");
+  return SOFTWARE.test(about ? gl.getParameter(about.UNMASKED_RENDERER_WEBGL) : "");
+}
+
 export class WebglPoints {
   // null where the browser has no WebGL, or draws it on the processor, which the pixels of points-canvas.js do faster
   static on(canvas, evenSlow = false) {
-    const gl = canvas.getContext("webgl", {
-      antialias: false,
-      premultipliedAlpha: false,
-      failIfMajorPerformanceCaveat: !evenSlow,
-    });
+    if (!evenSlow && isSoftware()) return null;
+    const gl = canvas.getContext("webgl", { antialias: false, premultipliedAlpha: false });
     return gl && new WebglPoints(canvas, gl);
   }
 
