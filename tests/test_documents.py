@@ -5,12 +5,18 @@ import importlib
 import pkgutil
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 import latently
 from latently.cli import main
+from latently.data import load
+from latently.outputs import write_images
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -48,7 +54,39 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch, ha
             continue  # has a test of its own
         if "mnist" in words and not has_mnist:
             continue
+        if words[0] == "explore":
+            explored(words)
+            continue
         assert main(words) == 0, line
+
+
+def explored(words):
+    """The page answers, until Ctrl-C."""
+    command = [sys.executable, "-m", "latently", *words, "--no-open"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with urllib.request.urlopen(server.stdout.readline().strip(), timeout=20) as answer:
+        assert b"latently explorer" in answer.read()
+    server.send_signal(signal.SIGINT)
+    assert server.wait(20) == 0
+
+
+def test_the_loop_of_the_readme_goes_from_no_label_to_classes(tmp_path, monkeypatch):
+    """A folder of images without a label: codes, labels (those that the page would write), a classifier, classes."""
+    monkeypatch.chdir(tmp_path)
+    digits = load("digits")
+    write_images(Path("my/images"), digits.names[:300], digits.images[:300] / 255)
+    (block,) = blocks("sh")
+    for line in block.replace("\\\n", " ").splitlines():
+        words = shlex.split(line)[1:]
+        if words[0] == "train":
+            words += ["--epochs", "1"] + ["--layers", "dense(32)"] * (words[1] == "few-label")
+        if words[0] == "explore":
+            explored(words)
+            rows = [f"{name}.png,{label}" for name, label in zip(digits.names[:50], digits.labels[:50], strict=True)]
+            Path("runs/mine/labels.csv").write_text("image,label\n" + "\n".join(rows) + "\n")
+            continue
+        assert main(words) == 0, line
+    assert len(Path("classes.csv").read_text().splitlines()) == 301
 
 
 def test_the_tree_of_the_readme_is_the_tree_of_the_house():

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -539,6 +540,74 @@ def compare(
     print(f"Page: {page}")
 
 
+def explore(
+    run: tyro.conf.Positional[Path],
+    data: OwnData = None,
+    labels: Annotated[Path | None, default("RUN/labels.csv")] = None,
+    points: int = 100_000,
+    host: str = "127.0.0.1",
+    port: Annotated[int, default("0, a free one")] = 0,
+    no_open: bool = False,
+    static: Annotated[Path | None, default("serve the page instead")] = None,
+    device: str = "auto",
+) -> None:
+    """Open a run in the browser: a map that decodes under the pointer, and a place to label.
+
+    Args:
+        run: Run folder of an autoencoder, or of few-label.
+        data: Images to show, a name or a path.
+        labels: CSV file that keeps the labels given on the page, as `latently train --labels` reads it.
+        points: Show at most so many images.
+        host: Address to listen on; beyond this machine, the page wants the token that is printed with its address.
+        port: Port to listen on.
+        no_open: Print the address and leave the browser alone.
+        static: Write the page to this folder, new or empty, with up to 5,000 points: any static host can serve it, and
+            it decodes in the browser.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    require(points >= 2, f"--points is {points}; expected at least 2")
+    if static is not None:
+        from latently.explorer.scene import Scene
+        from latently.explorer.static import MOST_POINTS, write_static
+        from latently.outputs import check_folder
+
+        check_folder(static)  # before the images are read
+        print(write_static(Scene(open_run(run, data, device), min(points, MOST_POINTS)), static))
+        return
+    require_extra("explorer", "starlette", "uvicorn")
+    from latently.explorer.labelling import LabelFile
+    from latently.explorer.scene import Scene
+    from latently.explorer.server import serve
+
+    opened = open_run(run, data, device)
+    kept = LabelFile(labels or run / "labels.csv", opened.images)
+    serve(Scene(opened, points), kept, host, port, open_browser=not no_open)
+
+
+def export(run: tyro.conf.Positional[Path], out: Path, json: bool = False) -> None:
+    """Write encoder, decoder and classifier as ONNX, checked against torch.
+
+    Args:
+        run: Run folder.
+        out: File to write, .onnx: images to codes, reconstructions and probabilities, whatever the run can; a decoder
+            of codes is written beside it, as .decoder.onnx.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import estimator, outputs
+
+    require_extra("onnx", "onnx", "onnxscript", "onnxruntime")
+    outputs.check_out(out, (".onnx",))
+    from latently.exporting import export as export_files
+
+    files = export_files(estimator.load(run, "cpu"), out)
+    if json:
+        print_json({"files": files})
+        return
+    columns = list(files[0])
+    cells = [[", ".join(cell) if isinstance(cell, list) else in_text(cell) for cell in row.values()] for row in files]
+    print_rows(f"{run} as ONNX", columns, cells)
+
+
 def presets(json: bool = False) -> None:
     """List the recipes of `train --preset`, with their sources and published figures.
 
@@ -691,6 +760,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
         plot,
         report,
         compare,
+        explore,
+        export,
         presets,
         reproduce,
         label_curve,
@@ -747,6 +818,12 @@ def with_mixture(autoencoder: "Autoencoder", run: Path, components: int, device:
     note(f"fitting a mixture of {components} normals to the codes of {len(train):,} training images ...")
     autoencoder.fit_mixture(train.images, train.label_names, components)
     autoencoder.mixture_.write(run)
+
+
+def require_extra(extra: str, *packages: str) -> None:
+    """Raise InputError where packages of an optional part are not installed."""
+    missing = [name for name in packages if find_spec(name) is None]
+    require(not missing, f"this needs {' and '.join(missing)}: pip install 'latently[{extra}]'")
 
 
 def write_outputs(

@@ -24,10 +24,29 @@ def read_labels(path: Path, images: ImageSet) -> ImageSet:
     """
     where = str(path)
     require(path.is_file(), f"--labels is {where}, which does not exist; expected a CSV file of image, label")
+    with reading(where, "CSV"), open_plain(path) as stream:
+        text = stream.read().decode("utf-8-sig")
+    known = labels_in(text, where, images)
+    require(bool(known), f"{where} holds no label; expected lines of image, label")
+    classes, codes, counts = np.unique(list(known.values()), return_inverse=True, return_counts=True)
+    for name in classes[counts == 1].tolist():
+        warnings.warn(
+            f"the class {name!r} has a single label in {where}; it can train or be judged, not both", stacklevel=2
+        )
+    labels = np.full(len(images), UNLABELLED, dtype=np.int64)
+    labels[list(known)] = codes
+    return replace(images, labels=labels, classes=tuple(classes.tolist()))
+
+
+def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
+    """The labels in the text of a CSV file, as `read_labels` takes them, by the image's number.
+
+    where: what errors call the file.
+    """
     index_of = indices(images)
     given: dict[int, tuple[str, int]] = {}  # image -> label, and the line that gave it
-    with reading(where, "CSV"), open_plain(path) as stream:
-        lines = list(csv.reader(stream.read().decode("utf-8-sig").splitlines()))
+    with reading(where, "CSV"):
+        lines = list(csv.reader(text.splitlines()))
     for number, cells in enumerate(lines, start=1):
         if not any(cells) or (number == 1 and cells[0].strip().lower() in HEADERS):
             continue
@@ -38,16 +57,7 @@ def read_labels(path: Path, images: ImageSet) -> ImageSet:
             raise InputError(f"{where}, line {number}: there is no image {name!r} in {images.source}")
         before, line = given.setdefault(index, (label, number))
         require(before == label, f"{where}, line {number}: {name} is {label!r}, but line {line} says {before!r}")
-    known = {index: label for index, (label, _) in given.items() if label}
-    require(bool(known), f"{where} holds no label; expected lines of image, label")
-    classes, codes, counts = np.unique(list(known.values()), return_inverse=True, return_counts=True)
-    for name in classes[counts == 1].tolist():
-        warnings.warn(
-            f"the class {name!r} has a single label in {where}; it can train or be judged, not both", stacklevel=2
-        )
-    labels = np.full(len(images), UNLABELLED, dtype=np.int64)
-    labels[list(known)] = codes
-    return replace(images, labels=labels, classes=tuple(classes.tolist()))
+    return {index: label for index, (label, _) in given.items() if label}
 
 
 def indices(images: ImageSet) -> dict[str, int]:

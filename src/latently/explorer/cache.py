@@ -1,0 +1,59 @@
+"""What is slow to compute of a run and its images, kept in RUN/explorer as .npz without pickle."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from latently.data import ImageSet
+from latently.runs import digest, replacing
+
+MOST_BYTES = 2**28  # of an array that is worth a place on the disk
+
+
+class Cache:
+    """Arrays that depend on the weights of a net and on images alone: kept under both their digests."""
+
+    def __init__(self, run: Path, images: ImageSet, net: nn.Module) -> None:
+        self.folder = run / "explorer"
+        self.images, self.net = images, net
+        self._key = ""
+
+    @property
+    def key(self) -> str:
+        if not self._key:
+            weights = [tensor.detach().cpu().numpy().reshape(-1) for tensor in net_tensors(self.net)]
+            self._key = digest(self.images.images) + digest(np.concatenate(weights))
+        return self._key
+
+    def of(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array of that name: the kept one, where it is of these images and weights, else computed and kept."""
+        path = self.folder / f"{name}.npz"
+        kept = self.read(path)
+        if kept is not None:
+            return kept
+        values = compute()
+        if values.nbytes <= MOST_BYTES:
+            self.write(path, values)
+        return values
+
+    def read(self, path: Path) -> np.ndarray | None:
+        """None where there is none, or one of other images, or a damaged one: it is computed again."""
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                return kept["values"] if str(kept["key"]) == self.key else None
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+            return None
+
+    def write(self, path: Path, values: np.ndarray) -> None:
+        try:
+            with replacing(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, values=values, key=np.array(self.key))
+        except OSError:
+            return  # a run on a disk that cannot be written is explored all the same
+
+
+def net_tensors(net: nn.Module) -> list:
+    return list(net.state_dict().values())

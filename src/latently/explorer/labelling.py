@@ -1,0 +1,157 @@
+"""Labels that a person gives on the page, in a CSV file as `latently train --labels` reads it.
+
+Every change is on the disk before it is answered, by a rename: a server that is killed loses none. A change tells which
+images get which label, and nothing of the others, so that two tabs do not undo each other's work; what another program
+wrote to the file since is read first.
+"""
+
+import csv
+import io
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latently.data import ImageSet
+from latently.data.labels import labels_in
+from latently.errors import InputError, require
+from latently.runs import require_place, write_text
+
+LONGEST = 100  # letters of a label
+
+
+class LabelFile:
+    """image number -> label, and the file that holds the same. Raises InputError for a file of other images."""
+
+    def __init__(self, path: Path, images: ImageSet) -> None:
+        self.path, self.images = path, images
+        self.labels: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, ...] | None = None
+        require(not path.is_dir(), f"--labels is {path}, which is a folder; give a CSV file, new or kept from here")
+        require_place(path)
+        self._read()
+
+    def _read(self) -> None:
+        """Take up what is in the file, where it is not what was written last."""
+        stamp = stamp_of(self.path)
+        if stamp == self._stamp:
+            return
+        if stamp is None:
+            self.labels = {}
+        else:
+            text = decoded(self.path.read_bytes(), str(self.path))
+            try:
+                self.labels = labels_in(text, str(self.path), self.images)
+            except InputError as error:
+                raise InputError(f"{error}; give the labels of these images another file with --labels") from None
+        self._stamp = stamp
+
+    def _write(self, labels: dict[int, str]) -> None:
+        write_text(self.path, self._as_csv(labels))
+        self.labels, self._stamp = labels, stamp_of(self.path)
+
+    def change(self, changes: Iterable[tuple[str, np.ndarray]], shown: np.ndarray) -> dict[str, Any]:
+        """Give images (numbers) labels; an empty one takes them away. -> the state, and `before`: what undoes it."""
+        checked = [(checked_label(label), images) for label, images in changes]
+        with self._lock:
+            self._read()
+            labels: dict[int, str] = dict(self.labels)
+            before: dict[int, str] = {}
+            for label, images in checked:
+                for image in images.tolist():
+                    before.setdefault(image, labels.get(image, ""))
+                    if label:
+                        labels[image] = label
+                    else:
+                        labels.pop(image, None)
+            if labels != self.labels:
+                self._write(labels)
+            return self._state(shown) | {"before": grouped(before, shown)}
+
+    def take(self, content: bytes, shown: np.ndarray) -> dict[str, Any]:
+        """Add the labels of a CSV file; where both have one, the file's. Raises InputError as `--labels` would."""
+        taken = labels_in(decoded(content, "the file"), "the file", self.images)
+        require(bool(taken), "the file holds no label; expected lines of image, label")
+        groups: dict[str, list[int]] = {}
+        for image, label in taken.items():
+            groups.setdefault(label, []).append(image)
+        return self.change([(label, np.array(images)) for label, images in groups.items()], shown)
+
+    def state(self, shown: np.ndarray) -> dict[str, Any]:
+        """`revision`, another whenever the file is, and `labels`: [{label, points}], points being places in `shown`."""
+        with self._lock:
+            self._read()
+            return self._state(shown)
+
+    def _state(self, shown: np.ndarray) -> dict[str, Any]:
+        return {"revision": str(self._stamp), "labels": grouped(self.labels, shown)}
+
+    def known(self) -> np.ndarray:
+        """The label of every image as text, (all images,), empty where there is none: those given here, and where the
+        source labels only some of its images, the source's."""
+        own = self.images.label_names.astype(object)
+        names = own if (self.images.labels < 0).any() else np.full(len(self.images), "", dtype=object)
+        with self._lock:
+            for image, label in self.labels.items():
+                names[image] = label
+        return names.astype(str)
+
+    def text(self, with_own: bool = False) -> str:
+        """The file's content; with_own: and the labels that the images came with, where none was given here."""
+        own = {image: name for image, name in enumerate(self.images.label_names.tolist()) if name} if with_own else {}
+        with self._lock:
+            self._read()
+            return self._as_csv(own | self.labels)
+
+    def _as_csv(self, labels: dict[int, str]) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["image", "label"])
+        writer.writerows([written_name(self.images, image), label] for image, label in sorted(labels.items()))
+        return text.getvalue()
+
+
+def written_name(images: ImageSet, image: int) -> str:
+    """The image's name, or its number where the name would not come back from a line of the file as it is."""
+    name = str(images.names[image])
+    plain = name.isprintable() and name == name.strip()
+    return name if plain and name.lower() not in ("", "-1") else str(image)
+
+
+def checked_label(label: str) -> str:
+    """Without spaces around it. Raises InputError for what a line of the file cannot hold."""
+    label = label.strip()
+    require(len(label) <= LONGEST, f"a label has {len(label)} letters; expected at most {LONGEST}")
+    require(label.isprintable(), f"the label {label!r} holds a line break or another letter that cannot be printed")
+    require(label != "-1", "-1 means no label; choose another name")
+    return label
+
+
+def grouped(labels: dict[int, str], shown: np.ndarray) -> list[dict[str, Any]]:
+    """{image: label} -> [{label, points}] of those that are shown, sorted by label."""
+    point_of = {image: point for point, image in enumerate(shown.tolist())} if labels else {}
+    groups: dict[str, list[int]] = {}
+    for image, label in labels.items():
+        if image in point_of:
+            groups.setdefault(label, []).append(point_of[image])
+    return [{"label": label, "points": groups[label]} for label in sorted(groups)]
+
+
+def decoded(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{where} is no UTF-8 text; expected a CSV file of image, label") from None
+
+
+def stamp_of(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written; None where there is none."""
+    try:
+        about = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return about.st_mtime_ns, about.st_size, about.st_ino

@@ -1,0 +1,106 @@
+"""A network as plain data: a list of layers, and one row of float32 weights. `page/network.js` runs it in a browser.
+
+    {"kind": "dense", "inputs": 20, "outputs": 512, "weight": 0, "bias": 10240}     places in the row of weights
+
+Every module that `networks.py` builds has its line here, and its lines there; another is an InputError.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from latently.densities import Bernoulli
+from latently.errors import InputError, require
+from latently.estimator import Autoencoder, Classifier
+from latently.networks import LEAK, EncoderDecoder, Told, TrunkAndHead, activation
+
+Layers = list[dict[str, Any]]
+
+ACTIVATIONS = {
+    nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu", nn.ELU: "elu", nn.SiLU: "silu", nn.GELU: "gelu",
+    nn.Softplus: "softplus", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid",
+}  # fmt: skip
+NOTHING = (nn.Dropout, nn.Identity)  # of a network that is not trained any more
+
+
+class Writer:
+    """Collects the weights of the networks that it writes as layers."""
+
+    def __init__(self) -> None:
+        self.rows: list[np.ndarray] = []
+        self.n_weights = 0
+
+    @property
+    def weights(self) -> np.ndarray:
+        """All of them in a row, float32."""
+        return np.concatenate(self.rows) if self.rows else np.zeros(0, np.float32)
+
+    def keep(self, tensor: Any) -> int:
+        """-> its place in the row."""
+        values = tensor.detach().cpu().contiguous().numpy().astype(np.float32).reshape(-1)
+        self.rows.append(values)
+        self.n_weights += len(values)
+        return self.n_weights - len(values)
+
+    def layers(self, module: nn.Module) -> Layers:
+        if isinstance(module, nn.Sequential):
+            return [layer for part in module for layer in self.layers(part)]
+        if isinstance(module, Told):
+            told = {"kind": "told", "classes": module.n_classes, "as_planes": module.as_planes}
+            return [told, *self.layers(module.network)]
+        if isinstance(module, NOTHING):
+            return []
+        if type(module) in ACTIVATIONS:
+            return [{"kind": ACTIVATIONS[type(module)]} | ({"leak": LEAK} if isinstance(module, nn.LeakyReLU) else {})]
+        return [self.layer(module)]
+
+    def layer(self, module: nn.Module) -> dict[str, Any]:
+        if isinstance(module, nn.Linear):
+            return {"kind": "dense", "inputs": module.in_features, "outputs": module.out_features} | self.kept(module)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            kind = "conv" if isinstance(module, nn.Conv2d) else "deconv"
+            shape = {"channels": module.out_channels, "kernel": module.kernel_size[0], "stride": module.stride[0]}
+            padding = {"padding": list(module.padding), "more": list(module.output_padding)}
+            return {"kind": kind} | shape | padding | self.kept(module)
+        if isinstance(module, nn.ZeroPad2d):
+            return {"kind": "pad", "edges": list(module.padding)}  # left, right, top, bottom
+        if isinstance(module, nn.MaxPool2d):
+            return {"kind": "pool", "size": int(module.kernel_size)}  # type: ignore[arg-type]
+        if isinstance(module, nn.Upsample):
+            return {"kind": "upsample", "size": list(module.size)}  # type: ignore[arg-type]
+        if isinstance(module, nn.Flatten):
+            return {"kind": "flatten"}
+        if isinstance(module, nn.Unflatten):
+            return {"kind": "reshape", "shape": list(module.unflattened_size)}
+        raise InputError(f"a {type(module).__name__} layer cannot be written for a browser yet")
+
+    def kept(self, module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> dict[str, int]:
+        return {"weight": self.keep(module.weight), "bias": self.keep(module.bias)}
+
+    # What an estimator offers -----------------------------------------------------------------------------------------
+
+    def autoencoder(self, estimator: Autoencoder) -> dict[str, Layers]:
+        """`encoder`: pixels (C, H, W) -> the posterior mean (Z,); `decoder`: a code -> the decoder's mean (C, H, W)."""
+        model = estimator.model_
+        net: Any = estimator.net_
+        require(isinstance(net, EncoderDecoder), f"{model.name} cannot be written for a browser yet")
+        require(
+            not hasattr(net, "flow"), "a flow's posterior cannot be written for a browser yet; serve the page instead"
+        )
+        width = model.latent_dim
+        encoder, decoder = self.layers(net.encoder), self.layers(net.decoder)
+        encoder += [{"kind": "first", "n": width}]  # of an encoder that gives mean and spread, the mean
+        encoder += self.layers(activation(getattr(model, "code_activation", "linear")))
+        told = (torch.zeros(1, dtype=torch.int64),) if model.takes_labels else ()
+        with torch.no_grad():
+            z = torch.zeros(1, width, device=estimator.training_.device)
+            likelihood = model.decode(net, z, *(each.to(z.device) for each in told))
+        return {"encoder": encoder, "decoder": decoder + [{"kind": "sigmoid"}] * isinstance(likelihood, Bernoulli)}
+
+    def classifier(self, estimator: Classifier) -> dict[str, Layers]:
+        """`classifier`: pixels (C, H, W) -> probabilities (classes,)."""
+        net: Any = estimator.net_
+        require(isinstance(net, TrunkAndHead), f"{estimator.model_.name} cannot be written for a browser yet")
+        return {"classifier": [*self.layers(net.trunk), *self.layers(net.head), {"kind": "softmax"}]}

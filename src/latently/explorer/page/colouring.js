@@ -1,0 +1,100 @@
+// What the points are coloured by, the legend, and the filter that its chips are.
+
+import { colourOf, css, onSchemeChange } from "./colours.js";
+import { $, element, say } from "./dom.js";
+import { failed } from "./page.js";
+
+export class Colouring {
+  constructor(page) {
+    this.page = page;
+    this.by = "label";
+    this.only = new Set();
+    this.slots = new Map(); // name -> the place of its colour, kept for as long as the page is open
+    for (const name of [...page.run.classes, ...(page.run.predicts ?? [])]) this.#slot(name);
+    const choices = [["label", "label"]];
+    if (page.run.predicts) choices.push(["prediction", "prediction"]);
+    choices.push(["yours", "your labels"], ["none", "nothing"]);
+    for (const [value, words] of choices) $("colouring").append(element("option", { value }, words));
+    $("colouring").addEventListener("change", () => this.choose($("colouring").value));
+    onSchemeChange(() => this.apply());
+  }
+
+  async choose(by) {
+    this.by = by;
+    this.only.clear();
+    if (by === "prediction" && !this.predicted) {
+      say("Classifying every image …", true);
+      this.predicted = await this.page.source.predicted().catch(failed);
+      say("");
+    }
+    this.apply();
+  }
+
+  predictedName(point) {
+    return this.predicted?.length ? this.page.run.predicts[this.predicted[point]] : "";
+  }
+
+  // What a point counts as under the chosen colouring; empty for none.
+  nameOf(point, by = this.by) {
+    if (by === "prediction") return this.predictedName(point);
+    if (by === "none") return "";
+    return this.page.labels.of(point) || (by === "label" ? this.page.ownName(point) : "");
+  }
+
+  apply() {
+    const { page } = this;
+    const n = page.run.n_points;
+    const names = Array.from({ length: n }, (_, point) => this.nameOf(point));
+    const counts = new Map();
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+    const present = [...counts.keys()].filter(Boolean).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    for (const name of present) this.#slot(name);
+    const none = Math.max(-1, ...this.slots.values()) + 1;
+    const colours = Array.from({ length: none }, (_, slot) => colourOf(slot));
+    const classes = Uint16Array.from(names, (name) => (name ? this.slots.get(name) : none));
+    page.map.setColours(classes, [...colours, colourOf(-1)]);
+    const shown = present.map((name) => [name, counts.get(name)]);
+    const unlabelled = counts.get("") ?? 0;
+    if (unlabelled && this.by !== "none") shown.push(["", unlabelled]);
+    this.#legend(shown);
+    const visible = Uint8Array.from(names, (name) => (!this.only.size || this.only.has(name) ? 1 : 0));
+    page.map.setVisible(visible);
+    page.state.set("visible", visible);
+  }
+
+  colour(name) {
+    return css(colourOf(this.slots.get(name) ?? -1));
+  }
+
+  // A digit has its own place where that is free, so that a 7 looks the same in every run; others take the first free one.
+  #slot(name) {
+    if (this.slots.has(name)) return;
+    const taken = new Set(this.slots.values());
+    let slot = /^\d$/.test(name) && !taken.has(Number(name)) ? Number(name) : 0;
+    while (taken.has(slot)) slot++;
+    this.slots.set(name, slot);
+  }
+
+  #legend(counts) {
+    const chips = counts.map(([name, count]) => {
+      const dot = element("i", { className: "dot" });
+      dot.style.background = this.colour(name);
+      const words = [dot, name || "no label", element("small", {}, count.toLocaleString("en"))];
+      const onclick = () => this.#toggle(name);
+      const pressed = String(this.only.has(name));
+      const attributes = { type: "button", className: "chip", "aria-pressed": pressed, "data-class": name, onclick };
+      return element("li", {}, element("button", attributes, ...words));
+    });
+    const focused = document.activeElement?.dataset?.class;
+    $("legend").replaceChildren(...(this.by === "none" ? [] : chips));
+    if (focused !== undefined)
+      $("legend")
+        .querySelector(`[data-class="${CSS.escape(focused)}"]`)
+        ?.focus();
+  }
+
+  #toggle(name) {
+    if (!this.only.delete(name)) this.only.add(name);
+    this.apply();
+  }
+}

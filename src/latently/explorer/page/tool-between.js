@@ -1,0 +1,108 @@
+// From one picked image to another along a straight line of codes: a strip, and the same as an animation.
+
+import { element, say } from "./dom.js";
+import { blank, paint, thumbnail } from "./images.js";
+import { newest } from "./state.js";
+
+const STEPS = 9;
+const FRAMES = 41;
+const PERIOD = 2400; // milliseconds from one end to the other
+
+export function between(page) {
+  const ends = [null, null]; // {pixels, code}
+  const places = ["From", "To"].map((word, place) => {
+    const canvas = element("canvas", { role: "img", "aria-label": word });
+    blank(canvas, page.shape);
+    const take = element(
+      "button",
+      { type: "button", id: `take-${place}`, onclick: () => choose(place) },
+      `${word} picked`,
+    );
+    return { canvas, figure: element("figure", {}, canvas, take) };
+  });
+  const strip = element("div", { className: "sheet strip", id: "strip" });
+  const movie = element("canvas", { role: "img", "aria-label": "From one image to the other and back" });
+  blank(movie, page.shape);
+  const play = element("button", { type: "button", id: "play", "aria-pressed": "false", onclick: toggle }, "Play");
+  const at = element("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: "any",
+    value: 0,
+    "aria-label": "Share of the way",
+  });
+  let frames = [];
+  at.addEventListener("input", () => {
+    stop();
+    show(Number(at.value));
+  });
+
+  async function choose(place) {
+    const point = page.state.get("picked");
+    if (point === null) return say("Pick an image on the map first.");
+    const [[pixels], [code]] = await Promise.all([page.source.images([point]), page.source.codes([point])]);
+    ends[place] = { pixels, code };
+    paint(places[place].canvas, pixels, page.shape);
+    refresh();
+  }
+
+  const refresh = newest(async () => {
+    const [from, to] = ends;
+    if (!from || !to) return;
+    const along = (t) => from.code.map((value, k) => (1 - t) * value + t * to.code[k]);
+    const steps = Array.from({ length: STEPS }, (_, i) => along(i / (STEPS - 1)));
+    const images = await page.decode(steps);
+    const thumbs = images.map((pixels, i) =>
+      thumbnail(pixels, page.shape, `${Math.round((100 * i) / (STEPS - 1))} % of the way`, () =>
+        page.setCode(steps[i], `Decoded ${Math.round((100 * i) / (STEPS - 1))} % of the way`),
+      ),
+    );
+    strip.replaceChildren(...thumbs);
+    frames = await page.decode(Array.from({ length: FRAMES }, (_, i) => along(i / (FRAMES - 1))));
+    show(Number(at.value));
+  });
+
+  function show(share) {
+    if (frames.length) paint(movie, frames[Math.round(share * (FRAMES - 1))], page.shape);
+  }
+
+  let started = null;
+  function toggle() {
+    if (started !== null) return stop();
+    if (!frames.length) return say("Choose both images first.");
+    started = performance.now();
+    play.setAttribute("aria-pressed", "true");
+    play.textContent = "Stop";
+    requestAnimationFrame(step);
+  }
+
+  function step(now) {
+    if (started === null) return;
+    const phase = ((now - started) / PERIOD) % 2;
+    at.value = phase < 1 ? phase : 2 - phase;
+    show(Number(at.value));
+    requestAnimationFrame(step);
+  }
+
+  function stop() {
+    started = null;
+    play.setAttribute("aria-pressed", "false");
+    play.textContent = "Play";
+  }
+
+  page.state.on("klass", refresh);
+  page.state.on("tool", (tool) => tool !== "between" && stop());
+  return element(
+    "section",
+    {},
+    element(
+      "p",
+      { className: "hint" },
+      "Pick an image on the map, take it as one end; pick another, take it as the other.",
+    ),
+    element("div", { className: "pair" }, ...places.map(({ figure }) => figure), element("figure", {}, movie, play)),
+    at,
+    strip,
+  );
+}

@@ -1,0 +1,299 @@
+"""The page on HTTP. Pictures and codes travel as raw little-endian numbers, all else as JSON; a refusal is a sentence.
+
+GET  /, /main.js ...            the page's own files
+GET  /api/run.json              what the run is, and what it can do
+GET  /api/plane/NAME?i=&j=      float32: positions (N, 2), then the frame (3, Z) of a flat plane
+GET  /api/labels.bin            int32 (N,): the images' own labels; predicted.bin: the classifier's
+GET  /api/names.json            the images' names
+POST /api/images, /api/codes    uint32 points -> uint8 pixels, float32 codes
+POST /api/decode?class=         float32 codes -> uint8 pixels
+POST /api/encode?class=         uint8 pixels -> float32 codes
+POST /api/classify              uint8 pixels -> float32 probabilities
+POST /api/denoise?level=&seed=  uint8 pixels of an image -> uint8 pixels, noisy and rebuilt
+POST /api/neighbours?n=         float32 code -> {points, distances}
+GET  /api/labels, POST          every label given here with its revision; changes to them
+GET  /api/labels.csv, PUT       the same as a file
+GET  /api/proposals?by=&n=      points to label next
+"""
+
+import json
+import math
+import secrets
+import socket
+import sys
+import webbrowser
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+import torch
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from latently.errors import InputError, require
+from latently.explorer import proposals
+from latently.explorer.guard import LARGEST_BODY, LOCAL_NAMES, Guard, TooLarge
+from latently.explorer.labelling import LabelFile
+from latently.explorer.pages import TYPES, page_files
+from latently.explorer.scene import Scene
+
+MOST_AT_ONCE = 1024  # images or codes in a request
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def app(scene: Scene, labels: LabelFile, host: str = "127.0.0.1", token: str | None = None) -> Guard:
+    """The ASGI application of a run."""
+    api = Api(scene, labels)
+    routes = [Route(f"/api/{path}", endpoint, methods=[method]) for method, path, endpoint in api.routes()]
+    routes += [page_route(name, content) for name, content in page_files().items()]
+    handlers: dict[Any, Any] = {
+        InputError: lambda request, error: refusal(400, str(error)),
+        TooLarge: lambda request, error: refusal(413, f"the request is larger than {LARGEST_BODY:,} bytes"),
+        HTTPException: lambda request, error: refusal(error.status_code, f"{request.url.path}: {error.detail}"),
+        ClientDisconnect: lambda request, error: refusal(400, "the browser went away"),
+        OSError: lambda request, error: refusal(507, f"the disk refuses: {error}"),
+    }
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token)
+
+
+def page_route(name: str, content: bytes) -> Route:
+    kind = next(media for ending, media in TYPES.items() if name.endswith(ending))
+
+    async def send(request: Request) -> Response:
+        return Response(content, media_type=kind)
+
+    return Route("/" if name == "index.html" else f"/{name}", send)
+
+
+def refusal(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status)
+
+
+class Api:
+    """The endpoints: each reads a request, asks the scene or the label file, and answers in bytes or JSON."""
+
+    def __init__(self, scene: Scene, labels: LabelFile) -> None:
+        self.scene, self.labels = scene, labels
+        self.n_values = math.prod(scene.images.image_shape)
+        _ = scene.about  # now, not when the page waits for it
+
+    def routes(self) -> list[tuple[str, str, Endpoint]]:
+        return [
+            ("GET", "run.json", self.run),
+            ("GET", "plane/{name}", self.plane),
+            ("GET", "labels.bin", self.own_labels),
+            ("GET", "predicted.bin", self.predicted),
+            ("GET", "names.json", self.names),
+            ("POST", "images", self.images),
+            ("POST", "codes", self.codes),
+            ("POST", "decode", self.decode),
+            ("POST", "encode", self.encode),
+            ("POST", "classify", self.classify),
+            ("POST", "denoise", self.denoise),
+            ("POST", "neighbours", self.neighbours),
+            ("GET", "labels", self.read_labels),
+            ("POST", "labels", self.change_labels),
+            ("GET", "labels.csv", self.export_labels),
+            ("PUT", "labels.csv", self.import_labels),
+            ("GET", "proposals", self.propose),
+        ]
+
+    # The run and its points -------------------------------------------------------------------------------------------
+
+    async def run(self, request: Request) -> Response:
+        command = self.scene.few_label_command(self.labels.path)
+        return JSONResponse(
+            self.scene.about | {"static": False, "labels_file": str(self.labels.path), "train_command": command}
+        )
+
+    async def plane(self, request: Request) -> Response:
+        dims = whole(request, "i", 0), whole(request, "j", 1)
+        plane = await run_in_threadpool(self.scene.plane, request.path_params["name"], dims)
+        return raw(plane.to_bytes())
+
+    async def own_labels(self, request: Request) -> Response:
+        return raw(self.scene.images.labels.astype("<i4"))
+
+    async def predicted(self, request: Request) -> Response:
+        return raw((await run_in_threadpool(lambda: self.scene.probabilities)).argmax(1).astype("<i4"))
+
+    async def names(self, request: Request) -> Response:
+        return JSONResponse(self.scene.names())
+
+    async def images(self, request: Request) -> Response:
+        return raw(self.scene.pixels(await self.points(request)))
+
+    async def codes(self, request: Request) -> Response:
+        return raw(self.scene.codes[await self.points(request)].astype("<f4"))
+
+    # The model --------------------------------------------------------------------------------------------------------
+
+    async def decode(self, request: Request) -> Response:
+        codes = await self.rows(request, "<f4", self.scene.latent_dim)
+        if len(codes) == 1:  # under the pointer: a millisecond, less than another thread costs
+            return raw(self.scene.decode(codes, classes(request)))
+        return raw(await run_in_threadpool(self.scene.decode, codes, classes(request)))
+
+    async def encode(self, request: Request) -> Response:
+        codes = await run_in_threadpool(self.scene.encode, await self.sent_images(request), classes(request))
+        return raw(codes.astype("<f4"))
+
+    async def classify(self, request: Request) -> Response:
+        return raw((await run_in_threadpool(self.scene.classify, await self.sent_images(request))).astype("<f4"))
+
+    async def denoise(self, request: Request) -> Response:
+        level, seed = number(request, "level", 0.5), whole(request, "seed", 0)
+        require(level <= 10, f"level is {level:g}; expected a number from 0 to 10")
+        noisy, rebuilt = await run_in_threadpool(self.scene.denoise, await self.sent_images(request), level, seed)
+        return raw(np.concatenate([noisy, rebuilt]))
+
+    async def neighbours(self, request: Request) -> Response:
+        n = within("n", whole(request, "n", 12), 1, 200)
+        codes = await self.rows(request, "<f4", self.scene.latent_dim)
+        require(len(codes) == 1 and bool(np.isfinite(codes).all()), "expected one code of finite numbers")
+        points, distances = await run_in_threadpool(self.scene.neighbours, codes[0], n)
+        return JSONResponse({"points": points.tolist(), "distances": np.nan_to_num(distances).tolist()})
+
+    # Labels -----------------------------------------------------------------------------------------------------------
+
+    async def read_labels(self, request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(self.labels.state, self.scene.shown))
+
+    async def change_labels(self, request: Request) -> Response:
+        changes = as_changes(await request.body(), len(self.scene.shown))
+        numbered = [(label, self.scene.shown[points]) for label, points in changes]
+        return JSONResponse(await run_in_threadpool(self.labels.change, numbered, self.scene.shown))
+
+    async def export_labels(self, request: Request) -> Response:
+        text = self.labels.text(with_own=request.query_params.get("own") == "yes")
+        return Response(
+            text, media_type="text/csv", headers={"content-disposition": 'attachment; filename="labels.csv"'}
+        )
+
+    async def import_labels(self, request: Request) -> Response:
+        body = await request.body()
+        return JSONResponse(await run_in_threadpool(self.labels.take, body, self.scene.shown))
+
+    async def propose(self, request: Request) -> Response:
+        by, n = request.query_params.get("by", "clusters"), within("n", whole(request, "n", 20), 1, 200)
+        points = await run_in_threadpool(proposals.propose, by, n, self.scene, self.labels)
+        return JSONResponse({"points": points.tolist()})
+
+    # Bodies -----------------------------------------------------------------------------------------------------------
+
+    async def rows(self, request: Request, kind: str, width: int) -> np.ndarray:
+        """The body as (n, width) numbers. Raises InputError unless n is a whole number from 1 to `MOST_AT_ONCE`."""
+        body = await request.body()
+        size = np.dtype(kind).itemsize * width
+        n, rest = divmod(len(body), size)
+        fits = rest == 0 and 1 <= n <= MOST_AT_ONCE
+        require(fits, f"the request has {len(body):,} bytes; expected {size:,} for each of 1 to {MOST_AT_ONCE}")
+        return np.frombuffer(body, kind).reshape(n, width).astype(np.dtype(kind).newbyteorder("="))
+
+    async def points(self, request: Request) -> np.ndarray:
+        points = (await self.rows(request, "<u4", 1))[:, 0].astype(np.int64)
+        n = len(self.scene.images)
+        require(bool((points < n).all()), f"there is no point {points.max()}; expected numbers from 0 to {n - 1}")
+        return points
+
+    async def sent_images(self, request: Request) -> np.ndarray:
+        return (await self.rows(request, "|u1", self.n_values)).reshape(-1, *self.scene.images.image_shape)
+
+
+def raw(values: np.ndarray | bytes) -> Response:
+    content = values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()
+    return Response(content, media_type="application/octet-stream")
+
+
+def number(request: Request, name: str, default: float) -> float:
+    text = request.query_params.get(name, str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    require(math.isfinite(value) and value >= 0, f"{name} is {text[:40]!r}; expected a number of at least 0")
+    return value
+
+
+def whole(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    fits = text.isascii() and text.isdigit() and len(text) <= 9
+    require(fits, f"{name} is {text[:40]!r}; expected a whole number from 0 to 999999999")
+    return int(text)
+
+
+def within(name: str, value: int, low: int, high: int) -> int:
+    require(low <= value <= high, f"{name} is {value}; expected a whole number from {low} to {high}")
+    return value
+
+
+def classes(request: Request) -> np.ndarray | None:
+    """Class numbers, `?class=3` or `?class=0,1,2`; None where none is given."""
+    text = request.query_params.get("class", "")
+    if not text:
+        return None
+    words = text.split(",")
+    fits = len(words) <= MOST_AT_ONCE and all(word.isascii() and word.isdigit() and len(word) <= 9 for word in words)
+    require(fits, f"class is {text[:40]!r}; expected whole numbers with commas between them")
+    return np.array([int(word) for word in words])
+
+
+def as_changes(body: bytes, n_points: int) -> list[tuple[str, np.ndarray]]:
+    """[{"label": "3", "points": [0, 5]}, ...], where an empty label takes labels away; else an InputError."""
+    try:
+        sent = json.loads(body)
+        changes = [(change["label"], np.asarray(change["points"], dtype=object)) for change in sent]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise InputError('expected JSON of the form [{"label": "3", "points": [0, 5]}]') from None
+    for label, points in changes:
+        require(isinstance(label, str), f"a label is {str(label)[:40]!r}; expected text")
+        fits = points.ndim == 1 and all(type(point) is int and 0 <= point < n_points for point in points)
+        require(fits, f"the points of {label[:40]!r} are not all whole numbers from 0 to {n_points - 1}")
+    return [(label, points.astype(np.int64)) for label, points in changes]
+
+
+# Serving --------------------------------------------------------------------------------------------------------------
+
+
+def serve(scene: Scene, labels: LabelFile, host: str, port: int, open_browser: bool) -> None:
+    """Serve until Ctrl-C. Prints the address on stdout; port 0 takes a free one."""
+    require(0 <= port < 65536, f"--port is {port}; expected a whole number from 0, any free one, to 65535")
+    torch.set_num_threads(min(torch.get_num_threads(), 4))  # an image is small: more threads wait for each other
+    listening = bound(host, port)
+    token = None if host in LOCAL_NAMES else secrets.token_urlsafe(16)
+    everywhere = host in ("0.0.0.0", "::")
+    shown = "localhost" if everywhere else f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    others = "Other machines put an address of this one in the place of localhost.\n" * everywhere
+    print(f"{address}\n{others}Ctrl-C stops it; labels are kept in {labels.path}", flush=True)
+    if open_browser:
+        webbrowser.open(address)
+    config = uvicorn.Config(
+        app(scene, labels, host, token), log_level="error", access_log=False, lifespan="off", server_header=False,
+        timeout_graceful_shutdown=2, limit_concurrency=200,
+    )  # fmt: skip
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises InputError where the place is taken or is not ours."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.create_server((host, port), family=family, backlog=64)
+        # asyncio does this by itself only for sockets that name their protocol; without it an answer waits 40 ms for
+        # the acknowledgement of its own headers
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; give another --host or --port"
+        ) from None
+    return listening
