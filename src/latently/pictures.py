@@ -77,6 +77,7 @@ STYLE = {
 }
 MINUS = "\N{MINUS SIGN}"  # a hyphen is too short for a number
 DPI = 200
+MOST_NAMES_INSIDE = 5  # more would cover the lines
 PAGE_WIDTH = 6.8  # inches across: a text column of A4 or letter
 PAGE_HEIGHT = 8.0
 MARGIN = 0.12  # inches of white around a picture
@@ -423,7 +424,11 @@ def lines(
             axes.xaxis.set_minor_locator(NullLocator())
         if y_range is not None:
             axes.set_ylim(*y_range)
-        axes.legend(loc="best")
+        if len(series) > MOST_NAMES_INSIDE:
+            figure.set_figwidth(PAGE_WIDTH + 1.6)
+            figure.legend(loc="outside right upper")
+        else:
+            axes.legend(loc="best")
     return figure
 
 

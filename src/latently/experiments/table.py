@@ -55,9 +55,9 @@ def to_markdown(rows: Sequence[Row], about: dict[str, Any], notes: Sequence[str]
 
 def cell(value: Any) -> str:
     """
-    >>> cell(None), cell(3.14159), cell("a"), cell(7)
-    ('', '3.14', 'a', '7')
+    >>> cell(None), cell(3.14159), cell(0.0054), cell("a"), cell(7)
+    ('', '3.142', '0.0054', 'a', '7')
     """
     if value is None:
         return ""
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
