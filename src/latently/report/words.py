@@ -31,7 +31,7 @@ METRICS = {
         NATS,
         "A tighter lower bound on the same log-probability, from many samples of each code. Higher is better.",
     ),
-    "accuracy": Metric("Accuracy", "%", "The share of images whose class is predicted rightly.", 100),
+    "accuracy": Metric("Accuracy", "%", "The share of images whose class is predicted rightly. Higher is better.", 100),
     "nll_nats": Metric(
         "Negative log-likelihood",
         NATS,
@@ -41,7 +41,7 @@ METRICS = {
         "Calibration error",
         "%",
         "How far the classifier's confidence is from its accuracy, on average. 0: when it says 90 % sure, it is right "
-        "nine times in ten.",
+        "nine times in ten. Lower is better.",
         100,
     ),
     "accuracy_codes": Metric(
@@ -198,6 +198,7 @@ CONTEXT = (
     "likelihood",
     "n_labels",
     "n_draws",
+    "importance_samples",
     "code_dimensions",
     "probe_labels",
     "knn_neighbours",
@@ -245,6 +246,11 @@ PICTURES = {  # in the order in which they are shown
         "Samples",
         "New images: codes drawn from the prior, decoded. Good: varied, and hard to tell from real ones. Smudges come "
         "from places of the prior that no real image's code falls on.",
+    ),
+    "samples-mixture": Picture(
+        "Samples from a mixture",
+        "New images: codes drawn from a Gaussian mixture that was fitted to the codes of training images, decoded. "
+        "Better than samples from the prior where codes do not fill it.",
     ),
     "traversals": Picture(
         "Traversals",
