@@ -232,7 +232,10 @@ def test_other_labelled_images_are_judged_by_what_the_run_was_trained_on(latentl
         ("ae --samples 9", "has no prior, so there are no samples to judge"),
         ("cvae --samples 3", "--samples is 3; expected 4 at least"),
         ("cvae --judge classifier", "give --samples N beside it"),
-        ("cvae --samples 9 --judge ae", "--judge is ae, a autoencoder; expected the run of latently train classifier"),
+        (
+            "cvae --samples 9 --judge ae",
+            "--judge is ae, of the kind autoencoder; expected the run of latently train classifier",
+        ),
         ("cvae --samples 9 --judge nothing", "nothing does not exist"),
         ("cvae --samples 9 --judge colour", "trained on images of shape (8, 8, 3); those of cvae are (8, 8)"),
         ("ae --codes --part all", "trained on images that are to be judged now"),

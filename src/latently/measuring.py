@@ -43,6 +43,8 @@ class Costly:
         require(
             self.samples is None or self.samples >= least, f"--samples is {self.samples}; expected {least} at least"
         )
+        k = self.importance_samples
+        require(k is None or k >= 2, f"--importance-samples is {k}; expected 2 at least")
         alone = self.judge is not None and self.samples is None and not self.everything
         require(not alone, "--judge is for samples; give --samples N beside it, 10000 say, or --all")
 
@@ -119,7 +121,7 @@ def judge_of(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path,
     if given or Run(place).finished:
         found = estimator.load(place, device)
         isa = isinstance(found, Classifier)
-        require(isa, f"--judge is {place}, a {found.kind}; expected the run of latently train classifier")
+        require(isa, f"--judge is {place}, of the kind {found.kind}; expected the run of latently train classifier")
         have, want = found.image_shape_, opened.estimator.image_shape_
         require(have == want, f"--judge is {place}, trained on images of shape {have}; those of {run} are {want}")
         return place, found
