@@ -11,7 +11,7 @@ from scipy.linalg import sqrtm
 
 from latently import InputError, data
 from latently.code_figures import clustering_figures, code_figures
-from latently.judge import frechet_distance, judge_figures
+from latently.judge import frechet_distance, judge_figures, precision_recall
 
 RNG = np.random.default_rng(0)
 CODES = {"code_dimensions", "probe_accuracy", "probe_labels", "knn_accuracy", "knn_neighbours", "clustering_accuracy",
@@ -180,6 +180,14 @@ def test_every_figure_that_a_model_has(latently, runs):
     assert 0 <= judged["agreement"] <= 1
     assert not (runs / "cvae" / "judge").exists()
     assert not (CODES | SAMPLES) & latently("evaluate", runs / "classifier", "--all", "--json").json.keys()
+
+
+def test_precision_and_recall_do_not_depend_on_where_the_features_lie():
+    real, drawn = (RNG.normal(size=(60, 64)).astype(np.float32) for _ in range(2))
+    moved = [features.astype(np.float64) + 4096 for features in (real, drawn)]
+    there = precision_recall(*(features.astype(np.float32) for features in moved))
+    assert there == precision_recall(*(features.astype(np.float32) - 4096 for features in map(np.float32, moved)))
+    assert 0 < there[0] < 1
 
 
 def test_the_codes_of_few_label_are_its_encoders(latently, tmp_path):
