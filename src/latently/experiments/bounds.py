@@ -86,6 +86,6 @@ NOTES = [
 STUDY = Study(
     name="bounds",
     summary="The importance-weighted bound of a VAE, an IWAE and a VampPrior, beside the published ones.",
-    cost="one core: about 20 minutes for a seed, a third of it for 5,000 samples of 2,000 images; one GPU: not measured",
+    cost="one core: about 20 minutes for a seed; one GPU: not measured",
     run=run,
 )
