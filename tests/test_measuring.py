@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from scipy.linalg import sqrtm
 
-from latently import InputError, data
+from latently import InputError, data, measuring
 from latently.code_figures import clustering_figures, code_figures
 from latently.judge import frechet_distance, judge_figures, precision_recall
+from latently.progress import Bar
 
 RNG = np.random.default_rng(0)
 CODES = {"code_dimensions", "probe_accuracy", "probe_labels", "knn_accuracy", "knn_neighbours", "clustering_accuracy",
@@ -180,6 +181,24 @@ def test_every_figure_that_a_model_has(latently, runs):
     assert 0 <= judged["agreement"] <= 1
     assert not (runs / "cvae" / "judge").exists()
     assert not (CODES | SAMPLES) & latently("evaluate", runs / "classifier", "--all", "--json").json.keys()
+
+
+def test_a_judge_that_is_interrupted_goes_on(latently, small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "JUDGE_SEES", 1500)  # 5 epochs
+    run = shutil.copytree(small_run, tmp_path / "r")
+
+    def press_ctrl_c(bar, state, settings):
+        if state.epoch == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bar, "epoch_ended", press_ctrl_c)
+        stopped = latently("evaluate", run, "--samples", 50)
+    assert stopped.code == 130
+    assert f"{run / 'judge'} keeps the judge as far as it has come; the same command goes on" in stopped.err
+    assert (run / "judge" / "checkpoint").is_dir()
+    assert latently("evaluate", run, "--samples", 50, "--json").json["n_samples"] == 50
+    assert len((run / "judge" / "history.csv").read_text().splitlines()) == 1 + 5
 
 
 def test_precision_and_recall_do_not_depend_on_where_the_features_lie():

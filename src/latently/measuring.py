@@ -131,8 +131,11 @@ def judge_of(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path,
     epochs = max(JUDGE_EPOCHS, JUDGE_SEES // len(train))
     note(f"training a judge, our default classifier, on {len(train):,} images for {epochs} epochs; it stays in {place}")
     judge = Classifier(epochs=epochs, device=device, random_state=0)
-    with Bar() as bar:
-        return place, judge.fit(train.images, train.label_names, run=Run(place), watchers=[bar])
+    try:
+        with Bar() as bar:
+            return place, judge.fit(train.images, train.label_names, run=Run(place), watchers=[bar])
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{place} keeps the judge as far as it has come; the same command goes on") from None
 
 
 def autoencoder_of(opened: Opened, what: str) -> Autoencoder:

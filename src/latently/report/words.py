@@ -72,7 +72,9 @@ METRICS = {
         "What the code itself costs: how much it says about its image beyond the prior. Near 0, the code is ignored.",
     ),
     "iw_bound_standard_error": Metric(
-        "Its standard error", NATS, "How far that bound would move if its codes were drawn again."
+        "Standard error of the importance-weighted bound",
+        NATS,
+        "How far that bound would move if its codes were drawn again.",
     ),
     "importance_samples": Metric("Codes drawn per image", "", "The more, the nearer that bound comes to log p(x)."),
     "bits_per_dim": Metric(
