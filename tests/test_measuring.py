@@ -199,6 +199,11 @@ def test_a_judge_that_is_interrupted_goes_on(latently, small_run, tmp_path, monk
     assert (run / "judge" / "checkpoint").is_dir()
     assert latently("evaluate", run, "--samples", 50, "--json").json["n_samples"] == 50
     assert len((run / "judge" / "history.csv").read_text().splitlines()) == 1 + 5
+    (run / "judge" / "model.safetensors").write_bytes(b"half")
+    damaged = latently("evaluate", run, "--samples", 50)
+    assert damaged.code == 2
+    assert damaged.err.endswith(f"; remove {run / 'judge'}, and a new judge is trained\n")
+    assert "train again" not in damaged.err
 
 
 def test_precision_and_recall_do_not_depend_on_where_the_features_lie():

@@ -119,7 +119,13 @@ def judge_of(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path,
     run, place = opened.run.path, given or opened.run.path / "judge"
     device = opened.estimator.training_.device
     if given or Run(place).finished:
-        found = estimator.load(place, device)
+        try:
+            found = estimator.load(place, device)
+        except InputError as error:
+            if given:
+                raise
+            what = str(error).rpartition("; ")[0]
+            raise InputError(f"{what}; remove {place}, and a new judge is trained") from None
         isa = isinstance(found, Classifier)
         require(isa, f"--judge is {place}, of the kind {found.kind}; expected the run of latently train classifier")
         have, want = found.image_shape_, opened.estimator.image_shape_

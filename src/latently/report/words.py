@@ -168,7 +168,8 @@ METRICS = {
     "judge_precision": Metric(
         "Precision of samples",
         "%",
-        "The share of samples that lie among real images, in the judge's features. Higher is better.",
+        "The share of samples that lie among real images, in the judge's features. Higher is better, but blurred or "
+        "equal samples can have it all: read it beside recall.",
         100,
     ),
     "judge_precision_ceiling": Metric("Precision, ceiling", "%", "The same of real training images.", 100),
