@@ -114,6 +114,7 @@ def test_usage(refused, command, parts):
         ("--weight-decay -1", ["--weight-decay is -1.0"]),
         ("--beta -1", ["--beta is -1.0"]),
         ("--kl-warmup 2", ["--kl-warmup is 2.0"]),
+        ("--flow-steps 2 --latent-dim 1", ["--flow-steps is 2, but a step halves the code"]),
         ("--variance 0", ["--variance is 0.0"]),
         ("--seed -1", ["--seed is -1"]),
         ("--seed 99999999999", ["--seed is 99999999999"]),
@@ -140,6 +141,12 @@ def test_usage(refused, command, parts):
 )
 def test_a_setting_that_cannot_be(refused, flags, parts):
     refused(f"train vae --data digits --out r {flags}", *parts)
+
+
+def test_a_setting_that_a_learned_prior_does_not_take(refused):
+    refused(
+        "train vamp --data digits --out r --flow-steps 2", "latently: --flow-steps is 2, but", "VampPrior", "leave it"
+    )
 
 
 def test_compiling_without_a_compiler(refused, monkeypatch):

@@ -113,13 +113,47 @@ def test_what_is_not_of_one_kind_has_no_best(latently, there):
     assert latently(*shlex.split(words)).code == 0
     told = latently("compare", "vae", "static").out
     assert "have different likelihoods" in told
-    page = Path("compare/comparison.html").read_text()
-    best = [re.search(r"<code>(\w+)</code>", row)[1] for row in page.split("<tr>") if "best" in row and "<code>" in row]
-    assert "ssim" in best
-    assert "elbo_nats" not in best
+    assert "ssim" in best_figures()
+    assert "elbo_nats" not in best_figures()
     assert latently("compare", "vae", "beta").code == 0
-    page = Path("compare/comparison.html").read_text()
-    assert "best" in page[page.index("elbo_nats</code>") : page.index("reconstruction_nats</code>")]
+    assert "elbo_nats" in best_figures()
+
+
+def best_figures() -> set[str]:
+    """The keys of the figures of which the page marks the best."""
+    rows = Path("compare/comparison.html").read_text().split("<tr>")
+    return {key[1] for row in rows if "best" in row and (key := re.search(r"<code>(\w+)</code>", row))}
+
+
+@pytest.mark.parametrize(
+    ("then", "key", "sentence"),
+    [
+        ({"iw_bound_nats": -90.0, "importance_samples": 50}, "iw_bound_nats", "of different numbers of codes"),
+        ({"denoised_psnr_db": 20.0, "noise": "gaussian 0.1"}, "denoised_psnr_db", "different kinds or levels"),
+    ],
+)
+def test_figures_measured_otherwise_have_no_best(latently, there, then, key, sentence):
+    setting = next(name for name in then if name != key)
+    for run, change in {"vae": {}, "beta": {key: then[key] + 1}}.items():
+        assert latently("evaluate", run).code == 0
+        kept = json.loads(Path(run, "metrics.json").read_text()) | then | change
+        Path(run, "metrics.json").write_text(json.dumps(kept))
+    assert sentence not in latently("compare", "vae", "beta").out
+    assert key in best_figures()
+    Path("beta/metrics.json").write_text(json.dumps(kept | {setting: 500}))
+    assert sentence in latently("compare", "vae", "beta").out
+    assert key not in best_figures()
+
+
+def test_the_best_classifier_is_marked(latently, there):
+    for run, accuracy in {"classifier": 0.9, "again": 0.8}.items():
+        if not Path(run).exists():
+            shutil.copytree("classifier", run)
+        assert latently("evaluate", run).code == 0
+        kept = json.loads(Path(run, "metrics.json").read_text())
+        Path(run, "metrics.json").write_text(json.dumps(kept | {"accuracy": accuracy, "calibration_error": accuracy}))
+    assert latently("compare", "classifier", "again").code == 0
+    assert {"accuracy", "calibration_error"} <= best_figures()
 
 
 def test_other_images_can_be_given_to_runs_of_different_ones(latently, there):

@@ -226,6 +226,10 @@ def test_studies_and_presets_are_listed(capsys):
     out = capsys.readouterr().out
     for name in (*STUDIES, *PRESETS):
         assert name in out
+    assert main(["reproduce", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["studies"]
+    assert told.keys() == STUDIES.keys()
+    assert told["kl"]["cost"] == STUDIES["kl"].cost
 
 
 @pytest.mark.parametrize(

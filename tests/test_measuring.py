@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from scipy.linalg import sqrtm
 
-from latently import InputError, data
+from latently import InputError, data, measuring
 from latently.code_figures import clustering_figures, code_figures
-from latently.judge import frechet_distance, judge_figures
+from latently.judge import frechet_distance, judge_figures, precision_recall
+from latently.progress import Bar
 
 RNG = np.random.default_rng(0)
 CODES = {"code_dimensions", "probe_accuracy", "probe_labels", "knn_accuracy", "knn_neighbours", "clustering_accuracy",
@@ -182,6 +183,37 @@ def test_every_figure_that_a_model_has(latently, runs):
     assert not (CODES | SAMPLES) & latently("evaluate", runs / "classifier", "--all", "--json").json.keys()
 
 
+def test_a_judge_that_is_interrupted_goes_on(latently, small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "JUDGE_SEES", 1500)  # 5 epochs
+    run = shutil.copytree(small_run, tmp_path / "r")
+
+    def press_ctrl_c(bar, state, settings):
+        if state.epoch == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bar, "epoch_ended", press_ctrl_c)
+        stopped = latently("evaluate", run, "--samples", 50)
+    assert stopped.code == 130
+    assert f"{run / 'judge'} keeps the judge as far as it has come; the same command goes on" in stopped.err
+    assert (run / "judge" / "checkpoint").is_dir()
+    assert latently("evaluate", run, "--samples", 50, "--json").json["n_samples"] == 50
+    assert len((run / "judge" / "history.csv").read_text().splitlines()) == 1 + 5
+    (run / "judge" / "model.safetensors").write_bytes(b"half")
+    damaged = latently("evaluate", run, "--samples", 50)
+    assert damaged.code == 2
+    assert damaged.err.endswith(f"; remove {run / 'judge'}, and a new judge is trained\n")
+    assert "train again" not in damaged.err
+
+
+def test_precision_and_recall_do_not_depend_on_where_the_features_lie():
+    real, drawn = (RNG.normal(size=(60, 64)).astype(np.float32) for _ in range(2))
+    moved = [features.astype(np.float64) + 4096 for features in (real, drawn)]
+    there = precision_recall(*(features.astype(np.float32) for features in moved))
+    assert there == precision_recall(*(features.astype(np.float32) - 4096 for features in map(np.float32, moved)))
+    assert 0 < there[0] < 1
+
+
 def test_the_codes_of_few_label_are_its_encoders(latently, tmp_path):
     words = "train few-label --data digits --limit 300 --n-labels 50 --layers dense(16) --epochs 2 --latent-dim 2"
     assert latently(*shlex.split(words), "--encoder-epochs", 2, "--out", tmp_path / "r").code == 0
@@ -232,7 +264,10 @@ def test_other_labelled_images_are_judged_by_what_the_run_was_trained_on(latentl
         ("ae --samples 9", "has no prior, so there are no samples to judge"),
         ("cvae --samples 3", "--samples is 3; expected 4 at least"),
         ("cvae --judge classifier", "give --samples N beside it"),
-        ("cvae --samples 9 --judge ae", "--judge is ae, a autoencoder; expected the run of latently train classifier"),
+        (
+            "cvae --samples 9 --judge ae",
+            "--judge is ae, of the kind autoencoder; expected the run of latently train classifier",
+        ),
         ("cvae --samples 9 --judge nothing", "nothing does not exist"),
         ("cvae --samples 9 --judge colour", "trained on images of shape (8, 8, 3); those of cvae are (8, 8)"),
         ("ae --codes --part all", "trained on images that are to be judged now"),

@@ -12,7 +12,7 @@ import latently as package
 from latently import AE, VAE, Autoencoder, Network
 from latently.errors import InputError
 from latently.estimator.mixture import CodeMixture
-from latently.evaluation import precision_recall
+from latently.judge import precision_recall
 from latently.runs import write_tensors
 
 SMALL = Network("dense(64)")
@@ -101,3 +101,20 @@ def test_the_command_fits_it_once_and_keeps_it(latently, small_run, tmp_path):
     assert latently("sample", run, "--sampler", "mixture", "--components", 4).err != "", "another number is fitted anew"
     assert (run / "figures" / "samples-mixture.png").is_file()
     assert latently("sample", run, "--sampler", "mixture", "--components", 0).code == 2
+
+
+def test_the_command_fits_it_to_images_that_have_moved(latently, tmp_path):
+    images = package.data.load("digits").images[:200]
+    np.save(tmp_path / "a.npy", images)
+    words = f"train ae --data {tmp_path / 'a.npy'} --encoder dense(8) --latent-dim 2 --epochs 1 --out {tmp_path / 'r'}"
+    assert latently(*words.split()).code == 0
+    (tmp_path / "a.npy").rename(tmp_path / "b.npy")
+    np.save(tmp_path / "c.npy", images // 2)
+    sample = ("sample", tmp_path / "r", "--sampler", "mixture", "--components", 2)
+    assert "give --data" in latently(*sample).err
+    refused = latently(*sample, "--data", tmp_path / "c.npy")
+    assert refused.code == 2
+    assert "are not the images of" in refused.err
+    moved = latently(*sample, "--data", tmp_path / "b.npy")
+    assert moved.code == 0, moved.err
+    assert "the codes of 160 training images" in moved.err

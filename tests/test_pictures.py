@@ -210,6 +210,14 @@ def test_traversals_name_dimensions_and_values():
     assert labels(axes.xaxis) == ["\u22121.5", "0.0", "1.5"]
 
 
+def test_the_images_of_a_block_do_not_touch():
+    drawn = pictures.sheets({"a": np.zeros((4, 8, 8)), "b": np.zeros((4, 8, 8))}, columns=2, across=2, title="T")
+    block = drawn.axes[0].images[0].get_array()[:17, :17]
+    assert (block[8] == 1).all()
+    assert (block[:, 8] == 1).all()
+    assert (block[:8, :8] == 0).all()
+
+
 def test_sheets_are_near_square_and_captions_are_shortened_in_the_middle():
     rows, columns = drawn(pictures.samples(np.zeros((60, 28, 28)))).get_array().shape
     assert abs(rows - columns) < 32

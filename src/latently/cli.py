@@ -386,6 +386,7 @@ def sample(
     label: Annotated[str | None, default("all labels in turn")] = None,
     sampler: Literal["prior", "mixture"] = "prior",
     components: int = 10,
+    data: OwnData = None,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
@@ -398,6 +399,7 @@ def sample(
         sampler: Where codes are drawn from: the model's prior, or a Gaussian mixture, which is fitted to the codes of
             the run's training images once and kept in the run folder.
         components: Of the mixture.
+        data: Where the run's own images are, for the mixture, if they have moved: a path.
         out: File to write: .png, .npz, .npy or .csv.
         seed: Seed of the draw.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
@@ -415,7 +417,7 @@ def sample(
     told = label is None or autoencoder.model_.takes_labels
     require(told, f"--label is {label}, but {run} was trained without labels; train a cvae, or leave it out")
     if sampler == "mixture":
-        with_mixture(autoencoder, run, components, device)
+        with_mixture(autoencoder, run, data, components, device)
     images = autoencoder.sample(n, random_state=seed, y=label, sampler=sampler)
     if place.suffix.lower() == ".png":
         pictures.save(pictures.samples(gallery.as_drawn(images)), place)
@@ -653,6 +655,10 @@ def reproduce(
     from latently import experiments
 
     if study is None:
+        if json:
+            told = {name: {"summary": each.summary, "cost": each.cost} for name, each in experiments.STUDIES.items()}
+            print_json({"studies": told})
+            return
         rows = [[name, each.summary, each.cost] for name, each in experiments.STUDIES.items()]
         print_rows("latently reproduce STUDY", ["study", "what", "cost"], rows)
         return
@@ -810,11 +816,14 @@ def autoencoder_of(estimator: Any, path: Path) -> "Autoencoder":
     return estimator
 
 
-def with_mixture(autoencoder: "Autoencoder", run: Path, components: int, device: str) -> None:
+def with_mixture(autoencoder: "Autoencoder", run: Path, source: str | None, components: int, device: str) -> None:
     """The mixture of so many components that the run folder keeps; fitted to its training codes where it has none."""
     if hasattr(autoencoder, "mixture_") and len(autoencoder.mixture_.weights) == components:
         return
-    train = open_run(run, None, device).part("train")
+    opened = open_run(run, source, device)
+    train = opened.part("train")
+    own = opened.is_own or opened.record is None
+    require(own, f"{train.source} are not the images of {run}, to whose codes the mixture is fitted; leave --data out")
     note(f"fitting a mixture of {components} normals to the codes of {len(train):,} training images ...")
     autoencoder.fit_mixture(train.images, train.label_names, components)
     autoencoder.mixture_.write(run)

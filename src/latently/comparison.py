@@ -93,6 +93,17 @@ def compare(paths: Sequence[Path], source: str | None, part: str | None, device:
         notes.append(
             "The runs have different likelihoods, or see pixels otherwise, so their bounds cannot be compared."
         )
+    if len({each["importance_samples"] for each in figures if "importance_samples" in each}) > 1:
+        apart += ["iw_bound_"]
+        notes.append(
+            "The importance-weighted bounds are of different numbers of codes, with which they rise: evaluate each run "
+            "with the same --importance-samples."
+        )
+    if len({each["noise"] for each in figures if "noise" in each}) > 1:
+        apart += ["denoised_", "noisy_"]
+        notes.append(
+            "Images were denoised from noise of different kinds or levels, so these figures cannot be compared."
+        )
     keys = in_order(dict.fromkeys(key for each in figures for key in each), METRICS)
     told_once = ("split", "data", "per_class")
     rows = {key: [each.get(key) for each in figures] for key in keys if key not in told_once}

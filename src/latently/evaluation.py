@@ -17,7 +17,7 @@ SSIM_WINDOW = 7
 VALUES_AT_ONCE = 2**20  # pixels that are compared in float64 in one go: 1,337 images of 28 x 28
 COLLAPSE = (
     "the posterior has collapsed: no dimension of the code depends on the image, so the codes are empty; train longer, "
-    "lower beta, or give kl_warmup or free_bits"
+    "lower beta, or give kl_warmup, or free_bits where the model takes them"
 )
 
 
@@ -142,18 +142,16 @@ def reconstruction_figures(seen: np.ndarray, rebuilt: np.ndarray) -> dict[str, f
 
 
 def denoising_figures(estimator: Autoencoder, X: Any, level: float | None = None) -> dict[str, Any]:
-    """Of images rebuilt from noisy ones, against the clean: `denoised_mse` per pixel, `denoised_psnr_db`, and beside
-    it `noisy_psnr_db`, that of the noisy images as they are; `noise` says which. Each image has its own repeatable
-    noise, of the model's own level where none is given.
+    """Of images rebuilt from noisy ones, against the clean: `denoised_mse` per pixel; where pixels are in 0..1
+    `denoised_psnr_db`, and beside it `noisy_psnr_db`, that of the noisy images as they are; `noise` says which. Each
+    image has its own repeatable noise, of the model's own level where none is given.
     """
     model, clean, noisy = estimator.model_, estimator.seen(X), estimator.corrupt(X, level)
     rebuilt = estimator.denoise(noisy)
-    return {
-        "denoised_mse": mean(per_image_mse(clean, rebuilt)),
-        "denoised_psnr_db": mean(psnr_db(clean, rebuilt)),
-        "noisy_psnr_db": mean(psnr_db(clean, noisy)),
-        "noise": f"{model.noise} {model.level if level is None else level:g}",
-    }
+    figures: dict[str, Any] = {"denoised_mse": mean(per_image_mse(clean, rebuilt))}
+    if clean.min() >= 0 and clean.max() <= 1:
+        figures |= {"denoised_psnr_db": mean(psnr_db(clean, rebuilt)), "noisy_psnr_db": mean(psnr_db(clean, noisy))}
+    return figures | {"noise": f"{model.noise} {model.level if level is None else level:g}"}
 
 
 def per_image_mse(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:

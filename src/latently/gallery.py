@@ -49,7 +49,7 @@ def draw(kind: str, estimator: Any, data: ImageSet | None, drawing: Drawing = Dr
     fits = not (of_classes and isinstance(estimator, Autoencoder)) and not (
         of_codes and isinstance(estimator, ClassPredictor)
     )
-    require(fits, f"the picture {kind!r} is none of a {estimator.kind}'s; there are {', '.join(kinds)}")
+    require(fits, f"a run of the kind {estimator.kind} has no picture {kind!r}; there are {', '.join(kinds)}")
     return KINDS[kind](estimator, data, drawing)
 
 

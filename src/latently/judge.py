@@ -93,9 +93,10 @@ def precision_recall(real: np.ndarray, drawn: np.ndarray, neighbours: int = NEIG
 def covered(points: np.ndarray, by: np.ndarray, neighbours: int) -> float:
     """The share of points (M, D) inside the ball of any of the others (N, D)."""
     reach = NearestNeighbors().fit(by).kneighbors(by, neighbours + 1)[0][:, -1]  # the nearest of all is a point itself
-    inside = np.zeros(len(points), bool)
+    inside, by = np.zeros(len(points), bool), by.astype(np.float64)
+    lengths = np.square(by).sum(1)  # (N,)
     for start in range(0, len(points), 1000):
         part = points[start : start + 1000].astype(np.float64)
-        squared = np.square(part).sum(1)[:, None] + np.square(by).sum(1) - 2 * part @ by.T.astype(np.float64)
+        squared = np.square(part).sum(1)[:, None] + lengths - 2 * part @ by.T
         inside[start : start + 1000] = (squared <= np.square(reach)).any(1)
     return float(inside.mean())

@@ -43,6 +43,8 @@ class Costly:
         require(
             self.samples is None or self.samples >= least, f"--samples is {self.samples}; expected {least} at least"
         )
+        k = self.importance_samples
+        require(k is None or k >= 2, f"--importance-samples is {k}; expected 2 at least")
         alone = self.judge is not None and self.samples is None and not self.everything
         require(not alone, "--judge is for samples; give --samples N beside it, 10000 say, or --all")
 
@@ -117,9 +119,15 @@ def judge_of(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path,
     run, place = opened.run.path, given or opened.run.path / "judge"
     device = opened.estimator.training_.device
     if given or Run(place).finished:
-        found = estimator.load(place, device)
+        try:
+            found = estimator.load(place, device)
+        except InputError as error:
+            if given:
+                raise
+            what = str(error).rpartition("; ")[0]
+            raise InputError(f"{what}; remove {place}, and a new judge is trained") from None
         isa = isinstance(found, Classifier)
-        require(isa, f"--judge is {place}, a {found.kind}; expected the run of latently train classifier")
+        require(isa, f"--judge is {place}, of the kind {found.kind}; expected the run of latently train classifier")
         have, want = found.image_shape_, opened.estimator.image_shape_
         require(have == want, f"--judge is {place}, trained on images of shape {have}; those of {run} are {want}")
         return place, found
@@ -129,8 +137,11 @@ def judge_of(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path,
     epochs = max(JUDGE_EPOCHS, JUDGE_SEES // len(train))
     note(f"training a judge, our default classifier, on {len(train):,} images for {epochs} epochs; it stays in {place}")
     judge = Classifier(epochs=epochs, device=device, random_state=0)
-    with Bar() as bar:
-        return place, judge.fit(train.images, train.label_names, run=Run(place), watchers=[bar])
+    try:
+        with Bar() as bar:
+            return place, judge.fit(train.images, train.label_names, run=Run(place), watchers=[bar])
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{place} keeps the judge as far as it has come; the same command goes on") from None
 
 
 def autoencoder_of(opened: Opened, what: str) -> Autoencoder:

@@ -768,7 +768,9 @@ def sheets(named: Mapping[str, ArrayLike], columns: int, across: int, title: str
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['originals', 'after epoch 1']
     """
-    blocks = np.stack([_tile(_images(images), columns) for images in named.values()])
+    tiles = [_images(images) for images in named.values()]
+    apart = max(1, tiles[0].shape[1] // 28)  # pixels: images that touch cannot be told from each other
+    blocks = np.stack([_tile(images, columns, apart, apart) for images in tiles])
     axes, _, _ = _draw_tiles(blocks, across, title=title, captions=list(named), gap=0.1, largest=PAGE_WIDTH)
     return axes.get_figure()  # type: ignore[return-value]
 

@@ -136,7 +136,8 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparatio
         require(Path(word).is_file(), f"--query is {word}; expected {known}")
         pixels = read_image(Path(word), preparation)
         have, want = pixels.shape, images.image_shape
-        require(have == want, f"--query is {word}, an image of shape {have}; those of {images.source} are {want}")
+        fits = f"--query is {word}, an image of shape {have}; those of {images.source} are {want}: resize it"
+        require(have == want, fits)
         pixels_of.append(pixels if images.images.dtype == np.uint8 else pixels.astype(np.float32) / 255)
         labels.append(UNLABELLED)
     names = [word if row is None else str(images.names[row]) for word, row in zip(words, rows, strict=True)]

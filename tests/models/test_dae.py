@@ -111,6 +111,14 @@ def test_it_removes_noise(fitted, digits):
     assert figures["denoised_mse"] == pytest.approx(by_hand, rel=1e-5)
 
 
+def test_pixels_beyond_0_to_1_have_no_decibels(digits):
+    X = 20 * digits[:200] - 5
+    model = DAE(2, TINY, likelihood="squared-error", unclipped=True)
+    figures = evaluate(Autoencoder(model, epochs=1, random_state=0).fit(X), X)
+    assert figures["denoised_mse"] > 0
+    assert not {"denoised_psnr_db", "noisy_psnr_db"} & figures.keys()
+
+
 def test_noisy_images_of_any_range_are_cut_as_in_training(fitted, digits):
     wild = digits[:5] + np.random.default_rng(0).normal(size=(5, 8, 8))
     assert np.array_equal(fitted.denoise(wild), fitted.denoise(wild.clip(0, 1)))

@@ -298,7 +298,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     @torch.no_grad()
     def _prior_codes(self, n: int, seed: int) -> np.ndarray:
-        advice = "train a vae, fit a mixture to its codes, or decode codes of your own"
+        advice = "train a vae, take a mixture fitted to its codes (sampler mixture), or decode codes of your own"
         require(can(self.model_, "prior"), f"a plain autoencoder ({self._name}) has no prior to sample from; {advice}")
         return self.model_.prior(self.net_).sample(n, torch.Generator().manual_seed(seed)).cpu().numpy()
 

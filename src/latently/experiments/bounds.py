@@ -11,11 +11,11 @@ from latently.models import VAE, Model, VampVAE
 from latently.networks import Network
 from latently.training import Training
 
-NETWORK = Network("dense(200) dense(200)")  # with tanh, as in Burda et al., the VampPrior starts slowly (docs/log.md)
+NETWORK = Network("dense(200) dense(200)")  # ReLU: with tanh, as in Burda et al., the VampPrior collapsed (docs/log.md)
 SAMPLES = 5000
 EVERY = 5  # of the test images on a CPU one in so many: all of them would take 8 to 11 minutes a fit
 QUICK_SAMPLES, QUICK_EVERY, QUICK_EPOCHS = 200, 50, 2
-WARMUP = 0.2  # of the KL, for all of them: without it the VampPrior's posterior collapses (docs/log.md)
+WARMUP = 0.2  # of the KL, for all of them: the VampPrior ended lower without it in a short trial (docs/log.md)
 
 # Each with its epochs, by what one costs: about 3, 37 and 6 processor seconds.
 MODELS: dict[str, tuple[Model, int]] = {
@@ -86,6 +86,6 @@ NOTES = [
 STUDY = Study(
     name="bounds",
     summary="The importance-weighted bound of a VAE, an IWAE and a VampPrior, beside the published ones.",
-    cost="one core: about an hour for a seed, half of it for 5,000 samples of 10,000 images; one GPU: not measured",
+    cost="one core: about 20 minutes for a seed; one GPU: not measured",
     run=run,
 )

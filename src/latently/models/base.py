@@ -35,7 +35,7 @@ class Model(Settings):
     monitor: ClassVar[str] = "loss"
     """The validation term by which the best epoch is chosen; smaller is better."""
     takes_labels: ClassVar[bool] = False
-    """Whether `encode`, `decode` and `bound` want the class of every image."""
+    """Whether `encode`, `decode`, `bound` and `log_weights` want the class of every image."""
 
     @property
     def loss_unit(self) -> str:

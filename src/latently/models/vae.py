@@ -178,7 +178,8 @@ class VAE(Model):
         sentence = f"free_bits is {self.free_bits:g}, but with a flow, a learned prior or several importance samples"
         require(not (self.free_bits and by_sample), f"{sentence} no dimension has a KL of its own; leave it out")
         halves = not self.flow_steps or self.latent_dim >= 2
-        require(halves, "flow_steps halve the code, and latent_dim is 1; give 2 or more, or leave the flow out")
+        one = f"flow_steps is {self.flow_steps}, but a step halves the code, and this one has a single dimension"
+        require(halves, f"{one}; give a wider code, or leave it out")
         return self
 
     def check_pixels(self, low: float, high: float) -> None:

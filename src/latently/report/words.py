@@ -31,7 +31,7 @@ METRICS = {
         NATS,
         "A tighter lower bound on the same log-probability, from many samples of each code. Higher is better.",
     ),
-    "accuracy": Metric("Accuracy", "%", "The share of images whose class is predicted rightly.", 100),
+    "accuracy": Metric("Accuracy", "%", "The share of images whose class is predicted rightly. Higher is better.", 100),
     "nll_nats": Metric(
         "Negative log-likelihood",
         NATS,
@@ -41,7 +41,7 @@ METRICS = {
         "Calibration error",
         "%",
         "How far the classifier's confidence is from its accuracy, on average. 0: when it says 90 % sure, it is right "
-        "nine times in ten.",
+        "nine times in ten. Lower is better.",
         100,
     ),
     "accuracy_codes": Metric(
@@ -72,7 +72,9 @@ METRICS = {
         "What the code itself costs: how much it says about its image beyond the prior. Near 0, the code is ignored.",
     ),
     "iw_bound_standard_error": Metric(
-        "Its standard error", NATS, "How far that bound would move if its codes were drawn again."
+        "Standard error of the importance-weighted bound",
+        NATS,
+        "How far that bound would move if its codes were drawn again.",
     ),
     "importance_samples": Metric("Codes drawn per image", "", "The more, the nearer that bound comes to log p(x)."),
     "bits_per_dim": Metric(
@@ -166,7 +168,8 @@ METRICS = {
     "judge_precision": Metric(
         "Precision of samples",
         "%",
-        "The share of samples that lie among real images, in the judge's features. Higher is better.",
+        "The share of samples that lie among real images, in the judge's features. Higher is better, but blurred or "
+        "equal samples can have it all: read it beside recall.",
         100,
     ),
     "judge_precision_ceiling": Metric("Precision, ceiling", "%", "The same of real training images.", 100),
@@ -198,6 +201,7 @@ CONTEXT = (
     "likelihood",
     "n_labels",
     "n_draws",
+    "importance_samples",
     "code_dimensions",
     "probe_labels",
     "knn_neighbours",
@@ -245,6 +249,11 @@ PICTURES = {  # in the order in which they are shown
         "Samples",
         "New images: codes drawn from the prior, decoded. Good: varied, and hard to tell from real ones. Smudges come "
         "from places of the prior that no real image's code falls on.",
+    ),
+    "samples-mixture": Picture(
+        "Samples from a mixture",
+        "New images: codes drawn from a Gaussian mixture that was fitted to the codes of training images, decoded. "
+        "Better than samples from the prior where codes do not fill it.",
     ),
     "traversals": Picture(
         "Traversals",
