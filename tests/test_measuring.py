@@ -184,7 +184,7 @@ def test_every_figure_that_a_model_has(latently, runs):
 
 
 def test_a_judge_that_is_interrupted_goes_on(latently, small_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(measuring, "JUDGE_SEES", 1500)  # 5 epochs
+    monkeypatch.setattr(measuring, "JUDGE_STEPS", 15)  # 5 epochs
     run = shutil.copytree(small_run, tmp_path / "r")
 
     def press_ctrl_c(bar, state, settings):

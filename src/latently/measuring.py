@@ -1,5 +1,6 @@
 """Every figure of a run: the cheap ones always, those that take their time where they are asked for."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,7 @@ from latently.runs import Run
 
 MOST_SAMPLES = 10_000  # that are judged where no number is given
 IMPORTANCE_SAMPLES = 500  # likewise
-JUDGE_SEES = 100_000  # images in all at least: of few, each the more often
-JUDGE_EPOCHS = 4
+JUDGE_EPOCHS, JUDGE_STEPS = 4, 400  # at least; few images are seen the more often
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,10 @@ def judge_of(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path,
     classes = np.unique(train.labels[train.labels >= 0])
     none = f"samples are judged by a classifier, and the training images of {run} carry no labels to train one by"
     require(len(classes) >= 2, f"{none}; give --judge, the run of a classifier of such images")
-    epochs = max(JUDGE_EPOCHS, JUDGE_SEES // len(train))
-    note(f"training a judge, our default classifier, on {len(train):,} images for {epochs} epochs; it stays in {place}")
-    judge = Classifier(epochs=epochs, device=device, random_state=0)
+    judge = Classifier(device=device, random_state=0)
+    judge.epochs = max(JUDGE_EPOCHS, math.ceil(JUDGE_STEPS / math.ceil(len(train) / judge.batch_size)))
+    told = f"on {len(train):,} images for {judge.epochs} epochs"
+    note(f"training a judge, our default classifier, {told}; it stays in {place}")
     try:
         with Bar() as bar:
             return place, judge.fit(train.images, train.label_names, run=Run(place), watchers=[bar])
