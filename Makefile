@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/latently demo --out $(RUN)
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 check: .venv/installed
 	$(BIN)/ruff check .
