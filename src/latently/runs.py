@@ -37,7 +37,7 @@ RESTORE = "restore it, or train again"
 # What a run folder holds of ours, params.json last: while it is there, the folder counts as a run.
 OURS = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
         "report.html", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
-        "params.json")  # fmt: skip
+        "explorer", "params.json")  # fmt: skip
 
 
 @contextmanager

@@ -31,7 +31,8 @@ TRAINED = {
 @pytest.fixture(scope="session")
 def run_of(tmp_path_factory, small_run) -> Callable[[str], Path]:
     """The finished run of a name in `TRAINED`, trained when first asked; `plane` is a VAE of two dimensions."""
-    folder, made = tmp_path_factory.mktemp("explored"), {"plane": small_run}
+    folder = tmp_path_factory.mktemp("explored")
+    made = {"plane": shutil.copytree(small_run, folder / "plane")}
 
     def find(name: str) -> Path:
         if name not in made:
