@@ -26,6 +26,27 @@ IMAGES = 10  # that each run rebuilds, one of each class if it can be
 SAMPLES = 25  # of each run
 DASH = "\N{EN DASH}"
 BOUNDS = ["elbo_", "iw_bound_", "bits_", "reconstruction_"]
+# A figure that tells of what kind others are: where it differs, those that begin so cannot be compared.
+OF_ONE_KIND = {
+    "judge_frechet_floor": (
+        ["judge_"],
+        "Samples were judged by different judges or in different numbers, so these figures cannot be compared: "
+        "evaluate each run with the same --judge and --samples.",
+    ),
+    "likelihood": (
+        BOUNDS,
+        "The runs have different likelihoods, or see pixels otherwise, so their bounds cannot be compared.",
+    ),
+    "importance_samples": (
+        ["iw_bound_"],
+        "The importance-weighted bounds are of different numbers of codes, with which they rise: evaluate each run "
+        "with the same --importance-samples.",
+    ),
+    "noise": (
+        ["denoised_", "noisy_"],
+        "Images were denoised from noise of different kinds or levels, so these figures cannot be compared.",
+    ),
+}
 MOST_RUNS = len(pictures.TWENTY_COLOURS)
 
 
@@ -79,31 +100,13 @@ def compare(paths: Sequence[Path], source: str | None, part: str | None, device:
     if flattered:
         notes.append(f"Among these images are some that trained {' and '.join(flattered)}, which flatters.")
     apart: list[str] = []  # beginnings of keys of figures that are not of one kind
-    if len({each["judge_frechet_floor"] for each in figures if "judge_frechet_floor" in each}) > 1:
-        apart += ["judge_"]
-        notes.append(
-            "Samples were judged by different judges or in different numbers, so these figures cannot be compared: "
-            "evaluate each run with the same --judge and --samples."
-        )
     if len({opened.estimator.model_.takes_labels for opened in runs.values() if is_autoencoder(opened)}) == 2:
         apart += BOUNDS
         notes.append("The bound of a conditional model is on log p(x given y): it does not pay for the label.")
-    if len({each["likelihood"] for each in figures if "likelihood" in each}) > 1:
-        apart += BOUNDS
-        notes.append(
-            "The runs have different likelihoods, or see pixels otherwise, so their bounds cannot be compared."
-        )
-    if len({each["importance_samples"] for each in figures if "importance_samples" in each}) > 1:
-        apart += ["iw_bound_"]
-        notes.append(
-            "The importance-weighted bounds are of different numbers of codes, with which they rise: evaluate each run "
-            "with the same --importance-samples."
-        )
-    if len({each["noise"] for each in figures if "noise" in each}) > 1:
-        apart += ["denoised_", "noisy_"]
-        notes.append(
-            "Images were denoised from noise of different kinds or levels, so these figures cannot be compared."
-        )
+    for key, (beginnings, sentence) in OF_ONE_KIND.items():
+        if len({each[key] for each in figures if key in each}) > 1:
+            apart += beginnings
+            notes.append(sentence)
     keys = in_order(dict.fromkeys(key for each in figures for key in each), METRICS)
     told_once = ("split", "data", "per_class")
     rows = {key: [each.get(key) for each in figures] for key in keys if key not in told_once}

@@ -349,7 +349,7 @@ def fit(
     train, validation = images.take(parts.train), images.take(parts.validation)
     if model.takes_labels and 0 < (train.labels >= 0).sum() < len(train):
         note(f"{(train.labels < 0).sum():,} images without a label are left out: {model.name} is told classes")
-        train, validation = labelled(train), labelled(validation)
+        train, validation = train.labelled(), validation.labelled()
     if isinstance(options, ClassifierOptions) and options.n_labels:
         train, validation = within_budget(train, options.n_labels, options.seed, training.patience is not None)
     try:
@@ -375,10 +375,6 @@ def fit(
     return estimator.history_
 
 
-def labelled(images: ImageSet) -> ImageSet:
-    return images.take(np.flatnonzero(images.labels >= 0))
-
-
 def has_collapsed(estimator: Any, images: ImageSet) -> bool:
     """Whether a model with a prior makes the same code of all of the first images."""
     if not (isinstance(estimator, Autoencoder) and can(estimator.model_, "prior")):
@@ -391,7 +387,7 @@ def held_out(validation: ImageSet, estimator: Any) -> Any:
     """What an estimator's `fit` takes as validation; None where there is nothing to validate with."""
     if isinstance(estimator, Autoencoder) and not (estimator.model and estimator.model.takes_labels):
         return validation.images if len(validation) else None
-    return (validation.images, validation.label_names) if len(labelled(validation)) else None
+    return (validation.images, validation.label_names) if len(validation.labelled()) else None
 
 
 def print_last(history: list[dict[str, float]], model: Model, training: Training, options: RunOptions) -> None:

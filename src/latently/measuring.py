@@ -157,9 +157,7 @@ def training_images(opened: Opened, judged: ImageSet) -> ImageSet:
     """The run's own; of a model that is told classes the labelled ones, as in its training. Raises InputError where
     judged ones are among them."""
     own = opened if opened.is_own else Opened(opened.run.path, None, "cpu")
-    train = own.images.take(own.split.train)
-    if opened.estimator.model_.takes_labels:
-        train = train.take(np.flatnonzero(train.labels >= 0))
+    train = own.part("train")
     apart = not opened.is_own or not np.isin(judged.names, train.names).any()
     flattered = f"{opened.run.path} was trained on images that are to be judged now, which would flatter its figures"
     require(apart, f"{flattered}; give another --part, or train with a split that keeps test images apart")

@@ -6,8 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from latently import data, estimator, evaluation
 from latently.console import note
 from latently.data import ImageSet, Split
@@ -78,15 +76,15 @@ class Opened:
         return self.understood(self.images.take(index))
 
     def understood(self, images: ImageSet) -> ImageSet:
-        told = images.labels >= 0
-        if not getattr(self.estimator.model_, "takes_labels", False) or told.all() or not told.any():
+        """Those that the model can take: where it is told classes, and any image has a label, those that have one."""
+        told = images.labelled()
+        n_untold = len(images) - len(told)
+        if not getattr(self.estimator.model_, "takes_labels", False) or not n_untold or not len(told):
             return images
         if not self.noted:
-            note(
-                f"{(~told).sum():,} images without a label are left out: {self.run.path} is told the class of an image"
-            )
+            note(f"{n_untold:,} images without a label are left out: {self.run.path} is told the class of an image")
             self.noted = True
-        return images.take(np.flatnonzero(told))
+        return told
 
     def evaluate(self, part: str, importance_samples: int | None = None) -> dict[str, Any]:
         about = {"split": part, "data": self.images.source}

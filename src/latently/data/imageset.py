@@ -39,6 +39,10 @@ class ImageSet:
         """(N,) strings: the name of each image's class, empty where it is unlabelled."""
         return np.array([*self.classes, ""])[self.labels]
 
+    def labelled(self) -> "ImageSet":
+        """The images that carry a label."""
+        return self.take(np.flatnonzero(self.labels >= 0))
+
     def take(self, index: np.ndarray) -> "ImageSet":
         """The images at `index`, as a set of their own without a split."""
         return replace(

@@ -1,7 +1,6 @@
 """What the page asks: images, their codes, what a code decodes to, what is near, and what a classifier says."""
 
 import shlex
-import sys
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latently.console import note
 from latently.data import ImageSet
 from latently.data.batches import to_channels_first
 from latently.densities import Normal
@@ -22,6 +22,7 @@ from latently.models import can
 from latently.opened import Opened
 from latently.report.content import facts, title
 from latently.runs import Run
+from latently.similar import nearest
 
 MOST_POINTS = 100_000
 DRAWS = 256  # of a prior that is no normal
@@ -64,7 +65,7 @@ class Scene:
         return known
 
     def _encode_all(self) -> np.ndarray:
-        print(f"encoding {len(self.images):,} images ...", file=sys.stderr)
+        note(f"encoding {len(self.images):,} images ...")
         return self.encoder.transform(self.images.images, self.images.label_names)
 
     # What it is -------------------------------------------------------------------------------------------------------
@@ -240,17 +241,14 @@ class Scene:
         few = self.few
         if few is None:
             raise InputError("this run has no classifier; train one with latently train few-label")
-        print(f"classifying {len(self.images):,} images ...", file=sys.stderr)
+        note(f"classifying {len(self.images):,} images ...")
         kept = Cache(self.run.path, self.images, few.classifier_.net_)
         return kept.of("probabilities", lambda: few.predict_proba(self.images.images))
 
     def neighbours(self, code: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
         """The points whose codes are nearest to one (Z,), nearest first, and their distances, (n,) each."""
-        squared = np.square(self.codes - code).sum(1)
-        n = min(n, len(squared))
-        nearest = np.argpartition(squared, n - 1)[:n]
-        nearest = nearest[np.argsort(squared[nearest], kind="stable")]
-        return nearest, np.sqrt(squared[nearest])
+        places, distances = nearest(self.codes, code[None], min(n, len(self.codes)))
+        return places[0], distances[0]
 
     def plane(self, name: str, dims: tuple[int, int] = (0, 1)) -> planes.Plane:
         """The points on a plane. Raises InputError for a plane that these codes have not."""

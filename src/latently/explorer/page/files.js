@@ -1,9 +1,9 @@
 // The page without a server: points from files, the network in this browser, labels in its storage.
 
 import { run as forward } from "./network.js";
-import { array, ask, asPlane, size, split } from "./server.js";
+import { array, ask, asPlane, size, Source, split } from "./server.js";
 
-export class Files {
+export class Files extends Source {
   static async open(run) {
     const [network, weights, codes, images] = await Promise.all([
       ask("api/network.json").then((answer) => answer.json()),
@@ -15,7 +15,8 @@ export class Files {
   }
 
   constructor(run, network, weights, codes, images) {
-    Object.assign(this, { run, network, weights, allCodes: codes, allImages: images });
+    super(run);
+    Object.assign(this, { network, weights, allCodes: codes, allImages: images });
     const [height, width, channels = 1] = run.image_shape;
     this.tensor = [channels, height, width];
   }
@@ -30,18 +31,6 @@ export class Files {
     frame.set(this.run.mean.map((value, k) => (k === i || k === j ? 0 : value)));
     frame[width + i] = frame[2 * width + j] = 1;
     return { positions, frame };
-  }
-
-  ownLabels() {
-    return array("api/labels.bin", Int32Array);
-  }
-
-  predicted() {
-    return array("api/predicted.bin", Int32Array);
-  }
-
-  async names() {
-    return this.run.named ? (await ask("api/names.json")).json() : null;
   }
 
   async images(points) {

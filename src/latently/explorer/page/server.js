@@ -3,17 +3,10 @@
 const MOST_AT_ONCE = 1024;
 const MOST_KEPT = 20000; // images and codes that stay in memory
 
-export class Server {
+// What a server answers at once and a folder holds as files.
+export class Source {
   constructor(run) {
     this.run = run;
-  }
-
-  #images = new Kept((points) => this.#rows("api/images", points, Uint8Array, size(this.run.image_shape)));
-  #codes = new Kept((points) => this.#rows("api/codes", points, Float32Array, this.run.latent_dim));
-
-  // {positions: (2N), frame: (3Z) or null}
-  async plane(name, i, j) {
-    return asPlane(await array(`api/plane/${name}?i=${i}&j=${j}`, Float32Array), this.run);
   }
 
   ownLabels() {
@@ -26,6 +19,16 @@ export class Server {
 
   async names() {
     return this.run.named ? (await ask("api/names.json")).json() : null;
+  }
+}
+
+export class Server extends Source {
+  #images = new Kept((points) => this.#rows("api/images", points, Uint8Array, size(this.run.image_shape)));
+  #codes = new Kept((points) => this.#rows("api/codes", points, Float32Array, this.run.latent_dim));
+
+  // {positions: (2N), frame: (3Z) or null}
+  async plane(name, i, j) {
+    return asPlane(await array(`api/plane/${name}?i=${i}&j=${j}`, Float32Array), this.run);
   }
 
   images(points) {
