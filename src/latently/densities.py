@@ -180,6 +180,15 @@ def log_mean_exp(log_weights: Tensor) -> Tensor:
     return torch.logsumexp(log_weights, 0) - math.log(len(log_weights))
 
 
+def log_mean_and_error(log_sum: Tensor, log_squares: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """`log_mean_exp` of k weights of which only log sum w and log sum w^2 were kept, (B,) each, and its standard error.
+
+    The error is the delta method's: that of the mean weight, over the mean weight. k is 2 at least. -> (B,), (B,)
+    """
+    squared_error = ((log_squares - 2 * log_sum).exp() - 1 / k) * k / (k - 1)
+    return log_sum - math.log(k), squared_error.clamp(min=0).sqrt()
+
+
 def nats_to_bits(nats: float) -> float:
     """A nat is 1 / log 2 bits."""
     return nats / math.log(2)

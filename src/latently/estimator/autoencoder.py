@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
 from latently.data.batches import Batches, Binarise, scale
+from latently.densities import log_mean_and_error
 from latently.errors import require
 from latently.estimator.base import ImageEstimator, fresh_seed
 from latently.estimator.labels import codes_of, encode_labels, is_missing, kept_classes
@@ -263,8 +264,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
                 log_w = self.model_.log_weights(self.net_, x, q, prior, noise, *y)[: samples - start].cpu().double()
                 sums = torch.logaddexp(sums, torch.stack([log_w.logsumexp(0), (2 * log_w).logsumexp(0)]))
             log_sum, log_squares = sums
-            squared_error = ((log_squares - 2 * log_sum).exp() - 1 / samples) * samples / (samples - 1)
-            return torch.stack([log_sum - math.log(samples), squared_error.clamp(min=0).sqrt()], 1)
+            return torch.stack(log_mean_and_error(log_sum, log_squares, samples), 1)
 
         images_at_once = max(1, rows // each)
         bounds, errors = self._map_images(X, bound, *self._labels(y, n_images(X)), size=images_at_once).T

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from latently import pictures
 from latently.augmentation import Augmentation
 from latently.errors import require
@@ -16,7 +14,7 @@ from latently.estimates import Estimate, estimate, percent
 from latently.estimator import Classifier
 from latently.estimator import load as load_estimator
 from latently.estimator.together import fit_together
-from latently.evaluation import evaluate
+from latently.evaluation import evaluate, mean, nll_nats
 from latently.experiments.encoders import kept
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row, to_csv
@@ -132,10 +130,9 @@ def at_once(
         fitted = fit_together(model, images, labels, drawn, validation=held_out, seeds=seeds, training=training)
         p = fitted.predict_proba(images[parts.test])  # (seeds, n, classes)
         y = labels[parts.test]
-        right, told = p.argmax(2) == y, p[:, np.arange(len(y)), y].astype(float)
         return [
-            {"accuracy": float(each.mean()), "nll_nats": float(-np.log(q).mean()), "epochs": len(fitted.history)}
-            for each, q in zip(right, told, strict=True)
+            {"accuracy": mean(each.argmax(1) == y), "nll_nats": nll_nats(each, y), "epochs": len(fitted.history)}
+            for each in p
         ]
 
     settings = {"model": model.to_json(), "training": training.to_json(), "seeds": len(seeds), "split": split}
