@@ -12,7 +12,7 @@ from latently.experiments import Bench, classifiers, code_distances, encoders, f
 from latently.experiments import label_curve as label_curve_study
 from latently.label_curve import Curve
 
-STUDIES = ("label-curve", "codes-vs-pixels", "latent-table", "classifiers", "code-distances")
+STUDIES = ("label-curve", "codes-vs-pixels", "latent-table", "classifiers", "code-distances", "probes")
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +122,14 @@ def test_code_distances(bench):
     assert 0 < rows[0]["same_to_different"].mean < 1
     told = json.loads((folder / "trials/vae-distances-seed0.json").read_text())["figures"]
     assert len(told["ten_same"]) == len(told["ten_different"]) == 10
+
+
+def test_probes_of_codes_beside_an_untrained_encoder(bench):
+    rows, _ = reproduced("probes", bench)
+    assert [row["codes"] for row in rows] == ["pixels", "an untrained encoder", "AE", "DAE", "VAE, beta 0.001"]
+    assert [row["dimensions"] for row in rows] == [64] + 4 * [4 * 64]
+    assert all(row["probe_percent"].mean > 80 for row in rows)
+    assert reproduced("probes", bench)[0] == rows, "figures are kept"
 
 
 def test_clusters_and_pairs_of_classes_that_lie_apart():

@@ -643,7 +643,7 @@ def reproduce(
 
     Args:
         study: elbo, panels, plane, kl, label-curve, codes-vs-pixels, latent-table, classifiers, code-distances,
-            denoise, conditional or bounds.
+            probes, denoise, conditional or bounds.
         out: Folder of its tables, pictures and trials; a study that was interrupted there goes on.
         quick: A small version, in under two minutes, to see that it works; its figures mean nothing.
         seeds: How many seeds; convolutional networks on a CPU take one.

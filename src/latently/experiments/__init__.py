@@ -14,6 +14,7 @@ from latently.experiments import (
     latent_table,
     panels,
     plane,
+    probes,
 )
 from latently.experiments.study import Result, Study
 from latently.experiments.trials import Bench
@@ -28,6 +29,7 @@ FILES = (
     latent_table,
     classifiers,
     code_distances,
+    probes,
     denoise,
     conditional,
     bounds,

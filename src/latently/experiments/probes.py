@@ -1,0 +1,117 @@
+"""`probes`: what a linear classifier, the nearest neighbours and clusters make of convolutional codes.
+
+A linear probe of the code, with all training labels, is how the field compares what autoencoders learn without any. An
+encoder that was never trained stands beside them: what it reaches is the architecture's merit, not the learning's.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from latently.code_figures import code_figures
+from latently.data.batches import scale, to_channels_first
+from latently.errors import require
+from latently.estimates import estimate, percent
+from latently.experiments.encoders import encoded, kept
+from latently.experiments.study import Result, Study
+from latently.experiments.table import Row
+from latently.experiments.trials import Bench, Trial
+from latently.models import AE, DAE, VAE, Model, model_to_json
+from latently.networks import Network
+from latently.training import Training
+
+# The code is a grid of cells, one for 4 x 4 pixels, 64 values each. A pooled value, not a rectified one, ends the VAE's
+# encoder: half of its outputs are log variances, which must be free to fall.
+ENCODER = "conv(32, 5) pool(2) conv(64, 5) pool(2) code()"
+ENCODER_OF_VAE = "conv(32, 5) pool(2) conv(128, 5, linear) pool(2) code()"
+BETA = 0.001
+EPOCHS, QUICK_EPOCHS = 4, 1
+CODES = {"pixels": "pixels", "untrained": "an untrained encoder", "ae": "AE", "dae": "DAE", "vae": f"VAE, beta {BETA}"}
+PUBLISHED = {"ae": (98.1, 97.1), "dae": (98.0, 97.5), "vae": (98.7, 97.7)}  # linear probe, nearest neighbour
+
+
+def run(bench: Bench) -> Result:
+    rows = [row(bench, name) for name in CODES]
+    return Result(rows, notes(bench))
+
+
+def models(bench: Bench) -> dict[str, Model]:
+    height, width = bench.images.image_shape[:2]
+    fits = height % 4 == width % 4 == 0
+    require(fits, f"images are {width} x {height}; these networks want sides that 4 divides")
+    cells = height // 4, width // 4
+    decoder = "reshape(64, {}, {}) deconv(32, 4, stride=2) deconv(out, 4, stride=2)".format(*cells)
+    latent_dim, network = 64 * math.prod(cells), Network(ENCODER, decoder)
+    return {
+        "ae": AE(latent_dim, network),
+        "dae": DAE(latent_dim, network),
+        "vae": VAE(latent_dim, Network(ENCODER_OF_VAE, decoder), beta=BETA),
+    }
+
+
+def row(bench: Bench, name: str) -> Row:
+    seeds = bench.seeds_for({"encoder": "" if name == "pixels" else ENCODER})
+    figures = [figures_of(bench, name, seed) for seed in seeds]
+
+    def over(key: str) -> Any:
+        return percent(estimate([each[key] for each in figures]))
+
+    told: Row = {"codes": CODES[name], "seeds": len(figures), "dimensions": figures[0]["code_dimensions"]}
+    told |= {"probe_percent": over("probe_accuracy"), "neighbours_percent": over("knn_accuracy")}
+    told |= {"clustering_percent": over("clustering_accuracy"), "nmi": estimate([each["nmi"] for each in figures])}
+    if name in PUBLISHED and not bench.quick:
+        told["published_probe"], told["published_nearest_neighbour"] = PUBLISHED[name]
+    return told
+
+
+def figures_of(bench: Bench, name: str, seed: int) -> dict[str, Any]:
+    """Kept. The seed is that of the encoder and of the clustering."""
+    known = models(bench)
+    model = known.get(name, known["ae"])
+    trial = Trial(f"{name}-seed{seed}", model, Training(epochs=QUICK_EPOCHS if bench.quick else EPOCHS), seed)
+    settings = {"seed": seed, "model": model_to_json(model), "epochs": trial.training.epochs}
+    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "pixels": lambda images: (images.reshape(len(images), -1) / 255).astype(np.float32),
+        "untrained": lambda images: untrained(model, images, seed),
+    }
+
+    def compute() -> dict[str, Any]:
+        codes = ways[name] if name in ways else partial(encoded, bench.fit(trial))
+        train, test = bench.part("train"), bench.part("test")
+        return code_figures(codes(train.images), train.labels, codes(test.images), test.labels, seed)
+
+    return kept(bench, f"{name}-probe-seed{seed}", settings, compute)
+
+
+@torch.no_grad()
+def untrained(model: Model, images: np.ndarray, seed: int) -> np.ndarray:
+    """Codes (N, Z) of a network at its first weights."""
+    torch.manual_seed(seed)
+    x = to_channels_first(images)
+    net = model.build(tuple(x.shape[1:])).eval()
+    return np.concatenate([model.encode(net, scale(part)).mean.numpy() for part in x.split(1000)])
+
+
+def notes(bench: Bench) -> list[str]:
+    return [
+        f"Encoder {ENCODER}; of the VAE {ENCODER_OF_VAE}, mean and log variance. Decoder "
+        f"{models(bench)['ae'].network.decoder}. {EPOCHS} epochs of our training, no labels. The DAE removes Gaussian "
+        "noise of 0.5. In %, on the test images.",
+        "probe: multinomial logistic regression on standardised codes with all training labels. neighbours: the vote "
+        "of 10. clustering: k-means with ten clusters on training codes, under the best matching. The published "
+        "neighbour is a single one.",
+        "The code is four times as wide as the image: a probe of it says what is linearly at hand, not that anything "
+        "was compressed.",
+    ]
+
+
+STUDY = Study(
+    name="probes",
+    summary="Linear probe, neighbours and clusters on codes of convolutional autoencoders, and of an untrained one.",
+    cost="two cores: about half an hour; one GPU: not measured",
+    run=run,
+)
