@@ -155,14 +155,14 @@ PRESETS: dict[str, Preset] = {
     ),
     "study5-fc3": Preset(
         source=f"{STUDY_5}, cvae_fc3",
-        models={"cvae": {}},
+        models={"cvae": {"beta": 1.0}},
         network={"encoder": "dense(500) dense(500)", "activation": "sigmoid", "init": "xavier"},
         training=PLAIN_ADAM | {"lr": 5e-3, "batch_size": 100, "epochs": 150},
         note=STUDY_5_CVAE,
     ),
     "study5-cnn3": Preset(
         source=f"{STUDY_5}, cvae_cnn3 as first written",
-        models={"cvae": {}},
+        models={"cvae": {"beta": 1.0}},
         network={
             "encoder": "conv(16, 6, stride=3, padding=valid) conv(32, 4, stride=2, padding=valid) "
             "conv(64, 3, padding=valid)",
@@ -175,7 +175,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "study5-cnn3-later": Preset(
         source=f"{STUDY_5}, cvae_cnn3 as it is now",
-        models={"cvae": {}},
+        models={"cvae": {"beta": 1.0}},
         network={
             "encoder": "conv(16, 6, stride=3) conv(32, 4, stride=3) conv(64, 2, stride=2)",
             "decoder": "dense(256) reshape(64, 2, 2) deconv(32, 2, stride=2, size=3) deconv(16, 3, stride=3, size=7) "
@@ -187,7 +187,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "study5-cnn2": Preset(
         source=f"{STUDY_5}, cvae_cnn2",
-        models={"cvae": {}},
+        models={"cvae": {"beta": 1.0}},
         network={
             "encoder": "conv(16, 5, stride=2, padding=valid) conv(32, 5, stride=2, padding=valid)",
             "decoder": "dense(392) reshape(8, 7, 7) deconv(8, 5, stride=2) deconv(out, 5, stride=2)",

@@ -31,7 +31,7 @@ def test_a_decoder_that_gets_nothing_from_the_code_learns_each_labels_mean_image
 def test_a_linear_gaussian_one_reaches_the_likelihood_of_pca_about_each_labels_mean():
     """x = W z + V y + noise: given the label, probabilistic PCA of what is left of x beside its label's mean."""
     linear = Network(encoder="dense(74, linear)", decoder="dense(out)")
-    model = CVAE(4, linear, likelihood="gaussian")
+    model = CVAE(4, linear, likelihood="gaussian", beta=1.0)
     centred = X - X.mean(0)
     fit = Autoencoder(model, epochs=120, batch_size=64, lr=1e-2, precision="float32", random_state=0).fit(centred, Y)
     rest = (X - MEANS[Y]).reshape(-1, 64)
