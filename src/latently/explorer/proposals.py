@@ -16,6 +16,7 @@ from latently.explorer.labelling import LabelFile
 from latently.explorer.scene import Scene
 
 CANDIDATES = 3_000  # that are looked at; of more, so many are drawn
+FEW = 10_000  # images that are all classified once, and not the candidates each time
 SPREAD = 10  # times as many of the least certain as are wanted: what they are chosen from
 
 
@@ -54,8 +55,11 @@ def apart(margins: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
 
 def margins(scene: Scene, known: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The lead of the best class of each point, (n,)."""
-    classified = scene.few is not None
-    return lead(scene.classify(scene.pixels(points)) if classified else spread_from(scene.codes, known, points))
+    if scene.few is None:
+        return lead(spread_from(scene.codes, known, points))
+    if len(scene.images) <= FEW:
+        return lead(scene.probabilities[points])
+    return lead(scene.classify(scene.pixels(points)))
 
 
 def lead(p: np.ndarray) -> np.ndarray:

@@ -264,8 +264,8 @@ class Scene:
             words += ["--image-size", *map(str, preparation["image_size"])]
         if preparation.get("channels"):
             words += ["--channels", str(preparation["channels"])]
-        if self.few is None and self.told is None:
-            words += ["--encoder", str(self.run.path)]
+        if self.told is None:
+            words += ["--encoder", str(self.run.path if self.few is None else self.run.path / "encoder")]
         return shlex.join([*words, "--labels", str(labels), "--out", f"{self.run.path}-classes"])
 
 
