@@ -558,7 +558,8 @@ def explore(
     Args:
         run: Run folder of an autoencoder, or of few-label.
         data: Images to show, a name or a path.
-        labels: CSV file that keeps the labels given on the page, as `latently train --labels` reads it.
+        labels: CSV file that keeps the labels given on the page, as `latently train --labels` reads it. The default
+            one begins with the labels that the run was trained on.
         points: Show at most so many images.
         host: Address to listen on; beyond this machine, the page wants the token that is printed with its address.
         port: Port to listen on.
@@ -582,8 +583,10 @@ def explore(
     from latently.explorer.server import serve
 
     opened = open_run(run, data, device)
-    kept = LabelFile(labels or run / "labels.csv", opened.images)
-    serve(Scene(opened, points), kept, host, port, open_browser=not no_open)
+    scene = Scene(opened, points)
+    first = None if labels else opened.label_file
+    kept = LabelFile(labels or run / "labels.csv", scene.all_images, first)
+    serve(scene, kept, host, port, open_browser=not no_open)
 
 
 def export(run: tyro.conf.Positional[Path], out: Path, json: bool = False) -> None:

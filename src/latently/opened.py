@@ -27,9 +27,21 @@ class Opened:
         """How the run's images were made alike."""
         return data.Preparation.from_json(self.record.preparation) if self.record else data.Preparation()
 
+    @property
+    def label_file(self) -> Path | None:
+        """The CSV file that the labels of the run's own images came from, where they came from one."""
+        labels = self.run.options.get("labels")
+        return Path(labels) if labels and self.source is None else None
+
     @cached_property
     def images(self) -> ImageSet:
-        """Prepared as the run's were. Raises InputError where they are gone, have changed, or are of another shape."""
+        """Prepared as the run's were, with the labels it was given. Raises InputError as `found` does."""
+        return data.read_labels(self.label_file, self.found) if self.label_file else self.found
+
+    @cached_property
+    def found(self) -> ImageSet:
+        """The images with their source's labels alone. Raises InputError where they are gone, have changed, or are of
+        another shape."""
         run, record = self.run.path, self.record
         source = self.source or (record.source if record else None)
         if source is None:
@@ -41,9 +53,6 @@ class Opened:
             require(record.describes(images), f"{changed(images, record, run)}; give --data to take them as new images")
         elif record and images.source == record.source and not record.describes(images):
             print(f"{changed(images, record, run)}; all are taken as new images", file=sys.stderr)
-        labels = self.run.options.get("labels")
-        if labels and self.source is None:
-            images = data.read_labels(Path(labels), images)
         want, have = self.estimator.image_shape_, images.image_shape
         require(have == want, f"{images.source} holds images of shape {have}, but {run} was trained on {want}; prepare "
                 "them alike, or train with --image-size and --channels, which a run remembers")  # fmt: skip

@@ -64,6 +64,18 @@ def test_changes_at_once_all_arrive(tmp_path, digits, everything):
     assert len(LabelFile(kept.path, digits).labels) == 40
 
 
+def test_two_servers_of_one_file_wait_for_each_other(tmp_path, digits, everything):
+    one, other = (LabelFile(tmp_path / "labels.csv", digits) for _ in range(2))
+    threads = [
+        threading.Thread(target=(one, other)[i % 2].change, args=([(f"{i % 5}", at(i))], everything)) for i in range(40)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(LabelFile(one.path, digits).labels) == 40, "a server overwrote what the other had just written"
+
+
 def test_labels_of_images_that_are_not_shown_stay(tmp_path, digits):
     (tmp_path / "labels.csv").write_text("image,label\n1000,4\n")
     kept = LabelFile(tmp_path / "labels.csv", digits)
@@ -115,6 +127,19 @@ def test_centres_of_clusters_show_many_classes(unlabelled):
     assert len(set(points.tolist())) == len(points) > 30
     shown = set(scene.images.labels[points].tolist())
     assert len(shown) >= 9, f"40 centres show the digits {sorted(shown)} alone"
+
+
+def test_of_codes_that_are_all_alike_one_is_enough():
+    assert len(proposals.centres(np.zeros((50, 3), np.float32), 20)) == 1
+
+
+def test_the_least_certain_are_not_one_image_many_times():
+    """Thirty copies lead the list of margins; the next best are elsewhere."""
+    rng = np.random.default_rng(0)
+    codes = np.concatenate([np.zeros((30, 2)), rng.normal(size=(170, 2))]).astype(np.float32)
+    chosen = proposals.apart(np.linspace(0, 1, 200), codes, 10)
+    assert (chosen < 30).sum() <= 1
+    assert chosen.max() < 100, "not among the ten times as many least certain"
 
 
 def test_the_least_certain_lie_between_classes(unlabelled):

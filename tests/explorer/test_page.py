@@ -117,6 +117,7 @@ def of(page, name):
 def test_the_page_loads_quietly_and_asks_nobody_else(visit):
     page = visit("plane")
     assert page.title() == "VAE on digits · latently explorer"
+    assert page.evaluate("explorer.map.axes") == ["dimension 0", "dimension 1"]
     assert len(page.asked) > 10, "nothing was heard of what the page asks"
 
 
@@ -333,6 +334,30 @@ def test_proposals_are_labelled_one_after_another(visit):
     assert page.served.labels.labels == dict(zip(proposed, "172", strict=False))
 
 
+def test_proposals_are_skipped_taken_back_and_go_on(visit):
+    page = visit("plane")
+    page.click("#tab-label")
+    page.click("#by-clusters")
+    points = "Array.from(document.querySelectorAll('#proposed [data-point]'), (e) => Number(e.dataset.point))"
+    until(page, f"{points}.length === 20")
+    first, second, third = page.evaluate(points)[:3]
+    selected = "(p) => explorer.state.get('selection')[0] === p"
+    until(page, selected, first)
+    page.keyboard.press("s")
+    until(page, selected, second)
+    page.keyboard.press("4")
+    until(page, selected, third)
+    page.keyboard.press("Control+z")
+    until(page, selected, second)
+    assert page.served.labels.labels == {}
+    rest = page.evaluate(points)
+    assert rest[0] == second
+    page.evaluate("(points) => explorer.select(points)", rest)
+    page.keyboard.press("4")
+    until(page, f"{points}.length === 20", seconds=20)
+    assert first not in page.evaluate(points), "what was skipped is proposed again"
+
+
 def test_another_tabs_labels_arrive(visit):
     page = visit("plane")
     page.served.labels.change([("9", np.array([42]))], page.served.scene.shown)
@@ -413,6 +438,57 @@ def test_everything_is_reached_by_keys_and_named(visit):
     caption_begins(page, "Decoded at")
     page.keyboard.press("Enter")
     until(page, "explorer.state.get('picked') !== null")
+
+
+def test_tab_reaches_every_control_and_shows_where_it_is(visit):
+    page = visit("cvae")
+    reached = set()
+    for tab in ("sliders", "between", "pad", "label"):
+        page.click(f"#tab-{tab}")
+        page.focus("#plane")
+        for _ in range(200):
+            focused = page.evaluate(
+                "(() => { const e = document.activeElement, s = getComputedStyle(e.closest('.button') ?? e);"
+                "e.dataset.reached = '';"
+                "return [e.id || e.outerHTML.slice(0, 60), s.outlineStyle, e === document.body]; })()"
+            )
+            if focused[2]:
+                break
+            reached.add(focused[0])
+            assert focused[1] != "none" or focused[0] == "plane", f"no focus is seen on {focused[0]}"
+            page.keyboard.press("Tab")
+        missed = page.evaluate(
+            "Array.from(document.querySelectorAll('main :is(button, select, input, [tabindex=\"0\"])'))"
+            ".filter((e) => e.offsetParent && !e.disabled && e.tabIndex >= 0 && !('reached' in e.dataset))"
+            ".map((e) => e.outerHTML.slice(0, 80))"
+        )
+        assert missed == [], f"Tab does not reach these of {tab}"
+    assert {"overlay", "pad", "import", "take-1"} <= reached
+
+
+def test_a_finger_points_and_two_zoom(visit):
+    page = visit("vae", viewport={"width": 375, "height": 700}, has_touch=True, is_mobile=True)
+    box = page.locator("#overlay").bounding_box()
+    touches = page.context.new_cdp_session(page)
+
+    def touch(kind, *places):
+        points = [{"x": box["x"] + x, "y": box["y"] + y, "id": i} for i, (x, y) in enumerate(places)]
+        touches.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+
+    before = page.evaluate("explorer.map.view")
+    touch("Start", (100, 120))
+    for x in range(110, 200, 10):
+        touch("Move", (x, 150))
+    touch("End")
+    assert page.evaluate("explorer.map.view") == before, "the map moved below the finger"
+    place = page.evaluate("explorer.map.placeAt(190, 150)")
+    until(page, "document.getElementById('decoded-caption').textContent.startsWith('Decoded at')")
+    want = page.evaluate("(place) => explorer.codeAt(place).then((code) => Array.from(code))", place)
+    until(page, "(want) => explorer.state.get('shown').every((v, k) => Math.abs(v - want[k]) < 0.05)", want)
+    touch("Start", (100, 100), (150, 150))
+    touch("Move", (80, 80), (200, 200))
+    touch("End")
+    assert page.evaluate("explorer.map.view.scale") > before["scale"] * 1.5
 
 
 def test_a_phone_scrolls_down_and_never_sideways(visit):

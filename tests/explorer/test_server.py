@@ -202,6 +202,7 @@ def test_a_request_that_is_too_large_is_refused(client_of):
         {"host": "192.168.0.7:8000"},
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://[no.address"},
         {"origin": "http://127.0.0.1:9999"},
         {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"},
     ],
@@ -219,6 +220,8 @@ def test_beyond_this_machine_a_token_is_wanted(client_of):
     client = client_of("vae", host="0.0.0.0", token="secret", address="http://192.168.0.7:8000")
     assert client.get("/").status_code == 403
     assert client.get("/?token=wrong").status_code == 403
+    assert client.get("/?token=%C3%A9").status_code == 403
+    assert client.get("/", headers={"cookie": b"latently-8000=\xe9"}).status_code == 403
     assert client.get("/?token=secret", follow_redirects=False).headers["location"] == "/"
     assert client.get("/api/run.json").status_code == 200, "the cookie does not carry the token on"
     assert client.get("/api/run.json", headers={"host": "evil.example:8000"}).status_code == 403
@@ -256,12 +259,35 @@ def test_a_killed_server_has_lost_no_label(run_of, tmp_path):
     assert "Traceback" not in again.stderr.read()
 
 
+def test_the_second_round_keeps_the_labels_of_the_first(latently, run_of, tmp_path):
+    """A run trained on labels from a file begins with them: what its page adds joins them, in a file of its own."""
+    given = tmp_path / "given.csv"
+    given.write_text("image,label\n" + "".join(f"{image},{'ab'[image % 2]}\n" for image in range(40)))
+    words = shlex.split("train few-label --data digits --layers dense(8) --epochs 1")
+    run = tmp_path / "run"
+    assert latently(*words, "--encoder", run_of("vae"), "--labels", given, "--out", run).code == 0
+    server, address = start(run)
+    post(address, "api/labels", b'[{"label": "c", "points": [50]}, {"label": "", "points": [0]}]')
+    server.kill()
+    server.wait()
+    lines = (run / "labels.csv").read_text().splitlines()
+    assert (len(lines), lines[1], lines[-1]) == (41, "1,b", "50,c")
+    assert len(given.read_text().splitlines()) == 41, "the user's own file was written to"
+    scene = Scene(Opened(run, None, "cpu"))
+    assert scene.images.classes == tuple("0123456789"), (
+        "labels of the file pass for the source's, so none can be taken away"
+    )
+
+
 def test_explore_wants_a_decoder_and_a_place(latently, run_of, tmp_path):
     classifier = run_of("few") / "classifier"
     assert "has no decoder to explore" in latently("explore", classifier, "--no-open").err
     taken = latently("explore", run_of("vae"), "--no-open", "--host", "203.0.113.1")
     assert taken.code == 2
     assert "cannot listen on 203.0.113.1" in taken.err
+    (tmp_path / "others.csv").write_text("cat.png,cat\n")
+    others = latently("explore", run_of("vae"), "--no-open", "--labels", tmp_path / "others.csv")
+    assert (others.code, others.err.count("--labels")) == (2, 1)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
     assert "holds something already" in latently("explore", run_of("vae"), "--static", tmp_path / "full").err

@@ -2,14 +2,15 @@
 
 Every change is on the disk before it is answered, by a rename: a server that is killed loses none. A change tells which
 images get which label, and nothing of the others, so that two tabs do not undo each other's work; what another program
-wrote to the file since is read first.
+wrote to the file since is read first. Several servers of one file wait for each other.
 """
 
 import csv
 import io
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +21,43 @@ from latently.data.labels import labels_in
 from latently.errors import InputError, require
 from latently.runs import require_place, write_text
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 LONGEST = 100  # letters of a label
 
 
 class LabelFile:
-    """image number -> label, and the file that holds the same. Raises InputError for a file of other images."""
+    """image number -> label, and the file that holds the same. Raises InputError for a file of other images.
 
-    def __init__(self, path: Path, images: ImageSet) -> None:
+    first: another such file, whose labels this one begins with where it is not there yet.
+    """
+
+    def __init__(self, path: Path, images: ImageSet, first: Path | None = None) -> None:
         self.path, self.images = path, images
         self.labels: dict[int, str] = {}
         self._lock = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
         require(not path.is_dir(), f"--labels is {path}, which is a folder; give a CSV file, new or kept from here")
-        require_place(path)
+        with elsewhere():
+            require_place(path)
         self._read()
+        if first is not None and self._stamp is None and first.is_file():
+            self._write(self._labels_of(first))
+
+    def _labels_of(self, path: Path) -> dict[int, str]:
+        text = decoded(path.read_bytes(), str(path))
+        with elsewhere():
+            return labels_in(text, str(path), self.images)
 
     def _read(self) -> None:
         """Take up what is in the file, where it is not what was written last."""
         stamp = stamp_of(self.path)
-        if stamp == self._stamp:
-            return
-        if stamp is None:
-            self.labels = {}
-        else:
-            text = decoded(self.path.read_bytes(), str(self.path))
-            try:
-                self.labels = labels_in(text, str(self.path), self.images)
-            except InputError as error:
-                raise InputError(f"{error}; give the labels of these images another file with --labels") from None
-        self._stamp = stamp
+        if stamp != self._stamp:
+            self.labels = {} if stamp is None else self._labels_of(self.path)
+            self._stamp = stamp
 
     def _write(self, labels: dict[int, str]) -> None:
         write_text(self.path, self._as_csv(labels))
@@ -57,7 +66,7 @@ class LabelFile:
     def change(self, changes: Iterable[tuple[str, np.ndarray]], shown: np.ndarray) -> dict[str, Any]:
         """Give images (numbers) labels; an empty one takes them away. -> the state, and `before`: what undoes it."""
         checked = [(checked_label(label), images) for label, images in changes]
-        with self._lock:
+        with self._lock, alone_in(self.path.parent):
             self._read()
             labels: dict[int, str] = dict(self.labels)
             before: dict[int, str] = {}
@@ -113,6 +122,30 @@ class LabelFile:
         writer.writerow(["image", "label"])
         writer.writerows([written_name(self.images, image), label] for image, label in sorted(labels.items()))
         return text.getvalue()
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """A refusal says that the labels may be kept in another place."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}; --labels keeps the labels of these images in another file") from None
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """No other explorer writes into the folder meanwhile. Without effect where the system has no such locks."""
+    if fcntl is None or not folder.is_dir():
+        yield
+        return
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a network's disk may refuse
+            fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def written_name(images: ImageSet, image: int) -> str:

@@ -47,7 +47,7 @@ class Scene:
             self.encoder = opened.estimator
         else:
             raise InputError(f"{self.run.path} is a classifier and has no decoder to explore; {EXPLORABLE}")
-        self.all_images = opened.images
+        self.all_images = opened.images if self.told else opened.found  # labels from a file are the page's to change
         self.shown = self._chosen(most_points)
         self.images: ImageSet = self.all_images.take(self.shown)
         self.low, self.high = pixel_range(self.images.images)
@@ -99,7 +99,7 @@ class Scene:
         encoder_params = self.run.params if self.few is None else Run(self.run.path / "encoder").params
         model = self.encoder.model_
         return {
-            "title": title(self.run.params),
+            "title": title({**self.run.params, "data": {"source": self.all_images.source}}),
             "facts": [f"{len(self.images):,} images", *facts(encoder_params, history)],
             "version": metadata.version("latently"),
             "n_points": len(self.images),
@@ -264,8 +264,8 @@ class Scene:
             words += ["--image-size", *map(str, preparation["image_size"])]
         if preparation.get("channels"):
             words += ["--channels", str(preparation["channels"])]
-        if self.few is None and self.told is None:
-            words += ["--encoder", str(self.run.path)]
+        if self.told is None:
+            words += ["--encoder", str(self.run.path if self.few is None else self.run.path / "encoder")]
         return shlex.join([*words, "--labels", str(labels), "--out", f"{self.run.path}-classes"])
 
 

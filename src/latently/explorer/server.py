@@ -275,7 +275,7 @@ def serve(scene: Scene, labels: LabelFile, host: str, port: int, open_browser: b
     if open_browser:
         webbrowser.open(address)
     config = uvicorn.Config(
-        app(scene, labels, host, token), log_level="error", access_log=False, lifespan="off", server_header=False,
+        app(scene, labels, host, token), log_level="critical", access_log=False, lifespan="off", server_header=False,
         timeout_graceful_shutdown=2, limit_concurrency=200,
     )  # fmt: skip
     try:
@@ -293,7 +293,6 @@ def bound(host: str, port: int) -> socket.socket:
         # the acknowledgement of its own headers
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        raise InputError(
-            f"cannot listen on {host}, port {port}: {error.strerror}; give another --host or --port"
-        ) from None
+        why = str(error.strerror).partition(" (")[0]  # Python adds the address, which is said already
+        raise InputError(f"cannot listen on {host}, port {port}: {why}; give another --host or --port") from None
     return listening

@@ -15,7 +15,7 @@ import numpy as np
 
 from latently.explorer.layers import Writer
 from latently.explorer.pages import page_files
-from latently.explorer.proposals import centres
+from latently.explorer.proposals import apart, centres, lead
 from latently.explorer.scene import Scene
 from latently.outputs import check_folder
 from latently.runs import replacing, write_text
@@ -67,12 +67,10 @@ def about(scene: Scene, predicts: bool) -> dict[str, Any]:
 
 
 def proposals(scene: Scene, predicts: bool) -> dict[str, list[int] | None]:
-    n = min(PROPOSED, len(scene.images))
-    by_clusters = centres(scene.codes, n).tolist()
+    by_clusters = centres(scene.codes, PROPOSED).tolist()
     if not predicts:
         return {"clusters": by_clusters, "uncertain": None}
-    best = np.sort(scene.probabilities, axis=1)[:, -2:]
-    return {"clusters": by_clusters, "uncertain": np.argsort(best[:, 1] - best[:, 0], kind="stable")[:n].tolist()}
+    return {"clusters": by_clusters, "uncertain": apart(lead(scene.probabilities), scene.codes, PROPOSED).tolist()}
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -24,3 +24,6 @@ export function say(sentence, stays = false) {
 }
 
 export const number = (value, digits = 2) => value.toFixed(digits).replace("-", "\u2212");
+
+// 1 image, 2,000 images
+export const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;

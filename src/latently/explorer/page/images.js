@@ -5,6 +5,7 @@ import { element } from "./dom.js";
 // shape: [height, width] or [height, width, channels]; alpha lies over black, as the model was given it.
 export function paint(canvas, pixels, shape) {
   const [height, width, channels = 1] = shape;
+  canvas.classList.remove("blank");
   canvas.width = width;
   canvas.height = height;
   const image = new ImageData(width, height);
@@ -19,7 +20,9 @@ export function paint(canvas, pixels, shape) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
+// Nothing yet, in the shape of an image.
 export function blank(canvas, shape) {
+  canvas.classList.add("blank");
   canvas.width = shape[1];
   canvas.height = shape[0];
 }

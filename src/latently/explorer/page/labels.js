@@ -47,9 +47,11 @@ export class Labels {
     this.#take(answer);
   }
 
+  // -> the points that have their former labels again
   async undo() {
-    const before = this.#undo.pop();
-    if (before) this.#take(await this.source.changeLabels(before));
+    const before = this.#undo.pop() ?? [];
+    if (before.length) this.#take(await this.source.changeLabels(before));
+    return before.flatMap(({ points }) => points);
   }
 
   async import(file) {

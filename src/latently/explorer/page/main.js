@@ -6,7 +6,7 @@ import { blank } from "./images.js";
 import { open } from "./open.js";
 import { Page } from "./page.js";
 import { between } from "./tool-between.js";
-import { classes } from "./tool-classes.js";
+import { classes, setUpSwitch } from "./tool-classes.js";
 import { labelling } from "./tool-label.js";
 import { look } from "./tool-look.js";
 import { noise } from "./tool-noise.js";
@@ -14,6 +14,13 @@ import { pad } from "./tool-pad.js";
 import { sliders } from "./tool-sliders.js";
 
 // Planes -------------------------------------------------------------------------------------------
+
+// What x and y are; null where a coordinate says nothing by itself.
+function axesOf(name, [i, j], width) {
+  if (name === "pca") return ["component 1", "component 2"];
+  if (name === "code") return ["dimension 0", width > 1 ? "dimension 1" : null];
+  return name === "dimensions" ? [`dimension ${i}`, `dimension ${j}`] : null;
+}
 
 async function setUpPlanes(page) {
   const { run } = page;
@@ -36,7 +43,7 @@ async function setUpPlanes(page) {
     try {
       const plane = await page.source.plane(name, ...chosen);
       page.state.set("plane", { ...plane, name, axes: chosen });
-      page.map.setPositions(plane.positions);
+      page.map.setPositions(plane.positions, axesOf(name, chosen, run.latent_dim));
       page.mark();
     } catch (error) {
       say(error.message);
@@ -91,14 +98,18 @@ function setUpTools(page) {
   choose("look");
 }
 
+const MODES = ["point", "move", "lasso"];
+
 function setUpModes(page) {
-  for (const mode of ["move", "lasso"]) {
-    $(`mode-${mode}`).addEventListener("click", () => {
-      page.map.mode = mode;
-      for (const each of ["move", "lasso"]) $(`mode-${each}`).setAttribute("aria-pressed", String(each === mode));
-      $("overlay").classList.toggle("lasso", mode === "lasso");
-    });
-  }
+  const choose = (mode) => {
+    page.map.mode = mode;
+    for (const each of MODES) $(`mode-${each}`).setAttribute("aria-pressed", String(each === mode));
+    $("overlay").classList.toggle("lasso", mode === "lasso");
+  };
+  for (const mode of MODES) $(`mode-${mode}`).addEventListener("click", () => choose(mode));
+  const fingers = matchMedia("(hover: none)").matches; // a mouse points by itself
+  $("mode-point").hidden = !fingers;
+  choose(fingers ? "point" : "move");
   $("fit").addEventListener("click", () => page.map.fit());
 }
 
@@ -115,6 +126,7 @@ async function start() {
   [page.own, page.names] = await Promise.all([source.ownLabels(), source.names()]);
   await page.labels.load();
   setUpModes(page);
+  setUpSwitch(page);
   page.colouring.apply();
   await setUpPlanes(page);
   setUpTools(page);

@@ -3,10 +3,10 @@
 import { CanvasPoints } from "./points-canvas.js";
 import { WebglPoints } from "./points-webgl.js";
 import { Grid } from "./grid.js";
+import { drawOverlay } from "./overlay.js";
 
 const FITTED = 10000; // points that the view is fitted to; of more, every so many-th
 const REACH = 14; // pixels from the pointer within which a point is meant
-const CROWDED = 200; // marks beyond which each is small
 const STILL = 5; // pixels that a click may move
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -14,7 +14,7 @@ export class MapView {
   // told: {hover(place, point, at), press(), leave(), click(place, point, adds), lasso(points, adds)}; place [x, y] in the plane
   // renderer: "webgl" or "canvas"; empty: whichever is faster here
   constructor(plot, canvas, overlay, told, renderer = "") {
-    Object.assign(this, { plot, overlay, told, mode: "move", marks: [] });
+    Object.assign(this, { plot, overlay, told, mode: "move", marks: [], axes: null });
     this.view = { x: 0, y: 0, scale: 1 }; // the middle of the plot, and pixels per unit
     this.pointers = new Map();
     const webgl = renderer === "canvas" ? null : WebglPoints.on(canvas, renderer === "webgl");
@@ -36,8 +36,9 @@ export class MapView {
 
   // What is shown --------------------------------------------------------------------------------
 
-  setPositions(positions) {
-    this.positions = positions;
+  // axes: names of x and y, null for one without; null where the coordinates say nothing
+  setPositions(positions, axes = null) {
+    Object.assign(this, { positions, axes });
     this.grid = new Grid(positions);
     this.visible ??= new Uint8Array(positions.length / 2).fill(1);
     this.points.setPositions(positions);
@@ -56,7 +57,7 @@ export class MapView {
     this.draw();
   }
 
-  // marks: [{point} or {place}, kind: "picked" | "near" | "selected" | "drawn" | "between"]
+  // marks: [{point} or {place}, kind: "picked" | "near" | "selected" | "drawn"}]
   setMarks(marks) {
     this.marks = marks;
     this.draw();
@@ -120,7 +121,7 @@ export class MapView {
       const [left, top] = this.placeAt(0, 0);
       const [right, bottom] = this.placeAt(this.plot.clientWidth, this.plot.clientHeight);
       this.points.draw({ left, right, bottom, top }, this.#diameter());
-      this.#drawOverlay();
+      drawOverlay(this);
       if (!this.hasDrawn) performance.mark("first map"); // of the browser's own list of times
       this.hasDrawn = true;
       this.drawn?.();
@@ -132,46 +133,6 @@ export class MapView {
     const base = n > 20000 ? 2.6 : n > 3000 ? 4 : 6.5;
     const zoomed = Math.max(1, this.view.scale / this.fitted) ** 0.4;
     return Math.min(base * zoomed, 14) * devicePixelRatio;
-  }
-
-  #drawOverlay() {
-    const context = this.overlay.getContext("2d");
-    const style = getComputedStyle(this.overlay);
-    context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
-    context.clearRect(0, 0, this.plot.clientWidth, this.plot.clientHeight);
-    const ink = style.getPropertyValue("--ink");
-    const accent = style.getPropertyValue("--accent");
-    const paper = style.getPropertyValue("--card");
-    for (const mark of this.marks) {
-      const [x, y] = this.pixelAt(mark.place ?? this.placeOf(mark.point));
-      if (mark.kind === "selected" && this.marks.length > CROWDED) {
-        ring(context, x, y, 3, ink, 1);
-        continue;
-      }
-      const big = mark.kind === "picked" || mark.kind === "drawn";
-      ring(context, x, y, big ? 8 : 4.5, paper, big ? 5 : 3);
-      ring(context, x, y, big ? 8 : 4.5, mark.kind === "selected" || big ? accent : ink, big ? 2.5 : 1.5);
-      if (mark.kind === "drawn") ring(context, x, y, 2, accent, 3);
-    }
-    if (this.lasso) {
-      context.beginPath();
-      for (const [x, y] of this.lasso) context.lineTo(x, y);
-      context.closePath();
-      context.globalAlpha = 0.12;
-      context.fillStyle = accent;
-      context.fill();
-      context.globalAlpha = 1;
-      context.lineWidth = 1.5;
-      context.strokeStyle = accent;
-      context.stroke();
-    }
-    if (this.cursor && this.overlay.matches(":focus-visible")) {
-      const [x, y] = this.cursor;
-      context.lineWidth = 1.5;
-      context.strokeStyle = ink;
-      context.strokeRect(x - 12, y, 24, 0);
-      context.strokeRect(x, y - 12, 0, 24);
-    }
   }
 
   #resized() {
@@ -212,13 +173,14 @@ export class MapView {
     this.pointers.set(event.pointerId, at);
     if (this.pointers.size === 1) {
       this.start = at;
-      this.moved = false;
+      this.moved = this.pinched = false;
       const lassoes = (this.mode === "lasso") !== event.shiftKey;
       this.lasso = lassoes ? [at] : null;
       this.adds = event.ctrlKey || event.metaKey;
+      if (this.#pointing()) this.#hover(at, false);
     } else {
       this.lasso = null; // a second finger zooms
-      this.moved = true;
+      this.moved = this.pinched = true;
     }
   }
 
@@ -232,6 +194,7 @@ export class MapView {
     if (Math.hypot(at[0] - this.start[0], at[1] - this.start[1]) > STILL) this.moved = true;
     if (this.pointers.size === 2) this.#pinch(event.pointerId, before, at);
     else if (this.lasso) this.lasso.push(at);
+    else if (this.#pointing()) this.#hover(at, false);
     else if (this.moved) {
       this.view.x -= (at[0] - before[0]) / this.view.scale;
       this.view.y += (at[1] - before[1]) / this.view.scale;
@@ -254,19 +217,24 @@ export class MapView {
     this.lasso = null;
     this.draw();
     if (cancelled) return;
+    const place = this.placeAt(event.offsetX, event.offsetY);
     if (lasso && this.moved) {
       const polygon = lasso.map(([x, y]) => this.placeAt(x, y));
       this.told.lasso(this.grid.inside(polygon, this.visible), this.adds);
-    } else if (!this.moved) {
-      const place = this.placeAt(event.offsetX, event.offsetY);
-      this.told.click(place, this.nearest(place)[0]?.point ?? null, this.adds);
-    }
+    } else if (!this.moved) this.told.click(place, this.nearest(place)[0]?.point ?? null, this.adds);
+    else if (this.#pointing() && !this.pinched) this.told.click(place, null, false); // what is below the finger stays
   }
 
-  #hover(at) {
+  // Whether a finger that is dragged points, as a mouse does without being pressed.
+  #pointing() {
+    return this.mode === "point" && !this.lasso;
+  }
+
+  // imaged: whether the nearest point's image is shown beside it; a finger would hide it
+  #hover(at, imaged = true) {
     if (!this.grid) return;
     const place = this.placeAt(...at);
-    this.told.hover(place, this.nearest(place)[0]?.point ?? null, at);
+    this.told.hover(place, imaged ? (this.nearest(place)[0]?.point ?? null) : null, at);
   }
 
   #key(event) {
@@ -287,12 +255,4 @@ export class MapView {
     } else return;
     event.preventDefault();
   }
-}
-
-function ring(context, x, y, radius, colour, width) {
-  context.beginPath();
-  context.arc(x, y, radius, 0, 2 * Math.PI);
-  context.lineWidth = width;
-  context.strokeStyle = colour;
-  context.stroke();
 }

@@ -31,19 +31,22 @@ export class CanvasPoints {
     }
     const { pixels } = this;
     pixels.fill(0);
-    const radius = Math.max(1, Math.round(diameter)) / 2;
-    const spans = disc(2 * radius);
+    const radius = Math.max(diameter, 1) / 2;
+    const { inner, edge } = disc(radius, width);
+    const reach = Math.ceil(radius);
     const across = width / (view.right - view.left);
     const down = height / (view.top - view.bottom);
     for (const i of this.order) {
       if (!visible[i]) continue;
       const x = Math.round((positions[2 * i] - view.left) * across);
       const y = Math.round((view.top - positions[2 * i + 1]) * down);
-      if (!(x > radius && y > radius && x < width - radius && y < height - radius)) continue; // whole discs alone
+      if (!(x > reach && y > reach && x < width - reach && y < height - reach)) continue; // whole discs alone
       const colour = colours[classes[i]];
-      for (const [row, from, to] of spans) {
-        const line = (y + row) * width + x;
-        for (let place = line + from; place < line + to; place++) pixels[place] = colour;
+      const middle = y * width + x;
+      for (let k = 0; k < inner.length; k++) pixels[middle + inner[k]] = colour;
+      for (let k = 0; k < edge.length; k += 2) {
+        const place = middle + edge[k];
+        pixels[place] = over(colour, pixels[place], edge[k + 1]);
       }
     }
     this.context.putImageData(this.image, 0, 0);
@@ -65,14 +68,29 @@ const bytes = (r, g, b) => {
   return new Uint32Array(four.buffer)[0];
 };
 
-// Rows of a disc: [row, from, to] around its middle.
-function disc(diameter) {
-  const radius = diameter / 2;
-  const rows = [];
-  for (let row = 0; row < diameter; row++) {
-    const y = row + 0.5 - radius;
-    const half = Math.max(0.5, Math.sqrt(Math.max(radius * radius - y * y, 0)));
-    rows.push([row - Math.floor(radius), Math.round(-half), Math.round(half)]);
+// The pixels of a disc as steps from its middle in an image of some width: those inside, and those at the edge, each with
+// its share of 256 that the disc covers.
+function disc(radius, width) {
+  const [inner, edge] = [[], []];
+  const reach = Math.ceil(radius);
+  for (let row = -reach; row <= reach; row++) {
+    for (let column = -reach; column <= reach; column++) {
+      const share = Math.round(256 * Math.min(1, radius + 0.5 - Math.hypot(row, column)));
+      const step = row * width + column;
+      if (share >= 240) inner.push(step);
+      else if (share > 24) edge.push(step, share);
+    }
   }
-  return rows;
+  return { inner: Int32Array.from(inner), edge: Int32Array.from(edge) };
+}
+
+// A colour laid over another pixel, two channels of eight bits in one product; a pixel without colour takes the share as
+// its alpha.
+function over(colour, below, share) {
+  const alpha = below >>> 24;
+  if (alpha === 0) return ((colour & 0xffffff) | ((share - 1) << 24)) >>> 0;
+  const rest = 256 - share;
+  const redBlue = ((((below & 0xff00ff) * rest + (colour & 0xff00ff) * share) / 256) & 0xff00ff) >>> 0;
+  const green = ((((below & 0xff00) * rest + (colour & 0xff00) * share) / 256) & 0xff00) >>> 0;
+  return (redBlue | green | ((alpha + (((255 - alpha) * share) >> 8)) << 24)) >>> 0;
 }

@@ -10,14 +10,11 @@ const PERIOD = 2400; // milliseconds from one end to the other
 
 export function between(page) {
   const ends = [null, null]; // {pixels, code}
-  const places = ["From", "To"].map((word, place) => {
-    const canvas = element("canvas", { role: "img", "aria-label": word });
+  const places = ["start", "end"].map((word, place) => {
+    const canvas = element("canvas", { role: "img", "aria-label": `The ${word}` });
     blank(canvas, page.shape);
-    const take = element(
-      "button",
-      { type: "button", id: `take-${place}`, onclick: () => choose(place) },
-      `${word} picked`,
-    );
+    const onclick = () => choose(place);
+    const take = element("button", { type: "button", id: `take-${place}`, onclick }, `Set ${word}`);
     return { canvas, figure: element("figure", {}, canvas, take) };
   });
   const strip = element("div", { className: "sheet strip", id: "strip" });
@@ -92,6 +89,10 @@ export function between(page) {
   }
 
   page.state.on("klass", refresh);
+  page.state.on("picked", (point) => {
+    const free = ends.indexOf(null);
+    if (point !== null && free >= 0 && page.state.get("tool") === "between") choose(free);
+  });
   page.state.on("tool", (tool) => tool !== "between" && stop());
   return element(
     "section",
@@ -99,7 +100,7 @@ export function between(page) {
     element(
       "p",
       { className: "hint" },
-      "Pick an image on the map, take it as one end; pick another, take it as the other.",
+      "Pick two images on the map: the way between their codes, decoded. Set start and Set end take the picked one.",
     ),
     element("div", { className: "pair" }, ...places.map(({ figure }) => figure), element("figure", {}, movie, play)),
     at,

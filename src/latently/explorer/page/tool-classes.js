@@ -1,19 +1,27 @@
-// A conditional model: which class the decoder is told, and the picked code under every class.
+// A conditional model: which class the decoder is told, and the code that is shown under every class.
 
-import { element } from "./dom.js";
+import { $, element } from "./dom.js";
 import { thumbnail } from "./images.js";
 import { newest } from "./state.js";
+
+// The switch stands below the decoder's picture, whichever tool is open: all of them decode under its class.
+export function setUpSwitch(page) {
+  const { told } = page.run;
+  if (!told) return;
+  const buttons = told.map((name, klass) => {
+    const onclick = () => page.state.set("klass", klass);
+    return element("button", { type: "button", className: "chip", "data-told": name, onclick }, name);
+  });
+  const mark = (klass) => buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === klass)));
+  mark(page.state.get("klass"));
+  page.state.on("klass", mark);
+  $("told").append(element("span", { className: "quiet" }, "Decoded as"), ...buttons);
+  $("told").hidden = false;
+}
 
 export function classes(page) {
   const { told } = page.run;
   if (!told) return null;
-  const buttons = told.map((name, klass) =>
-    element(
-      "button",
-      { type: "button", className: "chip", "data-told": name, onclick: () => page.state.set("klass", klass) },
-      name,
-    ),
-  );
   const sheet = element("div", { className: "sheet", id: "analogies" });
 
   const refresh = newest(async () => {
@@ -31,16 +39,11 @@ export function classes(page) {
     sheet.replaceChildren(...thumbs);
   });
 
-  const mark = (klass) => buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === klass)));
-  mark(page.state.get("klass"));
-  page.state.on("klass", mark);
   page.state.on("code", refresh);
   refresh();
   return element(
     "section",
     {},
-    element("h2", {}, "The decoder is told"),
-    element("div", { className: "row", role: "group", "aria-label": "Class that the decoder is told" }, ...buttons),
     element("h2", {}, "Analogies"),
     element("p", { className: "hint" }, "The code shown, decoded under every class: what is left is style."),
     sheet,

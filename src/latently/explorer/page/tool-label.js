@@ -1,40 +1,31 @@
-// Labelling: what is selected, what it is called, what to label next, and the file.
+// Labelling: what is selected, what it is called, and what to label next.
 
-import { $, element, say } from "./dom.js";
+import { $, counted, element, say } from "./dom.js";
 import { thumbnail } from "./images.js";
+import { labelFile } from "./label-file.js";
 import { newest } from "./state.js";
 
 const PREVIEWED = 30;
 const PROPOSED = 20;
+const MOST_PROPOSED = 200; // that the server gives at once
 
 export function labelling(page) {
   const { run, labels, state } = page;
   const about = element("p", { className: "hint", id: "selected-count", "aria-live": "polite" });
   const preview = element("div", { className: "sheet", id: "selected" });
-  const name = element("input", {
-    type: "text",
-    id: "label-name",
-    maxLength: 100,
-    autocomplete: "off",
-    "aria-label": "Label",
-  });
-  name.placeholder = "a name, or press the key of one below";
+  const named = { type: "text", id: "label-name", maxLength: 100, autocomplete: "off", "aria-label": "Label" };
+  const name = element("input", named);
   const chips = element("div", { className: "row", id: "label-chips" });
-  const undo = element("button", { type: "button", id: "undo", onclick: () => attempt(() => labels.undo()) }, "Undo");
-  const remove = element("button", { type: "button", id: "unlabel", onclick: () => give("") }, "Take away");
   const proposed = element("div", { className: "sheet", id: "proposed" });
-  const kept = element("p", { className: "hint", id: "kept" });
-  const own = element("input", { type: "checkbox", id: "export-own" });
-  const file = element("input", { type: "file", accept: ".csv,text/csv", id: "import", onchange: take });
+  const button = (id, onclick, ...words) => element("button", { type: "button", id, onclick }, ...words);
+  const undo = button("undo", () => attempt(goBack), "Undo");
+  const remove = button("unlabel", () => give(""), "Take away");
+  const skip = button("skip", () => attempt(goPast), "Skip ", element("kbd", {}, "S"));
+  let by = "clusters"; // how the next ones are proposed
   let queue = []; // what is proposed and not yet labelled
+  const skipped = new Set(); // what shall not be proposed again
 
-  async function attempt(work) {
-    try {
-      await work();
-    } catch (error) {
-      say(error.message);
-    }
-  }
+  const attempt = (work) => work().catch((error) => say(error.message));
 
   // Give the selection a label, then go on to the next proposal, where there is one.
   const give = (label) =>
@@ -42,12 +33,11 @@ export function labelling(page) {
       const points = state.get("selection");
       if (!points.length) return say("Select images first: click one, or draw a lasso around some.");
       await labels.set(points, label);
-      const words = points.length === 1 ? "1 image" : `${points.length.toLocaleString("en")} images`;
-      say(label ? `${words} labelled ${label}` : `${words} without a label again`);
-      const labelled = new Set(points);
-      const proposedNow = queue.some((point) => labelled.has(point));
-      queue = queue.filter((point) => !labelled.has(point));
-      if (proposedNow) await showQueue();
+      const words = counted(points.length, "image");
+      say(
+        label ? `${words} labelled ${label}, ${labels.count.toLocaleString("en")} in all` : `${words} without a label`,
+      );
+      await goOn(points);
     });
 
   // Names with the keys that give them: a digit is its own key, other names take the digits that are left.
@@ -65,22 +55,31 @@ export function labelling(page) {
     if (state.get("tool") !== "label" || typing) return;
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
       event.preventDefault();
-      return attempt(() => labels.undo());
+      return undo.click();
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || !/^[0-9]$/.test(event.key)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key.toLowerCase() === "s") return skip.click();
+    if (!/^[0-9]$/.test(event.key)) return;
     const { keys, allDigits } = keyed();
     const found = keys.find(([, key]) => key === event.key);
     if (found) give(found[0]);
     else if (allDigits) give(event.key);
   }
 
-  const propose = (by) =>
-    attempt(async () => {
-      say("Looking for images to label …", true);
-      queue = await page.source.proposals(by, PROPOSED);
-      say("");
-      await showQueue();
-    });
+  // What to label next ---------------------------------------------------------------------------
+
+  const propose = (way) => {
+    by = way;
+    return attempt(fetchQueue);
+  };
+
+  async function fetchQueue() {
+    say("Looking for images to label …", true);
+    const found = await page.source.proposals(by, Math.min(PROPOSED + skipped.size, MOST_PROPOSED));
+    queue = found.filter((point) => !skipped.has(point)).slice(0, PROPOSED);
+    say(queue.length ? "" : "There is nothing left to propose.");
+    await showQueue();
+  }
 
   async function showQueue() {
     const images = await page.source.images(queue);
@@ -91,54 +90,61 @@ export function labelling(page) {
       return made;
     });
     proposed.replaceChildren(...thumbs);
+    skip.disabled = !queue.length;
     if (queue.length) await page.click(null, queue[0], false);
   }
 
-  async function take() {
-    if (!file.files.length) return;
-    await attempt(async () => {
-      await labels.import(file.files[0]);
-      say(`Labels read from ${file.files[0].name}`);
-    });
-    file.value = "";
+  // To the next proposal after some points, where they were proposed; to new ones, where those were the last.
+  async function goOn(points) {
+    const done = new Set(points);
+    const left = queue.filter((point) => !done.has(point));
+    if (left.length === queue.length) return;
+    queue = left;
+    await (queue.length ? showQueue() : fetchQueue());
   }
 
-  const download = () =>
-    attempt(async () => {
-      const address = URL.createObjectURL(await page.source.exportLabels(own.checked));
-      element("a", { href: address, download: "labels.csv" }).click();
-      URL.revokeObjectURL(address);
-    });
+  async function goPast() {
+    const selected = state.get("selection").filter((point) => queue.includes(point));
+    const points = selected.length ? selected : queue.slice(0, 1);
+    for (const point of points) skipped.add(point);
+    await goOn(points);
+  }
+
+  // The labels of the last change are taken back, and what had them is selected: a slip of the key costs one more.
+  async function goBack() {
+    const points = await labels.undo();
+    if (points.length === 1 && queue.length) {
+      queue = [points[0], ...queue];
+      return showQueue();
+    }
+    page.select(points);
+    if (points.length === 1) await page.pick(points[0]);
+  }
+
+  // What is shown --------------------------------------------------------------------------------
 
   const refreshSelection = newest(async (points) => {
     const words = points.length ? `${points.length.toLocaleString("en")} selected` : "Nothing selected";
     about.textContent = `${words}. Click an image, Ctrl-click adds one; Lasso or Shift-drag selects many.`;
-    const some = points.slice(0, PREVIEWED);
+    const some = points.length > 1 ? points.slice(0, PREVIEWED) : []; // a single one is picked, and shown large
     const images = await page.source.images(some);
     preview.replaceChildren(...some.map((point, place) => thumbnail(images[place], page.shape, page.nameOf(point))));
   });
 
   function refreshLabels() {
     const counts = new Map(labels.counts);
-    chips.replaceChildren(
-      ...keyed().keys.map(([each, key]) => {
-        const dot = element("i", { className: "dot" });
-        dot.style.background = page.colouring.colour(each);
-        const words = [dot, each];
-        if (key && key !== each) words.push(element("kbd", {}, key));
-        if (counts.has(each)) words.push(element("small", {}, counts.get(each).toLocaleString("en")));
-        return element(
-          "button",
-          { type: "button", className: "chip", "data-label": each, onclick: () => give(each) },
-          ...words,
-        );
-      }),
-    );
+    const made = keyed().keys.map(([each, key]) => {
+      const dot = element("i", { className: "dot" });
+      dot.style.background = page.colouring.colour(each);
+      const words = [dot, each];
+      if (key && key !== each) words.push(element("kbd", {}, key));
+      if (counts.has(each)) words.push(element("small", {}, counts.get(each).toLocaleString("en")));
+      const onclick = () => give(each);
+      return element("button", { type: "button", className: "chip", "data-label": each, onclick }, ...words);
+    });
+    chips.replaceChildren(...made);
+    name.placeholder = made.length ? "a name, or press the key of one below" : "a name, or press a digit";
     undo.disabled = !labels.canUndo;
-    const many = labels.count === 1 ? "1 label" : `${labels.count.toLocaleString("en")} labels`;
-    kept.textContent = labels.count
-      ? `${many} given here, kept in ${run.labels_file}.`
-      : `Labels will be kept in ${run.labels_file}.`;
   }
 
   document.addEventListener("keydown", pressed);
@@ -146,6 +152,7 @@ export function labelling(page) {
   labels.onChange(refreshLabels);
   refreshSelection(state.get("selection"));
   refreshLabels();
+  skip.disabled = true;
 
   const form = element("form", { className: "row" }, name, element("button", { type: "submit", id: "give" }, "Label"));
   form.addEventListener("submit", (event) => {
@@ -154,37 +161,21 @@ export function labelling(page) {
     name.value = "";
     $("overlay").focus();
   });
-  const parts = [
-    element(
-      "div",
-      { className: "row" },
-      element("span", { className: "quiet" }, "What next?"),
-      element(
-        "button",
-        { type: "button", id: "by-clusters", onclick: () => propose("clusters") },
-        "Centres of clusters",
-      ),
-      element("button", { type: "button", id: "by-uncertain", onclick: () => propose("uncertain") }, "Least certain"),
-    ),
+  const ways = [
+    element("span", { className: "quiet" }, "What next?"),
+    button("by-clusters", () => propose("clusters"), "Centres of clusters"),
+    button("by-uncertain", () => propose("uncertain"), "Least certain"),
+  ];
+  return element(
+    "section",
+    {},
+    element("div", { className: "row" }, ...ways),
     proposed,
     about,
     preview,
     form,
     chips,
-    element("div", { className: "row" }, undo, remove),
-    element("h2", {}, "The file"),
-    kept,
-    element(
-      "div",
-      { className: "row" },
-      element("button", { type: "button", id: "export", onclick: download }, "Export labels.csv"),
-      element("label", { className: "button", htmlFor: "import" }, "Import", file),
-      element("label", { htmlFor: "export-own" }, own, " with the labels the images came with"),
-    ),
-  ];
-  if (run.train_command) {
-    parts.push(element("p", { className: "hint" }, "A classifier from these labels:"));
-    parts.push(element("pre", {}, element("code", {}, run.train_command)));
-  }
-  return element("section", {}, ...parts);
+    element("div", { className: "row" }, skip, undo, remove),
+    ...labelFile(page),
+  );
 }

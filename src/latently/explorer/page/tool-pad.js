@@ -24,7 +24,12 @@ export function pad(page) {
   const centring = element("input", { type: "checkbox", checked: true, id: "centring", onchange: () => refresh() });
   const seen = element("canvas", { role: "img", "aria-label": "What the encoder sees", id: "pad-seen" });
   const rebuilt = element("canvas", { role: "img", "aria-label": "Reconstruction", id: "pad-rebuilt" });
-  const bars = element("ol", { className: "bars", id: "pad-classes", "aria-label": "Probability of each class" });
+  const bars = element("ol", {
+    className: "bars",
+    id: "pad-classes",
+    "aria-label": "Probability of each class",
+    "aria-live": "polite",
+  });
   const near = element("div", { className: "sheet", id: "pad-near" });
   blank(seen, shape);
   blank(rebuilt, shape);

@@ -32,12 +32,14 @@ export function sliders(page) {
       max: most,
       value: activity,
       title: `activity ${number(activity, 3)} ${run.activity_unit}`,
+      "aria-label": `activity ${number(activity, 3)} ${run.activity_unit}`,
     });
     const input = element("input", {
       type: "range",
       min: low,
       max: high,
       step: "any",
+      "aria-label": `Dimension ${index}`,
       id: `dimension-${index}`,
       oninput: () => {
         const code = page.state.get("code").slice();
