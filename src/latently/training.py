@@ -460,7 +460,7 @@ class Loop:
         """
         torch.compiler.reset()  # after eight shapes torch quietly runs a function eagerly: a ninth fit would
         self.compiled = torch.compile(self.eager, dynamic=False)
-        index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.device)
+        index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.home)
         with seeded(self.seed, self.images.device):
             raw, y = self.images.gather(index)
             try:

@@ -1,0 +1,99 @@
+"""Training on ten times as many images, which stay on the disk, against training on images in memory.
+
+    python benchmarks/memory_mapped.py [--pairs 5] [--images 60000]
+
+Writes two arrays of 28 x 28 bytes into a temporary folder, of N images and of 10 N (MNIST again and again, each time
+with other noise), and runs `latently train vae` on them in turn, A B A B, each in a process of its own, for the same
+number of steps: ten epochs of the small one, one of the large one. Prints the medians of
+
+    anonymous_mb         the most memory that the process held of its own (RssAnon of /proc, asked every 10 ms): without
+                         the pages of files, which the system takes back when it needs them
+    microseconds         of training per image, as the run's own history tells it, without validation
+    wall_seconds         of the whole command: start, reading through the file, validation and all
+
+and how the large one compares. Linux only. `--images 600000` of both sizes ten times as large wants 5 GB of disk.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from latently.data import load
+
+SIZES = {"small": 1, "large": 10}
+TRAIN = "-m latently train vae --batch-size 128 --compile off --seed 0".split()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--images", type=int, default=60_000)
+    asked = parser.parse_args()
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in SIZES}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, times in SIZES.items():
+            write_images(Path(folder, f"{name}.npy"), asked.images, times)
+        for pair in range(asked.pairs):
+            for name, times in SIZES.items():
+                row = trained(Path(folder, f"{name}.npy"), epochs=10 // times)
+                rows[name].append(row)
+                print(f"pair {pair + 1}, {name}: {row}", file=sys.stderr)
+    figures = {
+        name: {key: round(statistics.median(row[key] for row in own), 2) for key in own[0]}
+        for name, own in rows.items()
+    }
+    small, large = figures["small"], figures["large"]
+    ratios = [b["microseconds"] / a["microseconds"] for a, b in zip(rows["small"], rows["large"], strict=True)]
+    compared = {
+        "more_anonymous_mb": round(large["anonymous_mb"] - small["anonymous_mb"], 1),
+        "microseconds_ratio": round(statistics.median(ratios), 3),
+        "microseconds_ratios": [round(ratio, 3) for ratio in ratios],
+    }
+    print(json.dumps(figures | compared, indent=2))
+
+
+def write_images(path: Path, n: int, times: int) -> None:
+    source = load("mnist").pixels
+    random = np.random.default_rng(0)
+    array = np.lib.format.open_memmap(path, "w+", np.uint8, (times * n, 28, 28))
+    for start in range(0, len(array), 10_000):
+        part = array[start : start + 10_000]
+        noise = random.integers(0, 8, part.shape, dtype=np.uint8)
+        part[:] = np.maximum(source[(start + np.arange(len(part))) % len(source)], noise)
+    array.flush()
+
+
+def trained(path: Path, epochs: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        run, started, most = Path(folder, "run"), time.monotonic(), 0.0
+        command = [sys.executable, *TRAIN, "--data", str(path), "--epochs", str(epochs), "--out", str(run)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            most = max(most, anonymous_mb(process.pid))
+            time.sleep(0.01)
+        assert process.returncode == 0, f"{command} ended with {process.returncode}"
+        with open(run / "history.csv", newline="") as file:
+            history = list(csv.DictReader(file))
+        wall, n_train = time.monotonic() - started, json.loads((run / "params.json").read_text())["data"]["n_train"]
+        seconds = sum(float(row["seconds"]) for row in history)
+        return {"anonymous_mb": most, "microseconds": 1e6 * seconds / (n_train * epochs), "wall_seconds": wall}
+
+
+def anonymous_mb(process: int) -> float:
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:  # it has just ended
+        return 0.0
+    return next((int(line.split()[1]) / 1e3 for line in status.splitlines() if line.startswith("RssAnon")), 0.0)
+
+
+if __name__ == "__main__":
+    main()
