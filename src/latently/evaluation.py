@@ -65,10 +65,11 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
     else:
         name = "reconstruction_nats" if model.loss_unit == "nats" else "squared_error"
         figures |= {name: reconstruction}
-    rebuilt = (
-        (estimator.seen(X[some]), estimator.inverse_transform(codes[some], of(y, some))) for some in parts(codes)
-    )
-    figures |= reconstruction_figures(rebuilt) | {"n_images": len(codes)}
+
+    def rebuilt(some: slice) -> tuple[np.ndarray, np.ndarray]:
+        return estimator.seen(X[some]), estimator.inverse_transform(codes[some], of(y, some))
+
+    figures |= reconstruction_figures(map(rebuilt, parts(codes))) | {"n_images": len(codes)}
     if can(model, "denoise"):
         figures |= denoising_figures(estimator, X)
     data = "continuous" if estimator.binarise == "none" else estimator.binarise
