@@ -20,6 +20,7 @@ from latently.data.mapped import left_on_disk
 from latently.errors import require
 from latently.models import Model, model_from_json, model_to_json
 from latently.networks import Shape, count_parameters, laid_out
+from latently.processes import ALONE, Processes
 from latently.runs import Run, understanding, versions
 from latently.settings import Seed, accepts, expected
 from latently.training import (
@@ -93,11 +94,13 @@ class ImageEstimator(BaseEstimator, Training):
         held_out: tuple[Images, np.ndarray | None] | None,
         run: Run | None,
         about: dict[str, Any] | None,
+        processes: Processes = ALONE,
         **watching: Any,
     ) -> Self:
         """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise."""
         net = sketch(self.model_, self._tensor_shape, self._n_classes())
-        self.training_ = self._resolved(len(images), net)
+        resolved = self._resolved(len(images), net)
+        self.training_ = replace(resolved, device=processes.device(resolved.device))
         self.seed_ = self._draw_seed()
         bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize
         check_memory(self.model_, net, self._tensor_shape, len(images), bytes_per_pixel, self.training_)
@@ -106,7 +109,9 @@ class ImageEstimator(BaseEstimator, Training):
             self.net_ = laid_out(self.model_.build(self._tensor_shape, self._n_classes()), device)
         train = self._batches(images, labels)
         validation = None if held_out is None else self._batches(*held_out)
-        loop = Loop(self.model_, self.net_, train, validation, self.training_, self.seed_, run, **watching)
+        loop = Loop(
+            self.model_, self.net_, train, validation, self.training_, self.seed_, run, processes=processes, **watching
+        )
         if run is not None:  # not earlier: what fails above leaves nothing behind
             run.begin((about or {}) | self.describe())
         self.history_ = loop.train()
