@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from latently.data.imageset import UNLABELLED, ImageSet
-from latently.data.mapped import IN_MEMORY_BYTES, Mapped
+from latently.data.mapped import Mapped, stays_on_disk
 from latently.data.pixels import as_pixels
 from latently.data.reading import open_plain, reading, require_memory
 from latently.errors import InputError, require
@@ -17,14 +17,14 @@ from latently.errors import InputError, require
 def read_npy(path: Path) -> ImageSet:
     """One array of images, no labels. Never unpickles.
 
-    An array of more than `IN_MEMORY_BYTES` stays on the disk: the images are then `Mapped`.
+    A large array stays on the disk: the images are then `Mapped`.
     """
     with reading(str(path), "a .npy array of numbers, never of Python objects"), open_plain(path) as stream:
         # np.load opens a pickle under this name, too, or advises how to: only this magic is a .npy.
         require(stream.read(6) == b"\x93NUMPY", f"{path} is not a .npy array; write it with np.save(file, images)")
         stream.seek(0)
         is_plain = not isinstance(stream, gzip.GzipFile)
-        if is_plain and path.stat().st_size > IN_MEMORY_BYTES:
+        if is_plain and stays_on_disk(path.stat().st_size):
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
             require_memory(path.stat().st_size, str(path))

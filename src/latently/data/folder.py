@@ -12,7 +12,7 @@ import numpy as np
 
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.kept import kept
-from latently.data.mapped import IN_MEMORY_BYTES, Images, Mapped
+from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation, over_black
 from latently.data.reading import reading, require_memory
 from latently.errors import InputError, require
@@ -28,7 +28,7 @@ FILES_AT_ONCE, FILES_IN_A_PART = 64, 1024  # of a thread; decoded between two wr
 def read_folder(folder: Path, preparation: Preparation, progress: bool = False) -> ImageSet:
     """Every image in `folder`, sorted by relative path, decoded to uint8 and prepared one by one.
 
-    More than `IN_MEMORY_BYTES` of them are decoded once, with a bar on stderr where `progress`, into a memory-mapped
+    Many of them are decoded once, with a bar on stderr where `progress`, into a memory-mapped
     array in the cache: the images are then `Mapped`.
 
     Grey files give (N, H, W), colour (N, H, W, 3). Alpha is composed over black. A palette that shows greys only is
@@ -78,7 +78,7 @@ def _raise(error: OSError) -> NoReturn:
 def _images(folder: Path, names: list[str], preparation: Preparation, progress: bool) -> Images:
     first = _decode(folder / names[0], preparation)
     shape = (len(names), *first.shape)
-    if math.prod(shape) <= IN_MEMORY_BYTES:
+    if not stays_on_disk(math.prod(shape)):
         require_memory(math.prod(shape), f"{folder}, {len(names):,} images of {_size(first)},")
         return _decoded(folder, names, preparation, names[0], first)
     known_by = (f"{name} {stat.st_size} {stat.st_mtime_ns}" for name in names for stat in [(folder / name).stat()])

@@ -16,6 +16,11 @@ IN_MEMORY_BYTES = 2**28  # of images that are read into memory whole: 340,000 of
 PART_BYTES = 2**24  # read at a time, where all are gone through
 
 
+def stays_on_disk(n_bytes: int) -> bool:
+    """Whether images of this size are left on the disk."""
+    return n_bytes > IN_MEMORY_BYTES
+
+
 class Mapped:
     """N images as rows of a memory-mapped array, which come as uint8 or float32 whatever it holds.
 
@@ -108,5 +113,5 @@ def taken(images: Images, rows: np.ndarray) -> Images:
 
 def left_on_disk(X: Any) -> Any:
     """X, but a large memory-mapped array of NumPy's as `Mapped`: bytes as they are, other numbers as float32."""
-    is_large = isinstance(X, np.memmap) and X.nbytes > IN_MEMORY_BYTES
+    is_large = isinstance(X, np.memmap) and stays_on_disk(X.nbytes)
     return Mapped(X, "X", np.uint8 if X.dtype == np.uint8 else np.float32) if is_large else X

@@ -12,7 +12,7 @@ from latently.data import arrays, download, idx, table
 from latently.data.folder import read_folder
 from latently.data.imageset import ImageSet
 from latently.data.kept import kept
-from latently.data.mapped import IN_MEMORY_BYTES, Images, Mapped
+from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation
 from latently.data.reading import open_plain, reading, require_memory
 from latently.errors import InputError, require
@@ -68,7 +68,7 @@ def _prepared(images: Mapped, preparation: Preparation, path: Path, progress: bo
     if preparation == Preparation():
         return images
     first, parts = preparation.apply(images[:1]), (preparation.apply(part) for part in images.parts())
-    if first.nbytes * len(images) <= IN_MEMORY_BYTES:
+    if not stays_on_disk(first.nbytes * len(images)):
         return np.concatenate(list(parts))
     stat, shape = path.stat(), (len(images), *first.shape[1:])
     known_by = [f"{path.name} {stat.st_size} {stat.st_mtime_ns}"]
