@@ -352,7 +352,8 @@ class State:
         self.sums = {name: groups["sums"][name].to(device) for name in plain["terms"]}
         self.losses = groups["loop"]["losses"].to(device)
         self.best_score, self.best_epoch = groups["loop"]["best_score"], groups["loop"]["best_epoch"]
-        if own := groups[generator_group(self.rank)]:  # a run may be taken up by more processes than it had
+        own = groups[generator_group(self.rank)]
+        if own or self.rank == 0:  # a run may be taken up by more processes than it had
             restore_generators(device, own)
         for name in self.PLAIN:
             setattr(self, name, plain[name])
@@ -517,7 +518,7 @@ class Loop:
         size = index.shape[-1]
         batch_loss = self.compiled if size == settings.batch_size else self.eager
         terms = batch_loss(self.net, raw, y, progress_on_device)
-        if not counts:
+        if not counts:  # fewer images are left than there are processes
             terms = {name: 0 * term for name, term in terms.items()}
         (terms["loss"] / size).sum().backward()  # () or (K,): no net's loss depends on another's weights
         terms = self.processes.add_up(self.net, {name: term.detach() for name, term in terms.items()})

@@ -77,8 +77,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
         validation: images for the validation figures and for `patience`; with a conditional model, (X, y). run: a run
         folder that gets params.json before the first step (with `about` added, what the caller knows of the data),
-        checkpoints on the way and the weights at the end; a checkpoint that it holds is taken up. watching: `watchers`
-        and intervals of `Loop`.
+        checkpoints on the way and the weights at the end; a checkpoint that it holds is taken up. watching: `watchers`,
+        intervals and `processes` of `Loop`.
         Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
         """
         require_choice("binarise", self.binarise)
