@@ -1,10 +1,10 @@
 """Training on ten times as many images, which stay on the disk, against training on images in memory.
 
-    python benchmarks/memory_mapped.py [--pairs 5] [--images 60000]
+    python benchmarks/memory_mapped.py [--pairs 5] [--images 60000] [--seen 480000]
 
 Writes two arrays of 28 x 28 bytes into a temporary folder, of N images and of 10 N (MNIST again and again, each time
 with other noise), and runs `latently train vae` on them in turn, A B A B, each in a process of its own, for the same
-number of steps: ten epochs of the small one, one of the large one. The net is small, 784-128-20, so that what it costs
+number of steps: ten epochs of the small one, one of the large one, or as many images as --seen says. The net is small, 784-128-20, so that what it costs
 to come by the images shows. Prints the medians of
 
     anonymous_mb         the most memory that the process held of its own (RssAnon of /proc, asked every 10 ms): without
@@ -40,6 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument(
+        "--seen", type=int, help="images that are trained on, one by one; default: eight times --images"
+    )
     asked = parser.parse_args()
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in SIZES}
     with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +50,8 @@ def main() -> None:
             write_images(Path(folder, f"{name}.npy"), asked.images, times)
         for pair in range(asked.pairs):
             for name, times in SIZES.items():
-                row = trained(Path(folder, f"{name}.npy"), epochs=10 // times)
+                seen = asked.seen or 8 * asked.images
+                row = trained(Path(folder, f"{name}.npy"), epochs=10 // times, n_train=seen * times // 10)
                 rows[name].append(row)
                 print(f"pair {pair + 1}, {name}: {row}", file=sys.stderr)
     figures = {
@@ -73,10 +77,11 @@ def write_images(path: Path, n: int, times: int) -> None:
     array.flush()
 
 
-def trained(path: Path, epochs: int) -> dict[str, float]:
+def trained(path: Path, epochs: int, n_train: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         run, before, most = Path(folder, "run"), processor_seconds(), 0.0
         command = [sys.executable, *TRAIN, "--data", str(path), "--epochs", str(epochs), "--out", str(run)]
+        command += ["--limit", str(n_train)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None:
             most = max(most, anonymous_mb(process.pid))
@@ -85,7 +90,6 @@ def trained(path: Path, epochs: int) -> dict[str, float]:
         used = processor_seconds() - before
         with open(run / "history.csv", newline="") as file:
             history = list(csv.DictReader(file))
-        n_train = json.loads((run / "params.json").read_text())["data"]["n_train"]
         seconds = sum(float(row["seconds"]) for row in history)
         return {"anonymous_mb": most, "microseconds": 1e6 * seconds / (n_train * epochs), "processor_seconds": used}
 
