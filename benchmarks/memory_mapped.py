@@ -4,8 +4,8 @@
 
 Writes two arrays of 28 x 28 bytes into a temporary folder, of N images and of 10 N (MNIST again and again, each time
 with other noise), and runs `latently train vae` on them in turn, A B A B, each in a process of its own, for the same
-number of steps: ten epochs of the small one, one of the large one, or as many images as --seen says. The net is small, 784-128-20, so that what it costs
-to come by the images shows. Prints the medians of
+number of steps: ten epochs of the small one, one of the large one; of fewer images where --seen says so. The net is
+small, 784-128-20, so that what it costs to come by the images shows. Prints the medians of
 
     anonymous_mb         the most memory that the process held of its own (RssAnon of /proc, asked every 10 ms): without
                          the pages of files, which the system takes back when it needs them
