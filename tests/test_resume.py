@@ -1,24 +1,20 @@
 """A run killed at any moment resumes to the very weights and figures of an uninterrupted one, bit for bit."""
 
 import contextlib
-import csv
 import json
-import multiprocessing
 import os
 import random
 import shlex
 import shutil
 import signal
-import sys
 import time
-from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from commands import TIMES, history, output_of, start, wait_for
 
 from latently import VAE, Autoencoder, InputError, Network
 from latently.cli import main
@@ -26,49 +22,11 @@ from latently.data import load
 from latently.runs import Run
 from latently.training import has_compiler
 
-TIMES = ("seconds", "images_per_second")
-
-# Processes start from one that has imported everything and computed nothing: 0.05 s each instead of 3.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    ["pytest", "sklearn.datasets", "torch._dynamo", "latently.opened", "latently.presets", "latently.progress"]
-)
-
-
-def work(words: list[str], output: str) -> None:
-    """The command `latently WORDS` as a process of its own, stdout and stderr in a file."""
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no helpers that a SIGKILL would orphan
-    torch.set_num_threads(1)  # steps this small are faster so, above all where others are at work
-    sys.exit(main(words))
-
-
-def start(run: Path, command: str) -> BaseProcess:
-    process = PROCESSES.Process(target=work, args=([*shlex.split(command), "--out", str(run)], str(output_of(run))))
-    process.start()
-    return process
-
-
-def output_of(run: Path) -> Path:
-    return run.with_name(f"{run.name}.txt")
-
 
 def finish(run: Path, command: str) -> None:
     process = start(run, command)
     process.join()
     assert process.exitcode == 0, output_of(run).read_text()
-
-
-def wait_for(condition: Callable[[], bool], process: BaseProcess) -> None:
-    while not condition() and process.is_alive():
-        time.sleep(0.001)
-
-
-def history(run: Path) -> list[list[tuple[str, str]]]:
-    with open(run / "history.csv", newline="") as file:
-        return [[cell for cell in row.items() if cell[0] not in TIMES] for row in csv.DictReader(file)]
 
 
 def figures(run: Path) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from torch import nn
 
 from latently import InputError
 from latently.data import ImageSet, Preparation, load, split
-from latently.runs import FORMAT, DataRecord, Run, digest, finite, replacing, write_json
+from latently.files import replacing
+from latently.runs import FORMAT, DataRecord, Run, digest, finite, write_json
 
 PARAMS = {"model": {"name": "vae"}, "training": {"epochs": 3}, "resolved": {"device": "cpu"}, "binarise": "none",
           "seed": 0, "image_shape": [8, 8]}  # fmt: skip

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from latently import flags
-from latently.console import disk_sentence, in_text, note, print_figures, print_json, print_rows
+from latently.console import (
+    disk_sentence,
+    has_the_word,
+    in_text,
+    n_started,
+    note,
+    print_figures,
+    print_json,
+    print_rows,
+)
 from latently.errors import InputError, require
 
 if TYPE_CHECKING:
@@ -786,7 +795,7 @@ SUMMARIES = {
 
 def train_command(words: list[str]) -> Callable[..., None]:
     """`train` for the model that is named first, with defaults of the run to resume, of a preset, or ours."""
-    from latently import launch
+    from latently import launch, processes
 
     model_default, training_default, options_default = launch.train_defaults(words)
     command = "latently train " + shlex.join(word for word in words if word not in ("--resume", "--overwrite"))
@@ -796,7 +805,8 @@ def train_command(words: list[str]) -> Callable[..., None]:
         training: type(training_default) = training_default,  # type: ignore[valid-type]
         run: type(options_default) = options_default,  # type: ignore[valid-type]
     ) -> None:
-        launch.train_run(words[0], model, training, run, command)
+        with processes.joined() as together:
+            launch.train_run(words[0], model, training, run, command, together)
 
     train.__doc__ = (MODEL_NAMES | RECIPES)[words[0]]
     return train
@@ -862,8 +872,18 @@ def write_outputs(
 
 
 def main(words: list[str] | None = None) -> int:
-    """Parse, work, and turn what went wrong into one sentence and an exit code."""
+    """The exit code. Of processes that torchrun started together, the first one speaks."""
     prepare_streams()
+    with contextlib.ExitStack() as streams:
+        if not has_the_word():
+            nowhere = streams.enter_context(open(os.devnull, "w"))
+            streams.enter_context(contextlib.redirect_stdout(nowhere))
+            streams.enter_context(contextlib.redirect_stderr(nowhere))
+        return answer(words)
+
+
+def answer(words: list[str] | None) -> int:
+    """Parse, work, and turn what went wrong into one sentence and an exit code."""
     try:
         with contextlib.suppress(flags.Finished), warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: note(f"note: {message}")
@@ -917,6 +937,8 @@ def parse(words: list[str]) -> flags.Work:
         print(f"latently {version('latently')}")
         raise flags.Finished
     require(words[0] in SUMMARIES, flags.unknown("command", words[0], list(SUMMARIES)))
+    alone = f"{n_started()} processes were started, but only latently train shares its work; start one"
+    require(words[0] == "train" or n_started() == 1, alone)
     if words[0] != "train":
         return flags.parse(COMMANDS[words[0]], f"latently {words[0]}", words[1:])
     if words[1:2] in (["-h"], ["--help"]):

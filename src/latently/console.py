@@ -3,8 +3,20 @@
 import contextlib
 import errno
 import json
+import os
 import sys
 from typing import Any
+
+
+def n_started() -> int:
+    """How many processes torchrun has started together with this one; 1 without torchrun."""
+    together = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
+    return int(os.environ["WORLD_SIZE"]) if together else 1
+
+
+def has_the_word() -> bool:
+    """Whether this process speaks for those that were started together."""
+    return n_started() == 1 or os.environ["RANK"] == "0"
 
 
 def note(text: str) -> None:

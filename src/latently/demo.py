@@ -42,7 +42,7 @@ def describe_data(digits: ImageSet) -> dict[str, Any]:
 
 def few_labels(codes: np.ndarray, digits: ImageSet, seed: int) -> dict[str, float]:
     """Accuracy of one classifier on codes (N, Z) and on pixels, for each budget: mean and spread over draws."""
-    pixels = digits.images.reshape(len(digits), -1) / 255
+    pixels = digits.pixels.reshape(len(digits), -1) / 255
     figures: dict[str, float] = {}
     for n_labels in BUDGETS:
         for name, features in (("codes", codes), ("pixels", pixels)):

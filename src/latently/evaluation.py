@@ -1,7 +1,8 @@
 """A fitted estimator and images -> figures, each with its unit in its name."""
 
 import math
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from latently.models import can
 ACTIVE_VARIANCE = 0.01  # over images, of the posterior mean, above which a unit is active (Burda et al. 2015, 5.2)
 CALIBRATION_BINS = 15
 SSIM_WINDOW = 7
+IMAGES_AT_ONCE = 2000  # that are rebuilt, and compared with what they were
 VALUES_AT_ONCE = 2**20  # pixels that are compared in float64 in one go: 1,337 images of 28 x 28
 COLLAPSE = (
     "the posterior has collapsed: no dimension of the code depends on the image, so the codes are empty; train longer, "
@@ -63,7 +65,11 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
     else:
         name = "reconstruction_nats" if model.loss_unit == "nats" else "squared_error"
         figures |= {name: reconstruction}
-    figures |= reconstruction_figures(estimator.seen(X), estimator.inverse_transform(codes, y)) | {"n_images": len(X)}
+
+    def rebuilt(some: slice) -> tuple[np.ndarray, np.ndarray]:
+        return estimator.seen(X[some]), estimator.inverse_transform(codes[some], of(y, some))
+
+    figures |= reconstruction_figures(map(rebuilt, parts(codes))) | {"n_images": len(codes)}
     if can(model, "denoise"):
         figures |= denoising_figures(estimator, X)
     data = "continuous" if estimator.binarise == "none" else estimator.binarise
@@ -138,16 +144,30 @@ def collapsed(codes: np.ndarray) -> bool:
     return len(codes) > 1 and active_units(codes) == 0
 
 
-def reconstruction_figures(seen: np.ndarray, rebuilt: np.ndarray) -> dict[str, float]:
-    """Between what a model sees and what it rebuilds from the posterior mean, both (N, ...): `mse` per pixel; where
-    pixels are in 0..1 `psnr_db`; where these are images with sides of 7 pixels or more `ssim`.
+def parts(images: np.ndarray) -> Iterator[slice]:
+    """Some images at a time: floats of all of them may not fit into memory."""
+    return (slice(start, start + IMAGES_AT_ONCE) for start in range(0, len(images), IMAGES_AT_ONCE))
+
+
+def of(y: Any, some: slice) -> Any:
+    """The labels of some images; a single label is that of all."""
+    return y if np.ndim(y) == 0 else y[some]
+
+
+def reconstruction_figures(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Between what a model sees and what it rebuilds from the posterior mean, both (n, ...), some images after others:
+    `mse` per pixel; where pixels are in 0..1 `psnr_db`; where these are images with sides of 7 pixels or more `ssim`.
     """
-    figures = {"mse": mean(per_image_mse(seen, rebuilt))}
-    if seen.min() >= 0 and seen.max() <= 1:
-        figures |= {"psnr_db": mean(psnr_db(seen, rebuilt))}
-        if seen.ndim >= 3 and min(seen.shape[1:3]) >= SSIM_WINDOW:
-            figures |= {"ssim": mean(ssim(seen, rebuilt))}
-    return figures
+    by_image: dict[str, list[np.ndarray]] = defaultdict(list)
+    within = True
+    for seen, rebuilt in pairs:
+        by_image["mse"].append(per_image_mse(seen, rebuilt))
+        within = within and seen.min() >= 0 and seen.max() <= 1
+        if within:
+            by_image["psnr_db"].append(psnr_db(seen, rebuilt))
+            if seen.ndim >= 3 and min(seen.shape[1:3]) >= SSIM_WINDOW:
+                by_image["ssim"].append(ssim(seen, rebuilt))
+    return {name: mean(np.concatenate(values)) for name, values in by_image.items() if within or name == "mse"}
 
 
 def denoising_figures(estimator: Autoencoder, X: Any, level: float | None = None) -> dict[str, Any]:
@@ -155,11 +175,15 @@ def denoising_figures(estimator: Autoencoder, X: Any, level: float | None = None
     `denoised_psnr_db`, and beside it `noisy_psnr_db`, that of the noisy images as they are; `noise` says which. Each
     image has its own repeatable noise, of the model's own level where none is given.
     """
-    model, clean, noisy = estimator.model_, estimator.seen(X), estimator.corrupt(X, level)
-    rebuilt = estimator.denoise(noisy)
-    figures: dict[str, Any] = {"denoised_mse": mean(per_image_mse(clean, rebuilt))}
-    if clean.min() >= 0 and clean.max() <= 1:
-        figures |= {"denoised_psnr_db": mean(psnr_db(clean, rebuilt)), "noisy_psnr_db": mean(psnr_db(clean, noisy))}
+    model, by_image, within = estimator.model_, defaultdict(list), True
+    for some in parts(X):
+        clean, noisy = estimator.seen(X[some]), estimator.corrupt(X[some], level)
+        rebuilt = estimator.denoise(noisy)
+        by_image["denoised_mse"].append(per_image_mse(clean, rebuilt))
+        by_image["denoised_psnr_db"].append(psnr_db(clean, rebuilt))
+        by_image["noisy_psnr_db"].append(psnr_db(clean, noisy))
+        within = within and clean.min() >= 0 and clean.max() <= 1
+    figures = {name: mean(np.concatenate(values)) for name, values in by_image.items() if within or "psnr" not in name}
     return figures | {"noise": f"{model.noise} {model.level if level is None else level:g}"}
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from latently.errors import require
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
-from latently.runs import replacing
+from latently.files import replacing
 
 OPSET = 18
 TOLERANCE = 1e-5  # largest difference from torch, where the largest value is 1 or less; of larger ones, their share

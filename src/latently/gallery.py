@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from latently import pictures
-from latently.data import ImageSet
+from latently.data import Images, ImageSet, taken
 from latently.errors import require
 from latently.estimator import Autoencoder, ClassPredictor
 from latently.evaluation import score_name
@@ -269,11 +269,11 @@ def draw_mistakes(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
     return pictures.sheet(as_drawn(estimator.seen(images[worst])), captions, title)
 
 
-def judged(estimator: Any, data: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def judged(estimator: Any, data: ImageSet) -> tuple[Images, np.ndarray, np.ndarray]:
     """The images with a known label; it, and the predicted one, as indices into the classes."""
     true = estimator.label_codes(data.label_names)
     require(bool((true >= 0).any()), "none of these images carries a label of a class that the classifier knows")
-    images = data.images[true >= 0]
+    images = taken(data.images, true >= 0)
     return images, true[true >= 0], estimator.predict_proba(images).argmax(1)
 
 

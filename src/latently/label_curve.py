@@ -258,8 +258,8 @@ def curves(
     codes = scaled(encoder.transform(images.images), parts.train)
     ways: dict[str, tuple[list[int], int, Callable[[int], list[float]]]] = {
         "codes": (every, draws, lambda draw: together(codes, what, every, draw)),
-        "pixels": (every, draws, lambda draw: together(images.images, what, every, draw)),
-        "plain net": (few, min(draws, 3), lambda draw: plainly(images.images, what, few, draw)),
+        "pixels": (every, draws, lambda draw: together(images.pixels, what, every, draw)),
+        "plain net": (few, min(draws, 3), lambda draw: plainly(images.pixels, what, few, draw)),
     }
     about = {"source": images.source, "labels_per_class": np.bincount(images.labels[what.pool]).tolist()}
     about |= {"n_images": len(images), "encoder": encoder.describe()}

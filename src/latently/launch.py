@@ -23,6 +23,7 @@ from latently.evaluation import COLLAPSE, collapsed
 from latently.models import MODELS, VAE, FeedForward, Model, can, model_from_json
 from latently.opened import stored_split
 from latently.outputs import require_apart
+from latently.processes import ALONE, Lost, Processes, SharedRun
 from latently.progress import Bar, Log, TensorBoard
 from latently.runs import DataRecord, Run, read_json, understanding
 from latently.settings import Count, Fraction, NonNegative, Seed, Settings
@@ -262,9 +263,16 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
 # Training -------------------------------------------------------------------------------------------------------------
 
 
-def train_run(name: str, model: Model, training: Training, options: RunOptions, command: str) -> None:
+def train_run(
+    name: str, model: Model, training: Training, options: RunOptions, command: str, processes: Processes = ALONE
+) -> None:
     """Check, load, split, fit, say how it went. What can fail fails before the run folder is touched."""
     run = Run(options.out, options.overwrite)
+    if processes.n > 1:
+        run = SharedRun(options.out, options.overwrite, processes)
+        two_parts = name == FewLabelClassifier.kind or getattr(options, "encoder", None)
+        alone = "few-label, and --encoder, train in one process; torchrun can train the vae that --encoder then names"
+        require(not two_parts, alone)
     check_flags(model, training, options)
     require(not (options.resume and options.overwrite), "--resume and --overwrite contradict each other; give one")
     resuming = options.resume and run.started
@@ -283,24 +291,32 @@ def train_run(name: str, model: Model, training: Training, options: RunOptions, 
     require(
         not two, "--tensorboard follows one training, and few-label is two; train the vae first, and give --encoder"
     )
-    watchers: list[Any] = [Log(run.path / "train.log")]
-    if options.tensorboard:
+    watchers: list[Any] = [Log(run.path / "train.log")] if processes.first else []
+    if options.tensorboard and processes.first:
         watchers.append(TensorBoard(run.path / "tensorboard"))
     prepared = Preparation(options.image_size, options.channels)
-    images = load(str(options.data), prepared, progress=sys.stderr.isatty())
+    with processes.one_first():
+        images = load(str(options.data), prepared, progress=sys.stderr.isatty())
     if isinstance(options, LabelledOptions) and options.labels:
         images = read_labels(options.labels, images)
     parts = split_for(run if resuming else None, images, options)
     patient = training.patience is None or len(parts.validation) > 0
     require(patient, f"--patience needs validation images, and the split {parts.kind!r} has none; leave --patience out")
     record = DataRecord.of(images, parts, prepared, options.seed, options.limit)
-    about = {"data": record.to_json(), "classes": list(images.classes), "preset": options.preset, "command": command}
+    about: dict[str, Any] = {
+        "data": record.to_json(),
+        "classes": list(images.classes),
+        "preset": options.preset,
+        "command": command,
+    }
     about |= {"train": name, "watching": options.watching(), "options": options.own()}
+    if processes.n > 1:
+        about["processes"] = processes.n
     if parts.kind != "standard":
         run.split = parts.to_json()
     run.announce = announce
     with Bar() as bar:
-        history = fit(run, model, training, options, images, parts, about, [bar, *watchers])
+        history = fit(run, model, training, options, images, parts, about, [bar, *watchers], processes)
     print_last(history, model, training, options)
 
 
@@ -342,7 +358,7 @@ def split_for(resumed: Run | None, images: ImageSet, options: RunOptions) -> Spl
 
 def fit(
     run: Run, model: Model, training: Training, options: RunOptions, images: ImageSet, parts: Split,
-    about: dict[str, Any], watchers: list[Any],
+    about: dict[str, Any], watchers: list[Any], processes: Processes,
 ) -> list[dict[str, float]]:  # fmt: skip
     """-> the history. What ends the training early says how to go on."""
     estimator = options.build(model, training)
@@ -362,14 +378,16 @@ def fit(
             watchers=watchers,
             checkpoint_epochs=options.checkpoint_epochs,
             checkpoint_minutes=options.checkpoint_minutes,
+            processes=processes,
         )
-    except (KeyboardInterrupt, OSError) as error:
+    except (KeyboardInterrupt, OSError, Lost) as error:
         if not run.begun:
             raise
         go_on = f"go on with: {run.resume_command()}"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(go_on) from None
-        raise InputError(f"{disk_sentence(error)}; then {go_on}") from None
+        sentence = disk_sentence(error) if isinstance(error, OSError) else str(error)
+        raise InputError(f"{sentence}; then {go_on}") from None
     if has_collapsed(estimator, train):
         note(f"note: {COLLAPSE}")
     return estimator.history_

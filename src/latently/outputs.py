@@ -10,7 +10,8 @@ import numpy as np
 
 from latently.data import NAMED
 from latently.errors import require
-from latently.runs import OURS, replacing, require_place
+from latently.files import replacing
+from latently.runs import OURS, require_place
 
 ARRAY_ENDINGS = (".npz", ".npy", ".csv")
 ROWS_AT_ONCE = 256  # of a CSV: numbers as text take many times their space

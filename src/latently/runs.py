@@ -14,53 +14,29 @@ import platform
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from latently.data import ImageSet, Preparation, Split
+from latently.data import Images, ImageSet, Mapped, Preparation, Split
 from latently.errors import InputError, require
+from latently.files import flush, is_temporary, replacing, sweep
 from latently.settings import Count, Settings, WholeNumber
 
 FORMAT = 1  # of params.json; raised when a reader of the old one would go wrong
-TEMPORARY = ".tmp"
 RESTORE = "restore it, or train again"
 # What a run folder holds of ours, params.json last: while it is there, the folder counts as a run.
 OURS = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
         "report.html", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
         "explorer", "params.json")  # fmt: skip
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, whole and on the disk, when the block ends well.
-
-    Folders that are missing are made; when the block fails, nothing of all this is left.
-    """
-    made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        flush(temporary)
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-            for folder in made:
-                folder.rmdir()
-        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # a write that fails does not say where
-        raise
 
 
 def require_place(path: Path) -> None:
@@ -69,17 +45,6 @@ def require_place(path: Path) -> None:
         require(not parent.is_file(), f"{path} cannot be written: {parent} is a file; choose another place")
     home = next(folder for folder in path.absolute().parents if folder.exists())
     require(os.access(home, os.W_OK), f"{path} cannot be written: {home} does not allow it; choose another place")
-
-
-def flush(path: Path) -> None:
-    """Wait until the disk has it."""
-    with open(path, "rb+") as file:  # Windows flushes no file that is open for reading alone
-        os.fsync(file.fileno())
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether a file is what `replacing` leaves when it is killed."""
-    return path.name.startswith(".") and path.name.endswith(TEMPORARY)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -174,10 +139,11 @@ class DataRecord(Settings):
         return (images.source, len(images)) == (self.source, self.n_images)
 
 
-def digest(images: np.ndarray) -> str:
-    """A few letters by which the same pixels are known again."""
+def digest(images: Images) -> str:
+    """A few letters by which the same pixels are known again, wherever they are kept."""
     name = hashlib.blake2b(repr((images.shape, images.dtype.str)).encode(), digest_size=16)
-    name.update(np.ascontiguousarray(images).data)
+    for part in images.parts() if isinstance(images, Mapped) else [images]:
+        name.update(np.ascontiguousarray(part).data)
     return name.hexdigest()
 
 
@@ -259,7 +225,8 @@ class Run:
         if self.started and not self.overwrite:
             require(not self.finished, f"{self.path} is finished; load it, or choose another folder")
             self.require_same(params)
-            self.sweep()
+            for folder in (self.path, self.checkpoint.parent):
+                sweep(folder)
         else:
             self.require_free()
             with replacing(self.path / "params.json") as new:
@@ -289,14 +256,6 @@ class Run:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-
-    def sweep(self) -> None:
-        """Remove what writers left that were killed; one that is still at work keeps its file."""
-        for folder in (self.path, self.checkpoint.parent):
-            for path in folder.glob(f".*{TEMPORARY}"):
-                writer = path.name.removesuffix(TEMPORARY).rpartition(".")[2]
-                if not (writer.isdigit() and psutil.pid_exists(int(writer))):
-                    path.unlink(missing_ok=True)
 
     # Weights ----------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ A run is a function of its settings and seed alone: the order of images is drawn
 is a function of the step, and noise comes from torch's generators, forked so that the caller's stand still. So a
 checkpoint needs the weights, the optimiser's moments, the generators' state and the sums of the epoch under way.
 
+Several processes (processes.py) train one net together: each takes its share of a batch, and all hold the same sums.
+
 K nets that differ only in draw or seed train together, as a `Stack`: indices, losses and figures then have one more
 dimension in front, (K, ...), and the nets share nothing but the time that a step takes.
 """
@@ -32,6 +34,7 @@ from latently.data.batches import Batches
 from latently.errors import InputError, require
 from latently.models.base import Model
 from latently.models.together import Stack
+from latently.processes import ALONE, Processes
 from latently.runs import Run, fit_into, read_tensors, understanding, write_tensors
 from latently.settings import Count, NonNegative, Positive, Probability, Settings
 
@@ -257,25 +260,32 @@ def training_loss(model: Model, images: Batches, settings: Training) -> BatchLos
     return loss
 
 
-def validate(model: Model, net: nn.Module, images: Batches, seed: int) -> Terms:
+def validate(model: Model, net: nn.Module, images: Batches, seed: int, processes: Processes = ALONE) -> Terms:
     """Mean of each term over all images, in float32, with the same noise at every call; () or (K,) float64."""
     net.eval()
     nets = [net.member(k) for k in range(net.n_nets)] if isinstance(net, Stack) else [net]
-    each = [mean_terms(model, one, images, members, seed) for one, members in zip(nets, images.members, strict=True)]
+    pairs = zip(nets, images.members, strict=True)
+    each = [mean_terms(model, one, images, members, seed, processes) for one, members in pairs]
     net.train()
     means = {name: torch.tensor([terms[name] for terms in each], dtype=torch.float64) for name in each[0]}
     return {name: mean.view(images.nets) for name, mean in means.items()}
 
 
 @torch.no_grad()
-def mean_terms(model: Model, net: nn.Module, images: Batches, members: Tensor, seed: int) -> dict[str, float]:
+def mean_terms(
+    model: Model, net: nn.Module, images: Batches, members: Tensor, seed: int, processes: Processes
+) -> dict[str, float]:
+    """Each batch has noise of its own, whichever process draws it: the means do not depend on their number."""
     totals: Terms = {}
-    with seeded(seed, images.device):
-        for index in members.split(VALIDATION_BATCH):
-            raw, y = images.gather(index)
+    batches = members.split(VALIDATION_BATCH)
+    own = range(processes.rank, len(batches), processes.n)
+    for number in own or [0]:  # a process that is left without a batch takes part, and counts for nothing
+        with seeded(seed + number, images.device):
+            raw, y = images.gather(batches[number])
             terms = model.loss(net, images.evaluation_pixels(raw), y, 1.0)
-            totals = {name: term.sum() + totals.get(name, 0) for name, term in terms.items()}
-    return {name: float(total) / len(members) for name, total in totals.items()}
+        totals = {name: term.sum() * bool(own) + totals.get(name, 0) for name, term in terms.items()}
+    sums = processes.sum(torch.tensor([float(total) for total in totals.values()], dtype=torch.float64))
+    return dict(zip(totals, (sums / len(members)).tolist(), strict=True))
 
 
 # What changes while a run trains ------------------------------------------------------------------
@@ -296,11 +306,13 @@ class State:
     epoch: int = 0
     step: int = 0  # within the epoch
     seconds: float = 0.0  # of the epoch under way
+    rank: int = 0  # of this process, whose generators are restored
     history: list[dict[str, float]] = field(default_factory=list)
 
     PLAIN = ("epoch", "step", "seconds", "history")
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, generators: Sequence[dict[str, Tensor]]) -> None:
+        """generators: the states of each process's."""
         moments = self.optimiser.state_dict()["state"]
         groups: dict[str, dict[str, Tensor]] = {
             "net": self.net.state_dict(),
@@ -309,8 +321,7 @@ class State:
             "sums": self.sums,
             "optimiser": {f"{i}/{name}": value for i, slots in moments.items() for name, value in slots.items()},
             "loop": {"losses": self.losses, "best_score": self.best_score, "best_epoch": self.best_epoch},
-            "generator": generator_states(self.losses.device),
-        }
+        } | {generator_group(rank): states for rank, states in enumerate(generators)}
         tensors = {f"{group}/{name}": value for group, members in groups.items() for name, value in members.items()}
         plain = {name: getattr(self, name) for name in self.PLAIN}
         write_tensors(path, tensors, plain | {"terms": list(self.sums)})  # a tensor file does not keep their order
@@ -341,9 +352,15 @@ class State:
         self.sums = {name: groups["sums"][name].to(device) for name in plain["terms"]}
         self.losses = groups["loop"]["losses"].to(device)
         self.best_score, self.best_epoch = groups["loop"]["best_score"], groups["loop"]["best_epoch"]
-        restore_generators(device, groups["generator"])
+        own = groups[generator_group(self.rank)]
+        if own or self.rank == 0:  # a run may be taken up by more processes than it had
+            restore_generators(device, own)
         for name in self.PLAIN:
             setattr(self, name, plain[name])
+
+
+def generator_group(rank: int) -> str:
+    return f"generator-{rank}" if rank else "generator"
 
 
 def placed_like(weight: Tensor, value: Tensor) -> Tensor:
@@ -411,19 +428,24 @@ class Loop:
     checkpoint_epochs: int = 1
     checkpoint_minutes: float = 5.0
     watchers: Sequence[Watcher] = ()
+    processes: Processes = ALONE
 
     def __post_init__(self) -> None:
         needs_validation = self.settings.patience is not None and self.validation is None
         require(not needs_validation, "patience needs validation images: give some, or leave patience out")
         couples = self.settings.clip_norm is not None and isinstance(self.net, Stack)
         require(not couples, "clip_norm would bound one gradient of all nets that train together: leave it out")
+        least = min(len(self.images), self.settings.batch_size)
+        n = self.processes.n
+        require(n <= least, f"{n} processes were started to share batches of {least} images; start {least} at most")
 
     def train(self) -> list[dict[str, float]]:
         """-> the history, one row per epoch.
 
         Raises InputError where the loss is no longer finite, and KeyboardInterrupt once an interrupted run is saved.
         """
-        with seeded(self.seed, self.images.device), Interrupts(watching=self.run is not None) as self.interrupts:
+        seed = self.processes.seed(self.seed)
+        with seeded(seed, self.images.device), Interrupts(watching=self.run is not None) as self.interrupts:
             self.begin()
             self.interrupts.stepping = True
             while self.state.epoch < self.settings.n_epochs and not self.out_of_patience().all():
@@ -444,6 +466,7 @@ class Loop:
             average=average if settings.ema is not None else {},
             best_score=torch.full(nets, math.inf, dtype=torch.float64),
             best_epoch=torch.zeros(nets, dtype=torch.int64),
+            rank=self.processes.rank,
         )
         if self.run is not None and self.run.checkpoint.exists():
             self.state.load(self.run.checkpoint)
@@ -460,9 +483,9 @@ class Loop:
         """
         torch.compiler.reset()  # after eight shapes torch quietly runs a function eagerly: a ninth fit would
         self.compiled = torch.compile(self.eager, dynamic=False)
-        index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.device)
+        index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.home)
         with seeded(self.seed, self.images.device):
-            raw, y = self.images.gather(index)
+            raw, y = self.images.gather(self.processes.share(index)[0])
             try:
                 self.compiled(self.net, raw, y, torch.zeros((), device=self.images.device))["loss"].sum().backward()
             except RuntimeError as error:  # of the compilers, which Ctrl-C may have reached before us
@@ -481,7 +504,7 @@ class Loop:
         self.clock = time.perf_counter()
         while state.step < self.n_steps:
             self.take_step(batches[state.step], float(progress[state.step]), on_device[state.step])
-            if self.run is not None and state.step < self.n_steps and (self.interrupts.received or self.is_late()):
+            if self.run is not None and state.step < self.n_steps and self.is_due():
                 self.stop_clock()
                 self.save()
         self.stop_clock()
@@ -489,20 +512,23 @@ class Loop:
     def take_step(self, index: Tensor, progress: float, progress_on_device: Tensor) -> None:
         """One batch. Nothing here waits for the device."""
         state, settings = self.state, self.settings
-        raw, y = self.images.gather(index)
+        own, counts = self.processes.share(index)
+        raw, y = self.images.gather(own)
         # The odd last batch runs eagerly: compiling a second shape takes seconds and would serve one step an epoch.
         size = index.shape[-1]
         batch_loss = self.compiled if size == settings.batch_size else self.eager
         terms = batch_loss(self.net, raw, y, progress_on_device)
-        loss = terms["loss"] / size  # () or (K,)
-        loss.sum().backward()  # no net's loss depends on another's weights
+        if not counts:  # fewer images are left than there are processes
+            terms = {name: 0 * term for name, term in terms.items()}
+        (terms["loss"] / size).sum().backward()  # () or (K,): no net's loss depends on another's weights
+        terms = self.processes.add_up(self.net, {name: term.detach() for name, term in terms.items()})
         if settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), settings.clip_norm)
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(settings, progress)
         state.optimiser.step()
-        state.losses[state.step] = loss.detach()
-        state.sums = {name: term.detach() + state.sums.get(name, 0) for name, term in terms.items()}
+        state.losses[state.step] = terms["loss"] / size
+        state.sums = {name: term + state.sums.get(name, 0) for name, term in terms.items()}
         state.step += 1
         self.move_average()
         for watcher in self.watchers:
@@ -539,7 +565,7 @@ class Loop:
         row |= {f"train_{name}": float(total.mean()) / n for name, total in state.sums.items()}
         with self.averaged():
             if self.validation is not None:
-                terms = validate(self.model, self.net, self.validation, self.seed)
+                terms = validate(self.model, self.net, self.validation, self.seed, self.processes)
                 row |= {f"val_{name}": float(value.mean()) for name, value in terms.items()}
                 finite = all(bool(value.isfinite().all()) for value in terms.values())
                 require(finite, f"the validation loss of epoch {state.epoch + 1} is no longer finite; {WHAT_TO_TRY}")
@@ -550,17 +576,25 @@ class Loop:
             watcher.epoch_ended(state, self.settings)
         if self.run is not None:
             self.run.write_history(state.history)
-            if self.interrupts.received or self.is_late() or state.epoch % self.checkpoint_epochs == 0:
+            if self.is_due() or state.epoch % self.checkpoint_epochs == 0:
                 self.save()
 
-    def is_late(self) -> bool:
-        return time.monotonic() - self.saved_at > 60 * self.checkpoint_minutes
+    def is_due(self) -> bool:
+        """Whether to save now, because of the time or of an interrupt; of several processes, any one's will do."""
+        if self.state.step % self.processes.question_steps:
+            return False
+        is_late = time.monotonic() - self.saved_at > 60 * self.checkpoint_minutes
+        self.stopping, is_late = self.processes.any(self.interrupts.received, is_late)
+        return self.stopping or is_late
 
     def save(self) -> None:
         assert self.run is not None
-        self.state.save(self.run.checkpoint)
+        generators = self.processes.gather(generator_states(self.images.device))
+        if self.processes.first:
+            self.state.save(self.run.checkpoint, generators)
+        self.processes.wait()  # or the end of one would interrupt the writer
         self.saved_at, self.clock = time.monotonic(), time.perf_counter()
-        if self.interrupts.received:
+        if self.stopping:
             raise KeyboardInterrupt
 
     @contextmanager

@@ -3,6 +3,7 @@
 from latently.data.folder import read_image
 from latently.data.imageset import ImageSet
 from latently.data.labels import read_labels, within_budget
+from latently.data.mapped import Images, Mapped, taken
 from latently.data.preparation import Preparation
 from latently.data.sources import NAMED, load
 from latently.data.splits import SPLITS, Split, label_budget, split
@@ -11,6 +12,8 @@ __all__ = [
     "NAMED",
     "SPLITS",
     "ImageSet",
+    "Images",
+    "Mapped",
     "Preparation",
     "Split",
     "label_budget",
@@ -18,5 +21,6 @@ __all__ = [
     "read_image",
     "read_labels",
     "split",
+    "taken",
     "within_budget",
 ]

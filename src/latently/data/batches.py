@@ -1,9 +1,11 @@
 """Images on the device: gathered by index and scaled there, no worker processes, no per-image Python.
 
+Images that stay on the disk are read a batch at a time; to a GPU that has room for them they are copied once.
+
 Nets that train together each have a `Draw` of the images: an index then has one more dimension in front, (K, B).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from latently import noise
+from latently.data.mapped import Images, Mapped
 
 Binarise = Literal["none", "static", "dynamic"]
 
@@ -65,7 +68,7 @@ class Batches:
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: Images,
         labels: np.ndarray,
         device: torch.device,
         binarise: Binarise = "none",
@@ -73,15 +76,18 @@ class Batches:
         draws: Sequence[Draw] = (),
         epoch_images: int | None = None,
     ) -> None:
-        self.raw = to_channels_first(images).to(device)
-        self.labels = torch.as_tensor(labels, dtype=torch.int64, device=device)
-        self.device, self.seed = device, seed
-        self.dynamic = binarise == "dynamic"
-        if binarise == "static":
-            self.raw = torch.cat([binary(part, seed) for part in self.raw.split(1024)])
+        self.device, self.seed, self.binarise = device, seed, binarise
+        self.on_disk = images if isinstance(images, Mapped) and not has_room(device, images) else None
+        self.home = device if self.on_disk is None else torch.device("cpu")  # where indices and labels lie
+        self.shape = tuple(to_channels_first(images[:1]).shape[1:])  # (C, H, W)
+        if self.on_disk is None:
+            parts = images.parts() if isinstance(images, Mapped) else [images]
+            self.raw = joined([self.prepared(part) for part in parts])
+        self.labels = torch.as_tensor(labels, dtype=torch.int64, device=self.home)
         self.draws = draws
         self.nets = (len(draws),) if draws else ()  # the dimension in front that nets which train together add
-        self.members = [draw.members.to(device) for draw in draws] or [torch.arange(len(self.raw), device=device)]
+        self.members = [draw.members.to(self.home) for draw in draws]
+        self.members = self.members or [torch.arange(len(images), device=self.home)]
         self.epoch_images = epoch_images or max(map(len, self.members))
 
     def __len__(self) -> int:
@@ -91,24 +97,49 @@ class Batches:
     def order(self, seed: int, epoch: int) -> Tensor:
         """The images of an epoch: (n,), or (K, n) for K nets, by their own seeds."""
         if not self.draws:
-            return permutation(len(self), seed, epoch).to(self.device)
-        return torch.stack([draw.order(len(self), epoch) for draw in self.draws]).to(self.device)
+            return permutation(len(self), seed, epoch).to(self.home)
+        return torch.stack([draw.order(len(self), epoch) for draw in self.draws]).to(self.home)
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw images (..., C, H, W) and labels (...) at `index` (...)."""
+        """Raw images (..., C, H, W) and labels (...) at `index` (...), which lies at `home`."""
         flat = index.flatten()
-        raw, y = self.raw.index_select(0, flat), self.labels.index_select(0, flat)
+        y = self.labels.index_select(0, flat).to(self.device)
+        raw = self.raw.index_select(0, flat) if self.on_disk is None else self.prepared(self.on_disk[flat.numpy()])
         return raw.unflatten(0, index.shape), y.view(index.shape)
+
+    def split(self, size: int) -> Iterable[Tensor]:
+        """All raw images in order, so many at a time."""
+        if self.on_disk is None:
+            return self.raw.split(size)
+        images = self.on_disk
+        return (self.prepared(images[start : start + size]) for start in range(0, len(images), size))
+
+    def prepared(self, images: np.ndarray) -> Tensor:
+        """Raw images (n, C, H, W) on the device, black and white if binarisation is static."""
+        raw = to_channels_first(images).to(self.device)
+        if self.binarise != "static":
+            return raw
+        return torch.cat([binary(part, self.seed) for part in raw.split(1024)])
 
     def training_pixels(self, raw: Tensor) -> Tensor:
         """What a training step sees: float32, drawn anew from the global generator if binarisation is dynamic."""
         x = scale(raw)
-        return (torch.rand_like(x) < x).float() if self.dynamic else x
+        return (torch.rand_like(x) < x).float() if self.binarise == "dynamic" else x
 
     def evaluation_pixels(self, raw: Tensor) -> Tensor:
         """What an evaluation sees: repeatable, by each image's own noise if binarisation is dynamic."""
         x = scale(raw)
-        return noise.binarise(x, self.seed) if self.dynamic else x
+        return noise.binarise(x, self.seed) if self.binarise == "dynamic" else x
+
+
+def has_room(device: torch.device, images: Mapped) -> bool:
+    """Whether a GPU has four times the memory free that these images take."""
+    return device.type == "cuda" and 4 * images.nbytes <= torch.cuda.mem_get_info(device)[0]
+
+
+def joined(parts: list[Tensor]) -> Tensor:
+    """Without a copy where there is one."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def binary(raw: Tensor, seed: int) -> Tensor:

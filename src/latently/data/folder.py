@@ -1,5 +1,6 @@
 """A folder of images: one subfolder per class; images directly inside are unlabelled."""
 
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from latently.data.imageset import UNLABELLED, ImageSet
+from latently.data.kept import kept
+from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation, over_black
 from latently.data.reading import reading, require_memory
 from latently.errors import InputError, require
@@ -19,11 +22,14 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no others: Pillow's EPS would start Ghostscript
-FILES_AT_ONCE = 64
+FILES_AT_ONCE, FILES_IN_A_PART = 64, 1024  # of a thread; decoded between two writes to the disk
 
 
-def read_folder(folder: Path, preparation: Preparation) -> ImageSet:
+def read_folder(folder: Path, preparation: Preparation, progress: bool = False) -> ImageSet:
     """Every image in `folder`, sorted by relative path, decoded to uint8 and prepared one by one.
+
+    Many of them are decoded once, with a bar on stderr where `progress`, into a memory-mapped
+    array in the cache: the images are then `Mapped`.
 
     Grey files give (N, H, W), colour (N, H, W, 3). Alpha is composed over black. A palette that shows greys only is
     grey. 16-bit grey is value / 257, rounded. The EXIF orientation is applied. Of an animation the first frame counts.
@@ -35,7 +41,7 @@ def read_folder(folder: Path, preparation: Preparation) -> ImageSet:
         from PIL import Image
 
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        images = _decode_all(folder, names, preparation)
+        images = _images(folder, names, preparation, progress)
     tops = [name.split("/")[0] if "/" in name else None for name in names]
     classes = tuple(sorted({top for top in tops if top is not None}))
     code_of = {top: code for code, top in enumerate(classes)}
@@ -69,16 +75,32 @@ def _raise(error: OSError) -> NoReturn:
     raise error
 
 
-def _decode_all(folder: Path, names: list[str], preparation: Preparation) -> np.ndarray:
+def _images(folder: Path, names: list[str], preparation: Preparation, progress: bool) -> Images:
     first = _decode(folder / names[0], preparation)
-    require_memory(first.nbytes * len(names), f"{folder}, {len(names):,} images of {_size(first)},")
+    shape = (len(names), *first.shape)
+    if not stays_on_disk(math.prod(shape)):
+        require_memory(math.prod(shape), f"{folder}, {len(names):,} images of {_size(first)},")
+        return _decoded(folder, names, preparation, names[0], first)
+    known_by = (f"{name} {stat.st_size} {stat.st_mtime_ns}" for name in names for stat in [(folder / name).stat()])
+    parts = (
+        _decoded(folder, names[start : start + FILES_IN_A_PART], preparation, names[0], first)
+        for start in range(0, len(names), FILES_IN_A_PART)
+    )
+    array = kept(folder, preparation, known_by, shape, first.dtype, parts, progress)
+    return Mapped(array, str(folder))
+
+
+def _decoded(
+    folder: Path, names: list[str], preparation: Preparation, first_name: str, first: np.ndarray
+) -> np.ndarray:
+    """These images, which must be like the first of all."""
     images = np.empty((len(names), *first.shape), np.uint8)
 
     def decode_some(start: int) -> None:
         for i in range(start, min(start + FILES_AT_ONCE, len(names))):
             image = _decode(folder / names[i], preparation)
             if image.shape != first.shape:
-                raise InputError(_odd_one(folder / names[i], image, names[0], first))
+                raise InputError(_odd_one(folder / names[i], image, first_name, first))
             images[i] = image
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:

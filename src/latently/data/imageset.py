@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from latently.data.mapped import Images, taken
+
 UNLABELLED = -1  # as in sklearn.semi_supervised
 
 
@@ -11,7 +13,8 @@ UNLABELLED = -1  # as in sklearn.semi_supervised
 class ImageSet:
     """N images of one shape, their labels and their names.
 
-    images: (N, H, W) or (N, H, W, C), uint8 0..255, or float32 where the source held floats (kept as they are).
+    images: (N, H, W) or (N, H, W, C), uint8 0..255, or float32 where the source held floats (kept as they are);
+        where memory should not hold them, `Mapped`, which reads them from the disk as they are asked for.
     labels: (N,) int64, an index into `classes`; -1 = unlabelled.
     classes: the labels' names, in order ("0".."9" for MNIST, subfolder names for a folder).
     names: (N,) strings: the file's path relative to its folder, or the index as text.
@@ -19,7 +22,7 @@ class ImageSet:
     n_train: where the source has its own test split, the number of images before it (60,000 for MNIST), else None.
     """
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
     classes: tuple[str, ...]
     names: np.ndarray
@@ -28,6 +31,11 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """All images in memory, for what cannot do with less."""
+        return np.asarray(self.images)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -45,6 +53,5 @@ class ImageSet:
 
     def take(self, index: np.ndarray) -> "ImageSet":
         """The images at `index`, as a set of their own without a split."""
-        return replace(
-            self, images=self.images[index], labels=self.labels[index], names=self.names[index], n_train=None
-        )
+        images = taken(self.images, index)
+        return replace(self, images=images, labels=self.labels[index], names=self.names[index], n_train=None)

@@ -53,5 +53,5 @@ def require_memory(n_bytes: int, what: str) -> None:
     require(
         n_bytes <= free,
         f"{what} needs {n_bytes / 1e9:,.1f} GB of memory but {free / 1e9:,.1f} GB are free; "
-        "use fewer images, or smaller ones with --image-size H W",
+        "use fewer images, smaller ones with --image-size H W, or one .npy array of them, which need not be in memory",
     )

@@ -11,6 +11,8 @@ import numpy as np
 from latently.data import arrays, download, idx, table
 from latently.data.folder import read_folder
 from latently.data.imageset import ImageSet
+from latently.data.kept import kept
+from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation
 from latently.data.reading import open_plain, reading, require_memory
 from latently.errors import InputError, require
@@ -38,8 +40,9 @@ READERS = {".npy": arrays.read_npy, ".npz": arrays.read_npz, ".csv": table.read_
 def load(source: str | Path, preparation: Preparation | None = None, progress: bool = False) -> ImageSet:
     """The images of a known name (`NAMED`) or a path: a folder, .npy, .npz, .csv or IDX, gzipped or not.
 
-    `preparation` makes sizes and channels alike, `progress` shows a bar on stderr while a named set downloads. A name
-    wins over a path: write ./mnist for a folder of that name. Raises `InputError` on data that cannot be used; what
+    `preparation` makes sizes and channels alike, `progress` shows a bar on stderr while a named set downloads
+    or a large folder is decoded. Large .npy arrays and folders are not read into memory (`Mapped`). A name wins over a
+    path: write ./mnist for a folder of that name. Raises `InputError` on data that cannot be used; what
     the disk itself refuses (a right to read, for one) stays an `OSError` with its path.
 
     >>> load("digits").images.shape
@@ -53,9 +56,23 @@ def load(source: str | Path, preparation: Preparation | None = None, progress: b
         path = Path(os.path.expanduser(source))
         require(bool(name) and os.path.exists(path), _unknown(name))
         if path.is_dir():
-            return read_folder(path, preparation)
+            return read_folder(path, preparation, progress)
         data = _read_file(path)
-    return replace(data, images=preparation.apply(data.images))
+        if isinstance(data.images, Mapped):
+            return replace(data, images=_prepared(data.images, preparation, path, progress))
+    return replace(data, images=preparation.apply(np.asarray(data.images)))
+
+
+def _prepared(images: Mapped, preparation: Preparation, path: Path, progress: bool) -> Images:
+    """As `preparation.apply`; what is still large afterwards is kept in the cache."""
+    if preparation == Preparation():
+        return images
+    first, parts = preparation.apply(images[:1]), (preparation.apply(part) for part in images.parts())
+    if not stays_on_disk(first.nbytes * len(images)):
+        return np.concatenate(list(parts))
+    stat, shape = path.stat(), (len(images), *first.shape[1:])
+    known_by = [f"{path.name} {stat.st_size} {stat.st_mtime_ns}"]
+    return Mapped(kept(path, preparation, known_by, shape, first.dtype, parts, progress), str(path))
 
 
 def _unknown(name: str) -> str:
@@ -65,8 +82,9 @@ def _unknown(name: str) -> str:
 
 
 def _read_file(path: Path) -> ImageSet:
-    require_memory(path.stat().st_size, str(path))
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix != ".npy":  # which need not be in memory
+        require_memory(path.stat().st_size, str(path))
     if suffix in READERS:
         return READERS[suffix](path)
     with reading(str(path), "IDX"), open_plain(path) as stream:
@@ -95,4 +113,4 @@ def _mnist_like(name: str, progress: bool) -> ImageSet:
 def _named(
     name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], n_train: int | None = None
 ) -> ImageSet:
-    return ImageSet(images, labels.astype(np.int64), classes, np.arange(len(images)).astype(str), name, n_train)
+    return ImageSet(images, labels.astype(np.int64), classes, arrays.numbers(len(images)), name, n_train)

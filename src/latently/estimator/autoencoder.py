@@ -20,6 +20,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
+from latently.data import Images
 from latently.data.batches import Batches, Binarise, scale
 from latently.densities import log_mean_and_error
 from latently.errors import require
@@ -76,8 +77,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
         validation: images for the validation figures and for `patience`; with a conditional model, (X, y). run: a run
         folder that gets params.json before the first step (with `about` added, what the caller knows of the data),
-        checkpoints on the way and the weights at the end; a checkpoint that it holds is taken up. watching: `watchers`
-        and intervals of `Loop`.
+        checkpoints on the way and the weights at the end; a checkpoint that it holds is taken up. watching: `watchers`,
+        intervals and `processes` of `Loop`.
         Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
         """
         require_choice("binarise", self.binarise)
@@ -88,7 +89,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         held_out = None if validation is None else self._held_out(validation)
         return self._fit_net(images, labels, held_out, run, about, **watching)
 
-    def _fit_labels(self, images: np.ndarray, y: Any) -> np.ndarray:
+    def _fit_labels(self, images: Images, y: Any) -> np.ndarray:
         require(y is not None, f"{self._told}: fit(X, y)")
         check_consistent_length(images, y)
         n_missing = int(is_missing(np.asarray(y)).sum())
@@ -96,7 +97,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         self.classes_, codes = encode_labels(y)
         return codes
 
-    def _held_out(self, validation: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def _held_out(self, validation: Any) -> tuple[Images, np.ndarray | None]:
         if not self.model_.takes_labels:
             return self._pixels(validation), None
         pair = isinstance(validation, tuple) and len(validation) == 2
@@ -144,13 +145,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     def _n_features_out(self) -> int:
         return self.model_.latent_dim
 
-    def _check_pixels(self, images: np.ndarray) -> None:
+    def _check_pixels(self, images: Images) -> None:
         super()._check_pixels(images)
         if self.binarise != "none":
             in_range = images.dtype == np.uint8 or (images.min() >= 0 and images.max() <= 1)
             require(in_range, "binarise takes a grey value as a probability; it expects pixels from 0 to 1")
 
-    def _batches(self, images: np.ndarray, labels: np.ndarray | None = None) -> Batches:
+    def _batches(self, images: Images, labels: np.ndarray | None = None) -> Batches:
         labels = np.full(len(images), -1) if labels is None else labels
         return Batches(images, labels, torch.device(self.training_.device), self.binarise, self.seed_)
 
@@ -331,9 +332,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         """
         self._require_denoising()
         batches = self._batches(self._images(X))
-        return self._to_images(
-            self._in_batches(lambda raw: self.model_.denoise(self.net_, scale(raw)).mean, batches.raw)
-        )
+        return self._to_images(self._in_batches(lambda raw: self.model_.denoise(self.net_, scale(raw)).mean, batches))
 
     def corrupt(self, X: Any, level: float | None = None, seed: int = 0) -> np.ndarray:
         """X with the model's kind of noise, by each image's own draw: repeatable, independent of order and batch.

@@ -14,10 +14,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from latently.data import Images, Mapped
 from latently.data.batches import Batches
+from latently.data.mapped import left_on_disk
 from latently.errors import require
 from latently.models import Model, model_from_json, model_to_json
 from latently.networks import Shape, count_parameters, laid_out
+from latently.processes import ALONE, Processes
 from latently.runs import Run, understanding, versions
 from latently.settings import Seed, accepts, expected
 from latently.training import (
@@ -61,12 +64,12 @@ class ImageEstimator(BaseEstimator, Training):
         """Of the labels that the model is trained on; 0 where it takes none."""
         return 0
 
-    def _check_pixels(self, images: np.ndarray) -> None:
+    def _check_pixels(self, images: Images) -> None:
         """Raise InputError where the model cannot take such pixels."""
-        scale = 255 if images.dtype == np.uint8 else 1
-        self.model_.check_pixels(float(images.min()) / scale, float(images.max()) / scale)
+        low, high = (0.0, 1.0) if images.dtype == np.uint8 else (float(images.min()), float(images.max()))
+        self.model_.check_pixels(low, high)
 
-    def _batches(self, images: np.ndarray, labels: np.ndarray | None = None) -> Batches:
+    def _batches(self, images: Images, labels: np.ndarray | None = None) -> Batches:
         unlabelled = np.full(len(images), -1)
         return Batches(images, unlabelled if labels is None else labels, torch.device(self.training_.device))
 
@@ -86,24 +89,29 @@ class ImageEstimator(BaseEstimator, Training):
 
     def _fit_net(
         self,
-        images: np.ndarray,
+        images: Images,
         labels: np.ndarray | None,
-        held_out: tuple[np.ndarray, np.ndarray | None] | None,
+        held_out: tuple[Images, np.ndarray | None] | None,
         run: Run | None,
         about: dict[str, Any] | None,
+        processes: Processes = ALONE,
         **watching: Any,
     ) -> Self:
         """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise."""
         net = sketch(self.model_, self._tensor_shape, self._n_classes())
-        self.training_ = self._resolved(len(images), net)
+        resolved = self._resolved(len(images), net)
+        self.training_ = replace(resolved, device=processes.device(resolved.device))
         self.seed_ = self._draw_seed()
-        check_memory(self.model_, net, self._tensor_shape, len(images), images.itemsize, self.training_)
+        bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize
+        check_memory(self.model_, net, self._tensor_shape, len(images), bytes_per_pixel, self.training_)
         device = torch.device(self.training_.device)
         with seeded(self.seed_, device):
             self.net_ = laid_out(self.model_.build(self._tensor_shape, self._n_classes()), device)
         train = self._batches(images, labels)
         validation = None if held_out is None else self._batches(*held_out)
-        loop = Loop(self.model_, self.net_, train, validation, self.training_, self.seed_, run, **watching)
+        loop = Loop(
+            self.model_, self.net_, train, validation, self.training_, self.seed_, run, processes=processes, **watching
+        )
         if run is not None:  # not earlier: what fails above leaves nothing behind
             run.begin((about or {}) | self.describe())
         self.history_ = loop.train()
@@ -120,7 +128,7 @@ class ImageEstimator(BaseEstimator, Training):
     def _resolved(self, n_images: int, net: Any) -> Training:
         return resolve(self.training(), n_images, net, self.usual_epochs, self.least_steps)
 
-    def _prepare(self, X: Any) -> np.ndarray:
+    def _prepare(self, X: Any) -> Images:
         """Images to fit on, and a checked copy of the model to fit."""
         images = self._images(X, reset=True)
         self.model_ = self._own_model()  # any model: it is asked what it can do
@@ -147,22 +155,27 @@ class ImageEstimator(BaseEstimator, Training):
         require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
         return int(seed)
 
-    def _images(self, X: Any, reset: bool = False) -> np.ndarray:
-        """X as a finite array of the shape that was fitted: uint8 as it is, any other number as float32."""
-        X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
+    def _images(self, X: Any, reset: bool = False) -> Images:
+        """X as finite images of the shape that was fitted: uint8 as it is, any other number as float32. Images on the
+        disk stay there."""
+        X = left_on_disk(X)
+        if not isinstance(X, Mapped):
+            X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
+        elif reset:
+            self.n_features_in_ = X.shape[1]
         require(X.ndim <= 4, f"X has shape {X.shape}; expected (n, features), (n, h, w) or (n, h, w, channels)")
         if reset:
             self.image_shape_ = X.shape[1:]
         expected = f"X holds images of shape {X.shape[1:]}; this model was fitted on {self.image_shape_}"
         require(X.shape[1:] == self.image_shape_, expected)
-        if X.dtype == np.uint8:
+        if isinstance(X, Mapped) or X.dtype == np.uint8:
             return X
         with np.errstate(over="ignore"):
             images = X.astype(np.float32)
         require(bool(np.isfinite(images).all()), "X holds numbers too large for float32; rescale them")
         return images
 
-    def _pixels(self, X: Any) -> np.ndarray:
+    def _pixels(self, X: Any) -> Images:
         """X as images of the shape that was fitted, with pixels that the model can take."""
         images = self._images(X)
         self._check_pixels(images)
@@ -192,15 +205,18 @@ class ImageEstimator(BaseEstimator, Training):
         def of_raw(raw: Tensor, *y: Tensor) -> Tensor:
             return function(batches.evaluation_pixels(raw), *y)
 
-        return self._in_batches(of_raw, batches.raw, *labels, size=size)
+        return self._in_batches(of_raw, batches, *labels, size=size)
 
     @torch.no_grad()
-    def _in_batches(self, function: Callable[..., Tensor], *inputs: Tensor, size: int | None = None) -> np.ndarray:
+    def _in_batches(
+        self, function: Callable[..., Tensor], *inputs: Tensor | Batches, size: int | None = None
+    ) -> np.ndarray:
         """Rows of `function` of rows of inputs, float32. Every batch has one size, the last is padded: a row then never
         depends on its neighbours, not even in the last bit, for the same kernels run on it."""
         size = size or max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape_)))
-        rows = []
-        for parts in zip(*(each.to(self.training_.device).split(size) for each in inputs), strict=True):
+        rows, device = [], self.training_.device
+        split = (each.to(device).split(size) if isinstance(each, Tensor) else each.split(size) for each in inputs)
+        for parts in zip(*split, strict=True):
             rows.append(function(*(padded(part, size) for part in parts))[: len(parts[0])].float().cpu())
         return torch.cat(rows).numpy()
 

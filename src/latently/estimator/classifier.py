@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_consistent_length
 
+from latently.data import Images, taken
 from latently.errors import require
 from latently.estimator.base import ImageEstimator
 from latently.estimator.labels import codes_of, encode_labels, kept_classes
@@ -79,18 +80,18 @@ class Classifier(ClassPredictor, ImageEstimator):
         self.classes_, codes = encode_labels(y)
         labelled = codes >= 0
         held_out = None if validation is None else self._held_out(*validation)
-        return self._fit_net(images[labelled], codes[labelled], held_out, run, about, **watching)
+        return self._fit_net(taken(images, labelled), codes[labelled], held_out, run, about, **watching)
 
     def rehearse(self, X: Any, n_classes: int) -> None:
         """Raise InputError where settings or shapes would stop a fit on X; trains nothing."""
         self._prepare(X)
         self._resolved(len(X), sketch(self.model_, self._tensor_shape, n_classes))
 
-    def _held_out(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _held_out(self, X: Any, y: Any) -> tuple[Images, np.ndarray]:
         images, codes = self._pixels(X), self.label_codes(y)
         check_consistent_length(images, codes)
         require(bool((codes >= 0).any()), "the validation images carry no label of a class that is trained on")
-        return images[codes >= 0], codes[codes >= 0]
+        return taken(images, codes >= 0), codes[codes >= 0]
 
     def _default_model(self) -> Model:
         return FeedForward()

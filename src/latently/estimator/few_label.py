@@ -24,6 +24,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from latently import spreading
+from latently.data import Images, Mapped, taken
 from latently.errors import require
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
@@ -101,14 +102,15 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             run.begin((about or {}) | self.describe(classifier))
         self.encoder_ = self._fitted_encoder(X, run, about, watching)
         self.image_shape_, self.n_features_in_ = self.encoder_.image_shape_, self.encoder_.n_features_in_
-        chosen, taught = self._lesson(np.asarray(X), labels, repeat=isinstance(classifier, Classifier))
+        X = X if isinstance(X, Mapped) else np.asarray(X)
+        chosen, taught = self._lesson(X, labels, repeat=isinstance(classifier, Classifier))
         self.n_taught_ = len(np.unique(chosen))
         if isinstance(classifier, Classifier):
             held_out = validation and (self.features(validation[0]), validation[1])
             watching |= {"validation": held_out, "run": part_of(run, "classifier"), "about": about}
         else:
             watching = {}
-        self.classifier_ = classifier.fit(self.features(np.asarray(X)[chosen]), self.classes_[taught], **watching)
+        self.classifier_ = classifier.fit(self.features(taken(X, chosen)), self.classes_[taught], **watching)
         if run is not None:
             run.write_history(self.history_)
         return self
@@ -140,7 +142,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             encoder.set_params(random_state=self.seed_)
         return encoder.fit(X, run=kept, about=about, **watching)
 
-    def _lesson(self, X: np.ndarray, labels: np.ndarray, repeat: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _lesson(self, X: Images, labels: np.ndarray, repeat: bool) -> tuple[np.ndarray, np.ndarray]:
         """Which images the classifier learns from (a `Classifier` from some more than once), and as which class."""
         labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
         taught, surest = labels, unlabelled[:0]

@@ -44,7 +44,7 @@ class FittedTogether:
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """p(class | image) of every net, (K, n, classes) float32."""
         images = Batches(pixels(X), np.full(len(X), -1), torch.device(self.training.device))
-        parts = [images.evaluation_pixels(raw) for raw in images.raw.split(BATCH)]
+        parts = [images.evaluation_pixels(raw) for raw in images.split(BATCH)]
 
         def probabilities(k: int) -> Tensor:
             net = self.net.member(k)
@@ -88,7 +88,7 @@ def fit_together(
 
     def build(seed: int) -> nn.Module:
         with seeded(seed, device):
-            return model.build(tuple(images.raw.shape[1:]), int(np.max(y)) + 1)
+            return model.build(images.shape, int(np.max(y)) + 1)
 
     images = batches(draws, epoch_images)
     held_out = None if validation is None else batches(validation)

@@ -123,7 +123,7 @@ def at_once(
     bench: Bench, name: str, model: FeedForward, training: Training, split: str, seeds: range
 ) -> list[dict[str, Any]]:
     """Nets that differ in their seed alone. `epochs` are those of the most patient one."""
-    parts, images, labels = bench.split(split), bench.images.images, bench.images.labels
+    parts, images, labels = bench.split(split), bench.images.pixels, bench.images.labels
 
     def fit() -> list[dict[str, Any]]:
         drawn, held_out = [[part] * len(seeds) for part in (parts.train, parts.validation)]

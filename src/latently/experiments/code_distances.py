@@ -41,7 +41,7 @@ def space(bench: Bench, name: str, seed: int) -> Figures:
 
     def compute() -> Figures:
         parts, labels = bench.split("auto"), bench.images.labels
-        X = bench.images.images.reshape(len(labels), -1) / 255 if trial is None else codes(bench, trial)
+        X = bench.images.pixels.reshape(len(labels), -1) / 255 if trial is None else codes(bench, trial)
         rng = np.random.default_rng(seed)
         sample = rng.permutation(parts.test)[:SAMPLE]
         return distances(X[sample].astype(float), labels[sample], rng) | clusters(

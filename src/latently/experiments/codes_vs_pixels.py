@@ -122,7 +122,7 @@ def one_draw(bench: Bench, given: Given, draw: int) -> dict[str, float]:
 
 
 def seen(bench: Bench, trial: Trial | None, feature: Feature) -> np.ndarray:
-    return bench.images.images if trial is None else codes(bench, trial, feature)
+    return bench.images.pixels if trial is None else codes(bench, trial, feature)
 
 
 def task_of(bench: Bench) -> Task:

@@ -128,7 +128,7 @@ SLOW = ("total variation", "non-local means")
 
 
 def filters(bench: Bench) -> dict[str, Filter]:
-    train = bench.part("train").images / np.float32(255)
+    train = bench.part("train").pixels / np.float32(255)
     known = (identity, median, wiener, principal_components(train), total_variation, non_local_means)
     return dict(zip(STRENGTHS, known, strict=True))
 

@@ -13,10 +13,10 @@ from latently import label_curve
 from latently.data.batches import scale, to_channels_first
 from latently.estimator import Autoencoder
 from latently.experiments.trials import Bench, Trial
+from latently.files import replacing
 from latently.models import AE, VAE, Model
 from latently.networks import Network
 from latently.noise import image_normal
-from latently.runs import replacing
 from latently.training import Training
 
 NETWORK = "dense(512)"
@@ -44,7 +44,7 @@ def described(bench: Bench, trial: Trial) -> dict[str, Any]:
 
 def codes(bench: Bench, trial: Trial, feature: Feature = "mean") -> np.ndarray:
     """What a classifier is given of every image of the bench, (N, values) float32, scaled."""
-    values = encoded(bench.fit(trial), bench.images.images, feature)
+    values = encoded(bench.fit(trial), bench.images.pixels, feature)
     return label_curve.scaled(values, bench.split(trial.split).train)
 
 
@@ -53,7 +53,7 @@ def kept_codes(bench: Bench, trial: Trial) -> np.ndarray:
     minute to find them."""
     path = bench.folder / "trials" / trial.name / "codes.npy"
     if not path.exists():
-        means = encoded(bench.fit(trial), bench.images.images)
+        means = encoded(bench.fit(trial), bench.images.pixels)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, means)
     return np.load(path)

@@ -87,7 +87,7 @@ def draws(bench: Bench) -> range:
 
 def seen(bench: Bench, trial: Trial | None) -> np.ndarray:
     """What a classifier is given of all images."""
-    return bench.images.images if trial is None else codes(bench, trial)
+    return bench.images.pixels if trial is None else codes(bench, trial)
 
 
 def about(bench: Bench, training: Training, trial: Trial | None) -> dict[str, Any]:

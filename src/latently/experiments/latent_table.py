@@ -92,7 +92,7 @@ def accuracies(bench: Bench, head: Head, trial: Trial | None) -> list[float]:
 def seen(bench: Bench, head: Head, trial: Trial | None) -> np.ndarray:
     """What the classifier is given of all images; the study scaled no codes."""
     if trial is None:
-        return bench.images.images
+        return bench.images.pixels
     values = kept_codes(bench, trial)
     return values if head.faithful else scaled(values, bench.split(SPLIT).train)
 

@@ -13,9 +13,9 @@ from latently.estimator import Autoencoder
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
+from latently.files import replacing
 from latently.models import MODELS, Model
 from latently.presets import PRESETS
-from latently.runs import replacing
 from latently.training import State, Training
 
 CODES = (2, 5, 20)

@@ -8,7 +8,8 @@ import numpy as np
 from torch import nn
 
 from latently.data import ImageSet
-from latently.runs import digest, replacing
+from latently.files import replacing
+from latently.runs import digest
 
 MOST_BYTES = 2**28  # of an array that is worth a place on the disk
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latently.console import note
-from latently.data import ImageSet
+from latently.data import Images, ImageSet
 from latently.data.batches import to_channels_first
 from latently.densities import Normal
 from latently.errors import InputError, require
@@ -274,7 +274,7 @@ def to_bytes(x: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(np.nan_to_num(x), 0, 1) * 255).astype(np.uint8)
 
 
-def pixel_range(images: np.ndarray) -> tuple[float, float]:
+def pixel_range(images: Images) -> tuple[float, float]:
     """What 0 and 255 stand for: bytes are as they are, floats within 0..1 likewise, others by their own range."""
     if images.dtype == np.uint8:
         return 0.0, 1.0

@@ -1,0 +1,49 @@
+"""Numbers of any kind -> pixels."""
+
+import numpy as np
+
+from latently.errors import InputError, require
+
+
+def as_pixels(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:
+    """Pixels as uint8 0..255 (bytes, bools, whole numbers in that range) or float32, unscaled, where they are floats.
+
+    first: the number of the first of these images among all.
+
+    Raises `InputError` on whole numbers outside 0..255, NaN, infinity, and anything that is not a real number.
+    """
+    kind = array.dtype.kind
+    pixel_type(array, where)
+    if kind == "b":
+        return array.astype(np.uint8) * np.uint8(255)
+    if kind == "f":
+        return finite(array, where, first)
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    low, high = int(array.min()), int(array.max())
+    require(
+        low >= 0 and high <= 255,
+        f"{where} holds whole numbers from {low} to {high}; expected 0..255: rescale them, or save them as floats",
+    )
+    return np.ascontiguousarray(array, dtype=np.uint8)
+
+
+def pixel_type(array: np.ndarray, where: str) -> np.dtype:
+    """What `as_pixels` makes of such an array."""
+    kind, told = array.dtype.kind, f"{where} holds values of type {array.dtype}"
+    require(kind in "buif", f"{told}; expected whole numbers 0..255, bools or floats")
+    return np.dtype(np.float32 if kind == "f" else np.uint8)
+
+
+def finite(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:
+    """Numbers as float32. Raises `InputError` on NaN and infinity."""
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is reported as that
+        pixels = np.ascontiguousarray(array, dtype=np.float32)
+    bad = ~np.isfinite(pixels)
+    if bad.any():
+        first += int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
+        raise InputError(
+            f"{where} holds {int(bad.sum()):,} NaN or infinite values, the first in image {first}; "
+            "expected finite pixels: replace them or leave these images out"
+        )
+    return pixels
