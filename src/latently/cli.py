@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from latently.data import ImageSet
     from latently.estimator import Autoencoder
     from latently.opened import Opened
+    from latently.pieces import Maker
 
 # What `latently --help` lists without importing a model; a test holds it equal to latently.models.
 MODEL_NAMES = {"ae": "Plain autoencoder: no prior, no noise; the code is a point.",
@@ -50,6 +51,7 @@ def default(words: str, **others: Any) -> Any:
 
 OwnData = Annotated[str | None, default("the run's own")]
 JudgedPart = Annotated[Part | None, default("test, or all where there is no test part")]
+Cluster = Annotated[str | None, default("one after another, in this process", metavar="auto|HOST:PORT")]
 Number = Annotated[int, tyro.conf.arg(aliases=["-n"])]
 RUNS_AND_KIND = tyro.conf.arg(metavar="RUN [RUN ...] KIND", help_behavior_hint="(required)")
 
@@ -637,6 +639,7 @@ def reproduce(
     presets: Annotated[tuple[str, ...], default("those of the study", metavar="NAME ...")] = (),
     codes: Annotated[tuple[int, ...], default("those of the study", metavar="INT ...")] = (),
     data: str = "mnist",
+    ray: Cluster = None,
     json: bool = False,
 ) -> None:
     """Run a study again, ours beside the published figures; without a name, list the studies.
@@ -650,6 +653,7 @@ def reproduce(
         presets: Train with these presets.
         codes: Train with these widths of the code.
         data: Images in the place of MNIST's: a name or a path.
+        ray: Trials at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
         json: Print one JSON object instead of a table.
     """
     from latently import experiments
@@ -666,8 +670,9 @@ def reproduce(
     require(seeds >= 1, f"--seeds is {seeds}; expected at least 1")
     require(all(code >= 1 for code in codes), f"--codes is {codes}; expected whole numbers of at least 1")
     folder = out or Path("runs/reproduce") / (f"{study}-quick" if quick else study)
-    bench = experiments.Bench(folder, data, quick, seeds, presets, codes)
-    result = chosen.reproduce(bench)
+    with maker_by(ray) as maker:
+        bench = experiments.Bench(folder.absolute(), data, quick, seeds, presets, codes, maker)
+        result = chosen.reproduce(bench)
     if json:
         print(bench.table.read_text())
     else:
@@ -687,6 +692,7 @@ def label_curve(
     plain_up_to: int = 1000,
     seed: int = 0,
     device: str = "auto",
+    ray: Cluster = None,
     json: bool = False,
 ) -> None:
     """Accuracy against the number of labels, on codes and on pixels, and what the next doubling would buy.
@@ -705,6 +711,7 @@ def label_curve(
         plain_up_to: The largest budget for our default classifier of images, three draws at most; 0 leaves it out.
         seed: Seed of the split and of the VAE that is trained first.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        ray: Draws at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
         json: Print one JSON object instead of a table.
     """
     from latently import data as data_room
@@ -728,7 +735,9 @@ def label_curve(
     curve_room.task(images.labels, parts.train, parts.validation, parts.test)  # fails before a long training does
     if not encoder:
         fitted = curve_room.trained_encoder(out / "encoder", images, parts, seed, device)
-    task, curves = curve_room.curves(images, parts, fitted, draws, plain_up_to, out / "draws", note)
+    with maker_by(ray) as maker:
+        folder = out.absolute() / "draws"
+        task, curves = curve_room.curves(images, parts, fitted, draws, plain_up_to, folder, note, maker)
     judges = f"{task.n_judges:,} test images" if task.apart else "the labelled images that a draw leaves over, " \
         f"{task.n_judges:,} of them at the largest budget"  # fmt: skip
     figures = {"data": images.source, "judged_by": judges, "draws": draws}
@@ -833,6 +842,22 @@ def require_extra(extra: str, *packages: str) -> None:
     """Raise InputError where packages of an optional part are not installed."""
     missing = [name for name in packages if find_spec(name) is None]
     require(not missing, f"this needs {' and '.join(missing)}: pip install 'latently[{extra}]'")
+
+
+@contextlib.contextmanager
+def maker_by(address: str | None) -> Iterator["Maker"]:
+    """Who makes pieces of work: this process, one after another, or the Ray cluster at `address`, many at once."""
+    from latently.pieces import InTurn
+
+    if address is None:
+        yield InTurn()
+        return
+    require_extra("ray", "ray")
+    from latently import cluster
+    from latently.progress import Tally
+
+    with cluster.connected(address), Tally() as tally, cluster.maker(tally) as maker:
+        yield maker
 
 
 def write_outputs(
