@@ -199,17 +199,31 @@ def evaluate(
 
 
 def encode(
-    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path],
+    out: Path,
+    data: OwnData = None,
+    part: Part = "all",
+    device: str = "auto",
+    ray: Cluster = None,
 ) -> None:
     """Codes (posterior means) of images, to a .npz, .npy or .csv file, or drawn as a .png.
 
     Args:
         run: Run folder.
-        out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter).
+        out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter); with
+            --ray a folder of Parquet files.
         data: Images to encode, a name or a path.
         part: Which part of the split.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        ray: More images than memory holds, a folder or a .npy, by Ray: auto (the cluster that runs here, else this
+            machine's cores), or its host:port.
     """
+    if ray is not None:
+        if data is None:
+            raise InputError("--ray wants --data, a folder of images or a .npy file")
+        require(part == "all", f"--part is {part}, but --ray encodes all images; leave it out")
+        write_shards(run, out, data, device, ray)
+        return
     write_outputs(run, out, data, part, device, "scatter", lambda estimator, images: {
         "codes": estimator.transform(images.images, images.label_names), "labels": images.label_names,
     })  # fmt: skip
@@ -877,6 +891,22 @@ def write_outputs(
         arrays = compute(autoencoder_of(opened.estimator, path), images)
         order = next(iter(arrays.values())).argsort(kind="stable") if rank else slice(None)
         outputs.write_arrays(out, images.names[order], {name: values[order] for name, values in arrays.items()})
+    print(out)
+
+
+def write_shards(path: Path, out: Path, source: str, device: str, address: str) -> None:
+    """Codes as Parquet files in the folder `out`, by the Ray cluster at `address`."""
+    from latently import outputs
+
+    require_extra("ray", "ray", "pyarrow")
+    from latently import cluster, shards
+    from latently.progress import Tally
+
+    outputs.require_apart(out, source, adds_images=False)
+    opened = open_run(path, source, device)
+    autoencoder_of(opened.estimator, path)
+    with cluster.connected(address), Tally() as tally:
+        shards.write_codes(opened, source, out, device, tally)
     print(out)
 
 

@@ -1,4 +1,4 @@
-"""Ray: work in many processes, on this machine or on others. No room but this one and `sharding` imports it.
+"""Ray: work in many processes, on this machine or on others. No room but this one and `shards` imports it.
 
 Pieces of work travel to Ray's workers, images once to each machine; results are files on a disk that all share.
 """
@@ -6,6 +6,7 @@ Pieces of work travel to Ray's workers, images once to each machine; results are
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,18 +28,20 @@ def connected(address: str) -> Iterator[None]:
     Raises InputError where none answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # the rest is in its log files
     logging.getLogger("ray").setLevel(logging.ERROR)
     import ray
 
     if address != "auto":
         require_answer(address)
     try:
-        ray.init(
-            None if address == "auto" else address,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with still():
+            ray.init(
+                None if address == "auto" else address,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"Ray did not start at {address}: {' '.join(str(error).split())}") from None
     try:
@@ -46,6 +49,20 @@ def connected(address: str) -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def still() -> Iterator[None]:
+    """Inside, what is not Python may write to stderr, and nobody hears it: Ray's C++ tells how it will log."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def require_answer(address: str) -> None:
@@ -91,14 +108,13 @@ def maker(tell: Callable[[int, int], None]) -> Iterator[AtOnce]:
 
 
 class RayWorkers:
-    """A task for each piece, on a core of its own, and where the cluster has GPUs on a part of one."""
+    """A task for each piece, on a core of its own."""
 
     def __init__(self) -> None:
         import ray
 
         self.ray, self.running = ray, dict[Any, str]()
-        share = GPU_SHARE if ray.cluster_resources().get("GPU") else 0
-        self.run = ray.remote(num_cpus=1, num_gpus=share, max_retries=RETRIES)(run_alone)
+        self.run = ray.remote(**one_share(), max_retries=RETRIES)(run_alone)
 
     def start(self, piece: Piece) -> None:
         self.running[self.run.remote(piece)] = piece.name
@@ -106,13 +122,8 @@ class RayWorkers:
     def finished(self) -> str:
         (first, *_), _ = self.ray.wait(list(self.running))
         name = self.running.pop(first)
-        try:
+        with failures_told(f"{name} lost its worker {RETRIES + 1} times"):
             self.ray.get(first)
-        except self.ray.exceptions.RayTaskError as error:
-            raise error.cause from error
-        except self.ray.exceptions.RayError as error:
-            lost = f"{name} lost its worker {RETRIES + 1} times ({' '.join(str(error).split())})"
-            raise InputError(f"{lost}; what was finished is kept: the same command goes on from there") from error
         return name
 
     def stop(self) -> None:
@@ -120,11 +131,49 @@ class RayWorkers:
             self.ray.cancel(reference, force=True)
 
 
+def one_share() -> dict[str, Any]:
+    """What a worker takes: a core, and where the cluster has GPUs a part of one."""
+    import ray
+
+    return {"num_cpus": 1, "num_gpus": GPU_SHARE if ray.cluster_resources().get("GPU") else 0}
+
+
+def n_shares() -> int:
+    """How many workers the cluster has room for."""
+    import ray
+
+    have = ray.cluster_resources()
+    cores, gpus = have.get("CPU", 1), have.get("GPU")
+    return max(1, int(min(cores, gpus / GPU_SHARE) if gpus else cores))
+
+
+@contextmanager
+def failures_told(lost: str) -> Iterator[None]:
+    """Inside, what a worker raised is raised here, too; that it was lost is an InputError."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except ray.exceptions.RayError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{lost} ({reason}); what was finished is kept: the same command goes on from there"
+        ) from error
+
+
 def run_alone(piece: Piece) -> None:
-    """On one core, beside other pieces on the others."""
+    with one_core():
+        piece.run()
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Inside, the work keeps to one core: the others have work of their own."""
     import torch
     from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        piece.run()
+        yield

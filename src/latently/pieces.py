@@ -15,7 +15,8 @@ from typing import Any, Protocol, TypeVar
 from latently.errors import require
 from latently.runs import read_json, write_json
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 class Maker(Protocol):

@@ -21,7 +21,8 @@ from latently.progress import Bar
 from latently.runs import Run, read_json, understanding
 from latently.training import Training, Watcher, has_bfloat16, resolve_device
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 QUICK_IMAGES = 5000  # that a quick study trains on
 
 
