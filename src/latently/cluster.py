@@ -18,6 +18,8 @@ from latently.pieces import AtOnce, Piece
 RETRIES = 3  # of a piece that loses its worker; it goes on from its checkpoint
 GPU_SHARE = 0.25  # of a GPU for a piece, where there is one: small nets leave most of it idle
 ANSWER_SECONDS = 5
+SETTINGS = b"\x04"  # the type of the frame that both sides of HTTP/2 begin with (RFC 9113, 3.4), here without any
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + bytes(5)
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def connected(address: str) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     import ray
 
-    if address != "auto":
+    if address != "auto" and not os.environ.get("RAY_USE_TLS"):
         require_answer(address)
     try:
         with still():
@@ -66,15 +68,19 @@ def still() -> Iterator[None]:
 
 
 def require_answer(address: str) -> None:
-    """Raise InputError unless something answers there: Ray itself would try for minutes."""
+    """Raise InputError unless something answers there as Ray's head does, in HTTP/2: Ray would try for minutes, also at
+    the port of its own dashboard."""
     host, _, port = address.rpartition(":")
     form = bool(host) and port.isdigit() and "/" not in host
     require(form, f"--ray is {address!r}; expected auto, or where a Ray cluster is, as host:port")
+    advice = "start one there with ray start --head, or give --ray auto"
     try:
-        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+        with socket.create_connection((host, int(port)), ANSWER_SECONDS) as there:
+            there.sendall(HELLO)
+            answer = there.recv(9)
     except (OSError, OverflowError) as error:
-        advice = "start one there with ray start --head, or give --ray auto"
         raise InputError(f"no Ray cluster answers at {address} ({error}); {advice}") from None
+    require(answer[3:4] == SETTINGS, f"what answers at {address} is no Ray cluster; {advice}")
 
 
 @contextmanager
@@ -90,7 +96,11 @@ def images_sent_once() -> Iterator[None]:
             sent[id(images)] = images, ray.put(vars(images))
         return sent[id(images)][1]
 
-    register_serializer(ImageSet, serializer=send, deserializer=lambda reference: ImageSet(**ray.get(reference)))
+    def receive(reference: Any) -> ImageSet:
+        fields: Any = ray.get(reference)
+        return ImageSet(**fields)
+
+    register_serializer(ImageSet, serializer=send, deserializer=receive)
     try:
         yield
     finally:
