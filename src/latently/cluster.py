@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from latently.data import ImageSet
@@ -25,7 +25,7 @@ HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + bytes(5)
 @contextmanager
 def connected(address: str) -> Iterator[None]:
     """Inside, Ray is at work: the cluster at `address`, host:port. `auto`: that of RAY_ADDRESS, else the one that
-    `ray start` left running here, else this machine's cores, for as long as the block lasts.
+    `ray start` left running here, else this machine's cores, for as long as the block lasts. Prints go to stderr.
 
     Raises InputError where none answers.
     """
@@ -45,9 +45,13 @@ def connected(address: str) -> Iterator[None]:
                 logging_level=logging.ERROR,
             )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(f"Ray did not start at {address}: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"Ray did not start ({reason}); a cluster wants the versions of Ray and Python that it has itself, and its "
+            "token where it has one: RAY_AUTH_MODE=token, RAY_AUTH_TOKEN"
+        ) from None
     try:
-        with images_sent_once():
+        with images_sent_once(), redirect_stdout(sys.stderr):  # where Ray tells of lost workers: stdout is for figures
             yield
     finally:
         ray.shutdown()

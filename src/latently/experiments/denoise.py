@@ -107,7 +107,7 @@ def non_local_means(noisy: np.ndarray, level: float, strength: float) -> np.ndar
 def principal_components(clean: np.ndarray) -> Filter:
     """The noisy images' projection on the plane of clean training images, of so many dimensions."""
     flat = clean.reshape(len(clean), -1)
-    pca = PCA(min(160, *flat.shape)).fit(flat)
+    pca = PCA(min(160, *flat.shape), random_state=0).fit(flat)
 
     def project(noisy: np.ndarray, level: float, dimensions: float) -> np.ndarray:
         plane = pca.components_[: int(dimensions)]
