@@ -12,7 +12,7 @@ ROOMS = [
     "errors", "settings", "noise", "augmentation", "spreading", "data", "networks", "densities", "flows", "models",
     "presets", "runs", "pieces", "console", "outputs", "training", "progress", "estimator", "code_figures", "judge",
     "evaluation", "exporting", "pictures", "gallery", "similar", "estimates", "label_curve", "experiments", "report",
-    "demo", "opened", "measuring", "comparison", "explorer", "cluster", "shards", "flags", "launch", "cli",
+    "demo", "opened", "measuring", "comparison", "cluster", "shards", "explorer", "flags", "launch", "cli",
     "__main__",
 ]  # fmt: skip
 

@@ -210,8 +210,8 @@ def encode(
 
     Args:
         run: Run folder.
-        out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter); with
-            --ray a folder of Parquet files.
+        out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter); by Ray
+            a folder of Parquet files.
         data: Images to encode, a name or a path.
         part: Which part of the split.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
