@@ -1,6 +1,7 @@
 """Ray: two local workers give the tables and codes that one process gives, also where one of them is killed."""
 
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -85,42 +86,50 @@ def test_a_killed_worker_costs_no_finished_trial_and_no_row(head, address, tmp_p
     assert at_once["notes"] == in_turn["notes"]
 
 
-def test_label_curve_of_ones_own_images(latently, address, small_run, tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", address)
+def by_ray(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: Ray reads its settings once."""
+    command = [sys.executable, "-m", "latently", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | variables)
+
+
+def test_label_curve_of_ones_own_images(latently, address, small_run, tmp_path):
     digits = load("digits")
     np.savez(tmp_path / "few.npz", images=digits.images[:150], labels=digits.labels[:150])
     words = ["label-curve", "--data", tmp_path / "few.npz", "--encoder", small_run, "--draws", 2, "--plain-up-to", 0]
-    at_once = latently(*words, "--out", tmp_path / "ray", "--ray", "auto", "--json").json
-    assert at_once == latently(*words, "--out", tmp_path / "in turn", "--json").json
+    words += ["--json", "--out"]
+    at_once = by_ray(*words, tmp_path / "ray", "--ray", "auto", RAY_ADDRESS=address)
+    assert at_once.returncode == 0, at_once.stderr
+    assert json.loads(at_once.stdout) == latently(*words, tmp_path / "in turn").json
 
 
-def test_encoding_in_shards(latently, address, small_run, tmp_path, monkeypatch):
+def test_encoding_in_shards(latently, address, small_run, tmp_path):
     """The very codes of `encode` in one process; what stands is not made again."""
-    monkeypatch.setattr(shards, "ROWS", 700)
-    np.save(tmp_path / "digits.npy", load("digits").images)
+    images = np.concatenate([load("digits").images] * 10)
+    np.save(tmp_path / "digits.npy", images)
     words = ["encode", small_run, "--data", tmp_path / "digits.npy", "--out"]
     out = tmp_path / "codes"
-    assert latently(*words, out, "--ray", address).out == f"{out}\n"
+    shown = by_ray(*words, out, "--ray", address)
+    assert (shown.returncode, shown.stdout) == (0, f"{out}\n"), shown.stderr
     assert latently(*words, tmp_path / "codes.npy").code == 0
     table = parquet.read_table(out)
     assert table.column_names == ["index", "code"]
-    assert table["index"].to_pylist() == list(range(1797))
+    assert table["index"].to_pylist() == list(range(len(images)))
     assert np.allclose(np.array(table["code"].to_pylist()), np.load(tmp_path / "codes.npy"), atol=1e-6)
     first, second, third = sorted(out.glob("*.parquet"))
     assert first.name == "codes-00000-of-00003.parquet"
     second.unlink()
     before = first.stat().st_mtime_ns, third.stat().st_mtime_ns
-    again = latently(*words, out, "--ray", address)
-    assert "2 of 3 shards are there already" in again.err
+    again = by_ray(*words, out, "--ray", address)
+    assert "2 of 3 shards are there already" in again.stderr
     assert (first.stat().st_mtime_ns, third.stat().st_mtime_ns) == before
     assert parquet.read_table(out) == table
-    np.save(tmp_path / "digits.npy", load("digits").images[:100])
+    np.save(tmp_path / "digits.npy", images[:100])
     other = latently(*words, out, "--ray", address)
     assert other.code == 2
     assert "holds codes of other images or of another run" in other.err
 
 
-def test_encoding_a_folder_on_the_cores_of_this_machine(latently, small_run, tmp_path):
+def test_encoding_a_folder(latently, address, small_run, tmp_path):
     """Names and labels come along. A damaged image ends it with a sentence, and leaves no half a shard."""
     digits, photos = load("digits"), tmp_path / "photos"
     for n in range(30):
@@ -128,15 +137,16 @@ def test_encoding_a_folder_on_the_cores_of_this_machine(latently, small_run, tmp
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(digits.images[n]).save(folder / f"{n:02}.png")
     (photos / "99.png").write_bytes((photos / "29.png").read_bytes()[:60])
+    words = ["encode", small_run, "--data", photos, "--out"]
     out = tmp_path / "codes"
-    damaged = latently("encode", small_run, "--data", photos, "--out", out, "--ray", "auto")
-    assert damaged.code == 2
-    assert "99.png cannot be read as an image" in damaged.err
+    damaged = by_ray(*words, out, "--ray", address)
+    assert damaged.returncode == 2, damaged.stderr
+    assert "99.png cannot be read as an image" in damaged.stderr
     assert [path.name for path in out.iterdir()] == [shards.ABOUT]
     (photos / "99.png").unlink()
     shutil.rmtree(out)
-    assert latently("encode", small_run, "--data", photos, "--out", out, "--ray", "auto").code == 0
-    assert latently("encode", small_run, "--data", photos, "--out", tmp_path / "codes.npz").code == 0
+    assert by_ray(*words, out, "--ray", address).returncode == 0
+    assert latently(*words, tmp_path / "codes.npz").code == 0
     rows, plain = parquet.read_table(out).to_pylist(), np.load(tmp_path / "codes.npz")
     assert [row["name"] for row in rows] == plain["names"].tolist()
     assert [row["label"] or "" for row in rows] == plain["labels"].tolist()

@@ -899,14 +899,12 @@ def write_shards(path: Path, out: Path, source: str, device: str, address: str) 
     from latently import outputs
 
     require_extra("ray", "ray", "pyarrow")
-    from latently import cluster, shards
-    from latently.progress import Tally
+    from latently import shards
 
     outputs.require_apart(out, source, adds_images=False)
     opened = open_run(path, source, device)
     autoencoder_of(opened.estimator, path)
-    with cluster.connected(address), Tally() as tally:
-        shards.write_codes(opened, source, out, device, tally)
+    shards.write_codes(opened, source, out, device, address)
     print(out)
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from latently.cluster import failures_told, n_shares, one_core, one_share
+from latently.cluster import connected, failures_told, n_shares, one_core, one_share
 from latently.console import note
 from latently.data.ranges import Ranges, open_ranges
 from latently.errors import require
 from latently.estimator import load
 from latently.opened import Opened
 from latently.outputs import check_folder
+from latently.progress import Tally
 from latently.runs import read_json, replacing, write_json
 
 ROWS = 8192  # of a shard
@@ -27,8 +28,8 @@ BYTES_AT_ONCE = 2**26  # of pixels that a worker holds
 ABOUT = "_about.json"  # readers of Parquet pass over what begins with _
 
 
-def write_codes(opened: Opened, source: str, out: Path, device: str, tell: Callable[[int, int], None]) -> None:
-    """The codes of all images of a folder or a .npy file, by the cluster that is connected, into the folder `out`.
+def write_codes(opened: Opened, source: str, out: Path, device: str, address: str) -> None:
+    """The codes of all images of a folder or a .npy file, by the cluster at `address`, into the folder `out`.
 
     Raises InputError where the images are not of the run's shape, or `out` holds something else.
     """
@@ -46,7 +47,8 @@ def write_codes(opened: Opened, source: str, out: Path, device: str, tell: Calla
     if len(missing) < n_shards:
         note(f"{n_shards - len(missing)} of {n_shards} shards are there already")
     if missing:
-        encode(missing, (str(opened.run.path.absolute()), device, images), lambda made: tell(made, len(missing)))
+        with connected(address), Tally() as tally:
+            encode(missing, (str(opened.run.path.absolute()), device, images), lambda made: tally(made, len(missing)))
     unseen = [shard["path"] for shard in missing if not Path(shard["path"]).exists()]
     require(not unseen, f"{unseen[:1]} was written and is not seen here; with several machines, --out lies on a disk "
             "they all share")  # fmt: skip
