@@ -8,7 +8,8 @@ import pytest
 from latently import Autoencoder, Classifier, InputError, label_curve
 from latently.cli import main
 from latently.data import load, split
-from latently.label_curve import Curve, Task, budgets, kept, scaled, task, together
+from latently.label_curve import Curve, Task, budgets, scaled, task, together
+from latently.pieces import InTurn, kept
 from latently.training import Training
 
 
@@ -87,11 +88,11 @@ def test_scaled_codes_keep_their_proportions():
 def test_figures_are_kept_and_not_taken_for_others(tmp_path):
     path, calls = tmp_path / "x.json", []
     compute = lambda: calls.append(1) or [0.5]  # noqa: E731
-    assert kept(path, {"draw": 0, "budgets": (1, 2)}, compute) == [0.5]
-    assert kept(path, {"draw": 0, "budgets": [1, 2]}, compute) == [0.5]
+    assert kept(path, {"draw": 0, "budgets": (1, 2)}, compute, InTurn()) == [0.5]
+    assert kept(path, {"draw": 0, "budgets": [1, 2]}, compute, InTurn()) == [0.5]
     assert calls == [1]
     with pytest.raises(InputError, match="other settings or images"):
-        kept(path, {"draw": 1, "budgets": [1, 2]}, compute)
+        kept(path, {"draw": 1, "budgets": [1, 2]}, compute, InTurn())
 
 
 def test_more_labels_are_worth_more():

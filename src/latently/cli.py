@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from latently.data import ImageSet
     from latently.estimator import Autoencoder
     from latently.opened import Opened
+    from latently.pieces import Maker
 
 # What `latently --help` lists without importing a model; a test holds it equal to latently.models.
 MODEL_NAMES = {"ae": "Plain autoencoder: no prior, no noise; the code is a point.",
@@ -59,6 +60,7 @@ def default(words: str, **others: Any) -> Any:
 
 OwnData = Annotated[str | None, default("the run's own")]
 JudgedPart = Annotated[Part | None, default("test, or all where there is no test part")]
+Cluster = Annotated[str | None, default("one after another, in this process", metavar="auto|HOST:PORT")]
 Number = Annotated[int, tyro.conf.arg(aliases=["-n"])]
 RUNS_AND_KIND = tyro.conf.arg(metavar="RUN [RUN ...] KIND", help_behavior_hint="(required)")
 
@@ -206,17 +208,31 @@ def evaluate(
 
 
 def encode(
-    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path],
+    out: Path,
+    data: OwnData = None,
+    part: Part = "all",
+    device: str = "auto",
+    ray: Cluster = None,
 ) -> None:
     """Codes (posterior means) of images, to a .npz, .npy or .csv file, or drawn as a .png.
 
     Args:
         run: Run folder.
-        out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter).
+        out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter); by Ray
+            a folder of Parquet files.
         data: Images to encode, a name or a path.
         part: Which part of the split.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        ray: More images than memory holds, a folder or a .npy, by Ray: auto (the cluster that runs here, else this
+            machine's cores), or its host:port.
     """
+    if ray is not None:
+        if data is None:
+            raise InputError("--ray wants --data, a folder of images or a .npy file")
+        require(part == "all", f"--part is {part}, but --ray encodes all images; leave it out")
+        write_shards(run, out, data, device, ray)
+        return
     write_outputs(run, out, data, part, device, "scatter", lambda estimator, images: {
         "codes": estimator.transform(images.images, images.label_names), "labels": images.label_names,
     })  # fmt: skip
@@ -649,6 +665,7 @@ def reproduce(
     presets: Annotated[tuple[str, ...], default("those of the study", metavar="NAME ...")] = (),
     codes: Annotated[tuple[int, ...], default("those of the study", metavar="INT ...")] = (),
     data: str = "mnist",
+    ray: Cluster = None,
     json: bool = False,
 ) -> None:
     """Run a study again, ours beside the published figures; without a name, list the studies.
@@ -662,6 +679,7 @@ def reproduce(
         presets: Train with these presets.
         codes: Train with these widths of the code.
         data: Images in the place of MNIST's: a name or a path.
+        ray: Trials at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
         json: Print one JSON object instead of a table.
     """
     from latently import experiments
@@ -678,8 +696,9 @@ def reproduce(
     require(seeds >= 1, f"--seeds is {seeds}; expected at least 1")
     require(all(code >= 1 for code in codes), f"--codes is {codes}; expected whole numbers of at least 1")
     folder = out or Path("runs/reproduce") / (f"{study}-quick" if quick else study)
-    bench = experiments.Bench(folder, data, quick, seeds, presets, codes)
-    result = chosen.reproduce(bench)
+    with maker_by(ray) as maker:
+        bench = experiments.Bench(folder.absolute(), data, quick, seeds, presets, codes, maker)
+        result = chosen.reproduce(bench)
     if json:
         print(bench.table.read_text())
     else:
@@ -699,6 +718,7 @@ def label_curve(
     plain_up_to: int = 1000,
     seed: int = 0,
     device: str = "auto",
+    ray: Cluster = None,
     json: bool = False,
 ) -> None:
     """Accuracy against the number of labels, on codes and on pixels, and what the next doubling would buy.
@@ -717,6 +737,7 @@ def label_curve(
         plain_up_to: The largest budget for our default classifier of images, three draws at most; 0 leaves it out.
         seed: Seed of the split and of the VAE that is trained first.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        ray: Draws at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
         json: Print one JSON object instead of a table.
     """
     from latently import data as data_room
@@ -740,7 +761,9 @@ def label_curve(
     curve_room.task(images.labels, parts.train, parts.validation, parts.test)  # fails before a long training does
     if not encoder:
         fitted = curve_room.trained_encoder(out / "encoder", images, parts, seed, device)
-    task, curves = curve_room.curves(images, parts, fitted, draws, plain_up_to, out / "draws", note)
+    with maker_by(ray) as maker:
+        folder = out.absolute() / "draws"
+        task, curves = curve_room.curves(images, parts, fitted, draws, plain_up_to, folder, note, maker)
     judges = f"{task.n_judges:,} test images" if task.apart else "the labelled images that a draw leaves over, " \
         f"{task.n_judges:,} of them at the largest budget"  # fmt: skip
     figures = {"data": images.source, "judged_by": judges, "draws": draws}
@@ -848,6 +871,22 @@ def require_extra(extra: str, *packages: str) -> None:
     require(not missing, f"this needs {' and '.join(missing)}: pip install 'latently[{extra}]'")
 
 
+@contextlib.contextmanager
+def maker_by(address: str | None) -> Iterator["Maker"]:
+    """Who makes pieces of work: this process, one after another, or the Ray cluster at `address`, many at once."""
+    from latently.pieces import InTurn
+
+    if address is None:
+        yield InTurn()
+        return
+    require_extra("ray", "ray")
+    from latently import cluster
+    from latently.progress import Tally
+
+    with cluster.connected(address), Tally() as tally, cluster.maker(tally) as maker:
+        yield maker
+
+
 def write_outputs(
     path: Path, out: Path, source: str | None, part: str, device: str, picture: str,
     compute: Callable[["Autoencoder", "ImageSet"], dict[str, Any]], rank: bool = False,
@@ -865,6 +904,20 @@ def write_outputs(
         arrays = compute(autoencoder_of(opened.estimator, path), images)
         order = next(iter(arrays.values())).argsort(kind="stable") if rank else slice(None)
         outputs.write_arrays(out, images.names[order], {name: values[order] for name, values in arrays.items()})
+    print(out)
+
+
+def write_shards(path: Path, out: Path, source: str, device: str, address: str) -> None:
+    """Codes as Parquet files in the folder `out`, by the Ray cluster at `address`."""
+    from latently import outputs
+
+    require_extra("ray", "ray", "pyarrow")
+    from latently import shards
+
+    outputs.require_apart(out, source, adds_images=False)
+    opened = open_run(path, source, device)
+    autoencoder_of(opened.estimator, path)
+    shards.write_codes(opened, source, out, device, address)
     print(out)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
 
 from latently import pictures
 from latently.data import Images, ImageSet, taken
@@ -169,6 +168,8 @@ def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> 
     originals, _, rebuilt = denoised(estimator, data.images[:SCATTER_POINTS], drawing)
     residuals = rebuilt - originals
     flat = residuals.reshape(len(residuals), -1)
+    from sklearn.decomposition import PCA
+
     pca = PCA(min(5, *flat.shape)).fit(flat)
     shown = residuals[: drawing.n or 12]
     patterns = np.stack([pca.mean_, *pca.components_]).reshape(-1, *residuals.shape[1:])

@@ -15,7 +15,6 @@ fixed beforehand, so that no label is set aside to choose by; those that judge a
 True
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,8 +33,9 @@ from latently.estimator.together import fit_together
 from latently.models import FeedForward, Model
 from latently.networks import Trunk
 from latently.pictures import Figure
+from latently.pieces import InTurn, Maker, kept
 from latently.progress import Bar
-from latently.runs import Run, read_json, write_json
+from latently.runs import Run
 from latently.training import Training
 
 HEAD = "dense(100)"  # study 1's classifier, of pixels and of codes
@@ -155,20 +155,6 @@ def scaled(codes: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
     return (codes / codes[unlabelled].std(0).max()).astype(np.float32)
 
 
-def kept(path: Path, settings: dict[str, Any], compute: Callable[[], Any]) -> Any:
-    """What `compute` gave, as JSON at `path`, so that a killed run loses nothing that was finished.
-
-    settings: all that it depends on. Raises InputError where the file holds figures of others.
-    """
-    asked = json.loads(json.dumps(settings))
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"settings": asked, "figures": compute()})
-    told = read_json(path)
-    require(told["settings"] == asked, f"{path} holds figures of other settings or images; choose another --out")
-    return told["figures"]
-
-
 # The curve ----------------------------------------------------------------------------------------
 
 
@@ -245,13 +231,14 @@ def trained_encoder(folder: Path, images: ImageSet, parts: Split, seed: int, dev
 
 def curves(
     images: ImageSet, parts: Split, encoder: Autoencoder, draws: int, plain_up_to: int, folder: Path,
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None, maker: Maker | None = None,
 ) -> tuple[Task, dict[str, Curve]]:  # fmt: skip
     """The curves of codes, of pixels and of the default classifier of images, each draw kept in `folder`.
 
     plain_up_to: the largest budget of the last one, which takes every other budget and three draws at most, for it is a
-    convolutional net in most cases; 0: none.
+    convolutional net in most cases; 0: none. maker: of the draws; None: this process, in turn.
     """
+    maker = maker or InTurn()
     what = task(images.labels, parts.train, parts.validation, parts.test)
     every = budgets(what.n_labels, len(np.unique(images.labels[what.pool])))
     few = [n for n in every if n <= plain_up_to][::-2][::-1]
@@ -259,19 +246,24 @@ def curves(
     ways: dict[str, tuple[list[int], int, Callable[[int], list[float]]]] = {
         "codes": (every, draws, lambda draw: together(codes, what, every, draw)),
         "pixels": (every, draws, lambda draw: together(images.pixels, what, every, draw)),
-        "plain net": (few, min(draws, 3), lambda draw: plainly(images.pixels, what, few, draw)),
     }
+    if few:
+        ways["plain net"] = few, min(draws, 3), lambda draw: plainly(images.pixels, what, few, draw)
+    for name, (own, n_draws, _) in ways.items():
+        tell(f"{name}: {len(own)} budgets from {own[0]:,} to {own[-1]:,} labels, {n_draws} draws ...")
     about = {"source": images.source, "labels_per_class": np.bincount(images.labels[what.pool]).tolist()}
     about |= {"n_images": len(images), "encoder": encoder.describe()}
-    found = {}
-    for name, (own, n_draws, fit) in ways.items():
-        if own:
-            tell(f"{name}: {len(own)} budgets from {own[0]:,} to {own[-1]:,} labels, {n_draws} draws ...")
-            settings = about | {"budgets": own, "training": training(own[-1]).to_json()}
-            paths = [folder / f"{name.replace(' ', '-')}-draw{draw}.json" for draw in range(n_draws)]
-            rows = [kept(path, settings | {"draw": draw}, partial(fit, draw)) for draw, path in enumerate(paths)]
-            found[name] = Curve(own, np.array(rows), what.n_judges)
-    return what, found
+
+    def one_draw(name: str, draw: int) -> list[float]:
+        own, _, fit = ways[name]
+        settings = about | {"budgets": own, "training": training(own[-1]).to_json(), "draw": draw}
+        return kept(folder / f"{name.replace(' ', '-')}-draw{draw}.json", settings, partial(fit, draw), maker)
+
+    def curve(name: str) -> Curve:
+        own, n_draws, _ = ways[name]
+        return Curve(own, np.array(maker.each(partial(one_draw, name), range(n_draws))), what.n_judges)
+
+    return what, dict(zip(ways, maker.each(curve, ways), strict=True))
 
 
 def picture(curves: Mapping[str, Curve]) -> Figure:

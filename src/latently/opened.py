@@ -53,10 +53,14 @@ class Opened:
             require(record.describes(images), f"{changed(images, record, run)}; give --data to take them as new images")
         elif record and images.source == record.source and not record.describes(images):
             print(f"{changed(images, record, run)}; all are taken as new images", file=sys.stderr)
-        want, have = self.estimator.image_shape_, images.image_shape
-        require(have == want, f"{images.source} holds images of shape {have}, but {run} was trained on {want}; prepare "
-                "them alike, or train with --image-size and --channels, which a run remembers")  # fmt: skip
+        self.require_shape(images.image_shape, images.source)
         return images
+
+    def require_shape(self, have: tuple[int, ...], source: str) -> None:
+        """Raise InputError for images of another shape than the run's."""
+        run, want = self.run.path, self.estimator.image_shape_
+        require(have == want, f"{source} holds images of shape {have}, but {run} was trained on {want}; prepare "
+                "them alike, or train with --image-size and --channels, which a run remembers")  # fmt: skip
 
     @cached_property
     def is_own(self) -> bool:

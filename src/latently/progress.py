@@ -74,6 +74,39 @@ class Bar:
             self.bar.stop()  # what comes after the training is not its business
 
 
+class Tally:
+    """How many pieces of work are done, of how many that are known of: a bar on stderr, or a line now and then."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.bar = Progress(
+            TextColumn("pieces made"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+            transient=True,
+        )
+        self.task = self.bar.add_task("pieces", total=None)
+        self.written, self.told = time.monotonic(), 0
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self, made: int, known: int) -> None:
+        self.bar.update(self.task, completed=made, total=known)
+        due = made == known or time.monotonic() - self.written > LINE_SECONDS
+        if self.bar.disable and due and made > self.told:
+            self.written, self.told = time.monotonic(), made
+            self.console.print(f"{made} of {known} pieces made", soft_wrap=True)
+
+
 class Log:
     """RUN/train.log: one line per epoch, with the time of day."""
 

@@ -7,7 +7,6 @@ last neighbour (Zelnik-Manor & Perona 2004), so that dense and thin regions carr
 
 import numpy as np
 from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
 
 N_NEIGHBOURS = 10
 ALPHA = 0.99  # share of its neighbours in what an image believes
@@ -33,6 +32,8 @@ def spread(codes: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
 def neighbours(codes: np.ndarray) -> sparse.csr_matrix:
     """D^-1/2 W D^-1/2 (N, N), W the similarity of each image and its nearest, taken both ways. float32"""
     n, k = len(codes), min(N_NEIGHBOURS, len(codes) - 1)
+    from sklearn.neighbors import NearestNeighbors  # not at the top: every command would wait for it
+
     distance, index = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(codes).kneighbors(codes)
     distance, index = distance[:, 1:], index[:, 1:]  # without itself
     scale = np.maximum(distance[:, -1:], 1e-12)

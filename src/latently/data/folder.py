@@ -35,18 +35,23 @@ def read_folder(folder: Path, preparation: Preparation, progress: bool = False) 
     grey. 16-bit grey is value / 257, rounded. The EXIF orientation is applied. Of an animation the first frame counts.
     Raises `InputError` naming the file that is damaged, or of another size or channel count than the first one.
     """
-    names = sorted(_image_names(folder))
-    require(bool(names), f"{folder} holds no image; expected {' '.join(SUFFIXES)} in it or in one subfolder per class")
+    names, labels, classes = index_folder(folder)
     with warnings.catch_warnings():
         from PIL import Image
 
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         images = _images(folder, names, preparation, progress)
+    return ImageSet(images, labels, classes, np.array(names), str(folder.absolute()))
+
+
+def index_folder(folder: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
+    """The sorted relative paths of its images, their labels (N,) and the classes; none of them is opened."""
+    names = sorted(_image_names(folder))
+    require(bool(names), f"{folder} holds no image; expected {' '.join(SUFFIXES)} in it or in one subfolder per class")
     tops = [name.split("/")[0] if "/" in name else None for name in names]
     classes = tuple(sorted({top for top in tops if top is not None}))
     code_of = {top: code for code, top in enumerate(classes)}
-    labels = np.array([UNLABELLED if top is None else code_of[top] for top in tops], dtype=np.int64)
-    return ImageSet(images, labels, classes, np.array(names), str(folder.absolute()))
+    return names, np.array([UNLABELLED if top is None else code_of[top] for top in tops], dtype=np.int64), classes
 
 
 def _image_names(folder: Path) -> Iterator[str]:

@@ -6,6 +6,7 @@ more than `PART_BYTES` of pixels at a time.
 
 import math
 from collections.abc import Iterator
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,20 @@ class Mapped:
     def __getitem__(self, rows: Any) -> np.ndarray:
         found = self._stored(rows)
         return as_pixels(found, self.where) if found.dtype == np.bool_ else np.ascontiguousarray(found, self.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A whole file is sent to another process by its path."""
+        file, state = self.array.base, vars(self).copy()
+        if isinstance(file, np.memmap) and isinstance(file.base, mmap) and file.shape == self.array.shape:  # no slice
+            if file.filename and self.array.flags.c_contiguous:
+                state["array"] = str(file.filename), file.dtype, file.offset, file.shape
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        if isinstance(self.array, tuple):
+            path, dtype, offset, shape = self.array
+            self.array = np.asarray(np.memmap(path, dtype, "r", offset, shape))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of them, in memory, for what cannot do with less."""

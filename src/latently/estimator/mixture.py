@@ -12,7 +12,6 @@ from typing import Self
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
 from latently.errors import require
 from latently.runs import read_tensors, understanding, write_tensors
@@ -31,6 +30,8 @@ class CodeMixture:
     @classmethod
     def fit(cls, codes: np.ndarray, components: int, seed: int) -> Self:
         """By scikit-learn's GaussianMixture, full covariances, to codes (n, Z)."""
+        from sklearn.mixture import GaussianMixture  # not at the top: whoever loads a run would wait for it
+
         require(components >= 1, f"components is {components}; expected a whole number of at least 1")
         enough = f"{len(codes):,} codes cannot bear a mixture of {components} components; give more images, or fewer"
         require(len(codes) >= max(2, components), enough)

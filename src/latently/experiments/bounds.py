@@ -1,6 +1,8 @@
 """`bounds`: how tight a bound on log p(x) a VAE, an importance-weighted one (Burda et al. 2015) and a VampPrior
 (Tomczak & Welling 2018) reach with one network, 784-200-200-50 with ReLU, on dynamically binarised MNIST."""
 
+from functools import partial
+
 import torch
 
 from latently.estimates import estimate
@@ -28,7 +30,7 @@ MODELS: dict[str, tuple[Model, int]] = {
 
 
 def run(bench: Bench) -> Result:
-    return Result([*(row(bench, name) for name in MODELS), *PUBLISHED], NOTES)
+    return Result([*bench.each(partial(row, bench), MODELS), *PUBLISHED], NOTES)
 
 
 def row(bench: Bench, name: str) -> Row:
@@ -40,8 +42,8 @@ def row(bench: Bench, name: str) -> Row:
     ]
     every = EVERY if not torch.cuda.is_available() else 1
     samples, every = (QUICK_SAMPLES, QUICK_EVERY) if bench.quick else (SAMPLES, every)
-    figures = [bench.figures(trial, samples, every) for trial in trials]
-    histories = [bench.fit(trial).history_ for trial in trials]
+    figures = bench.each(lambda trial: bench.figures(trial, samples, every), trials)
+    histories = [bench.history(trial) for trial in trials]
     return {
         "model": name,
         "binarisation": "dynamic",

@@ -5,6 +5,8 @@ And study 5's question, which stride and depth of a convolutional net is best: a
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import product
 from typing import Any
 
 from latently import pictures
@@ -45,7 +47,7 @@ FIRST_WIDTH, SEARCH_IMAGES, SEARCH_EPOCHS, SEARCH_SEEDS = 16, 10_000, 5, 2
 
 
 def run(bench: Bench) -> Result:
-    rows = [row for name in chosen(bench) for row in rows_of(bench, name)]
+    rows = [row for rows in bench.each(partial(rows_of, bench), chosen(bench)) for row in rows]
     found = search(bench) if "study5-cnn" in chosen(bench) else []
     if found:
         write_text(bench.folder / "search.csv", to_csv(found))
@@ -67,8 +69,8 @@ def chosen(bench: Bench) -> Sequence[str]:
 def rows_of(bench: Bench, name: str) -> list[Row]:
     ways = {} if name == DEFAULT else {"faithful": faithful}
     rows = []
-    for variant, way in (ways | {"ours": ours}).items():
-        figures = way(bench, name)
+    ways |= {"ours": ours}
+    for variant, figures in zip(ways, bench.each(lambda way: way(bench, name), ways.values()), strict=True):
         accuracy = percent(estimate([each["accuracy"] for each in figures]))
         row: Row = {"preset": name, "variant": variant, "seeds": len(figures), "epochs": epochs(figures)}
         row |= {"accuracy": accuracy, "nll_nats": estimate([each["nll_nats"] for each in figures])}
@@ -116,16 +118,16 @@ def fits(bench: Bench, name: str, model: FeedForward, training: Training, split:
         seeds = bench.seeds_for({"encoder": trunk.layers})
     if not convolutional(trunk) and model.augmentation == Augmentation.none():
         return at_once(bench, name, model, training, split, seeds)
-    return [fit(bench, f"{name}-seed{seed}", model, training, split, seed) for seed in seeds]
+    return bench.each(lambda seed: fit(bench, f"{name}-seed{seed}", model, training, split, seed), seeds)
 
 
 def at_once(
     bench: Bench, name: str, model: FeedForward, training: Training, split: str, seeds: range
 ) -> list[dict[str, Any]]:
     """Nets that differ in their seed alone. `epochs` are those of the most patient one."""
-    parts, images, labels = bench.split(split), bench.images.pixels, bench.images.labels
 
     def fit() -> list[dict[str, Any]]:
+        parts, images, labels = bench.split(split), bench.images.pixels, bench.images.labels
         drawn, held_out = [[part] * len(seeds) for part in (parts.train, parts.validation)]
         fitted = fit_together(model, images, labels, drawn, validation=held_out, seeds=seeds, training=training)
         p = fitted.predict_proba(images[parts.test])  # (seeds, n, classes)
@@ -142,29 +144,30 @@ def at_once(
 def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: str, seed: int) -> dict[str, Any]:
     """Kept in a run folder of its own, and taken up where it was killed."""
     run = Run(bench.folder / "trials" / name)
-    train, validation, test = (bench.part(part, split) for part in ("train", "validation", "test"))
     about = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "split": split}
-    about |= {"source": bench.images.source, "n_train": len(train)}
+    about |= {"source": bench.images.source, "n_train": len(bench.split(split).train)}
     if run.started:
         same = run.params.get("trial") == about
         require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
-    if run.finished and (run.path / "metrics.json").exists():
-        return read_json(run.path / "metrics.json")
-    if run.finished:
+
+    def train_and_judge() -> None:
+        train, validation, test = (bench.part(part, split) for part in ("train", "validation", "test"))
+        if not run.finished:
+            with Bar() as bar:
+                Classifier(model, random_state=seed, **training.get_params()).fit(
+                    train.images,
+                    train.labels,
+                    validation=(validation.images, validation.labels),
+                    run=run,
+                    about={"trial": about},
+                    watchers=[bar],
+                )
         classifier: Any = load_estimator(run.path)
-    else:
-        with Bar() as bar:
-            classifier = Classifier(model, random_state=seed, **training.get_params()).fit(
-                train.images,
-                train.labels,
-                validation=(validation.images, validation.labels),
-                run=run,
-                about={"trial": about},
-                watchers=[bar],
-            )
-    figures = evaluate(classifier, test.images, test.labels) | {"epochs": len(classifier.history_)}
-    run.write_metrics(figures)
-    return figures
+        run.write_metrics(evaluate(classifier, test.images, test.labels) | {"epochs": len(classifier.history_)})
+
+    if not (run.finished and (run.path / "metrics.json").exists()):
+        bench.maker.make(str(run.path), train_and_judge)
+    return read_json(run.path / "metrics.json")
 
 
 # Study 5's question -------------------------------------------------------------------------------
@@ -172,7 +175,8 @@ def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: 
 
 def search(bench: Bench) -> list[Row]:
     """Validation accuracy after a short training on some images; the best one by that, on test images, too."""
-    rows = [candidate(bench, way, depth) for way in WAYS for depth in DEPTHS if not (way == "stride 3" and depth == 4)]
+    pairs = [pair for pair in product(WAYS, DEPTHS) if pair != ("stride 3", 4)]
+    rows = bench.each(lambda pair: candidate(bench, *pair), pairs)
     best = max(rows, key=lambda row: row["validation_accuracy"].mean)
     return [row | {"best": "yes" if row is best else ""} for row in rows]
 
@@ -197,7 +201,7 @@ def candidate(bench: Bench, way: str, depth: int) -> Row:
         settings = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "images": len(train)}
         return kept(bench, f"search-{way.replace(' ', '')}-depth{depth}-seed{seed}", settings, fit)
 
-    told = [one(seed) for seed in range(SEARCH_SEEDS)]
+    told = bench.each(one, range(SEARCH_SEEDS))
     over = {name: estimate([each[name] for each in told]) for name in told[0]}
     return {
         "halved_by": way,

@@ -5,6 +5,7 @@ wished for clustering on the codes.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ Figures = dict[str, Any]
 
 
 def run(bench: Bench) -> Result:
-    figures = {name: [space(bench, name, seed) for seed in range(bench.seeds)] for name in SPACES}
+    seeds = range(bench.seeds)
+    found = bench.each(lambda name: bench.each(partial(space, bench, name), seeds), SPACES)
+    figures = dict(zip(SPACES, found, strict=True))
     draw(bench, figures)
     return Result([row(name, seeds) for name, seeds in figures.items()], notes(bench))
 
@@ -48,7 +51,7 @@ def space(bench: Bench, name: str, seed: int) -> Figures:
             X, labels, parts.train, parts.test, seed
         )
 
-    return kept(bench, f"{name}-distances-seed{seed}", settings, compute)
+    return kept(bench, f"{name}-distances-seed{seed}", settings, compute, lambda: trial and bench.trained(trial))
 
 
 def distances(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Figures:

@@ -6,6 +6,7 @@ beside the same labels on pixels, with the same classifiers and with a convoluti
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,13 +68,14 @@ class Given:
 
 def run(bench: Bench) -> Result:
     widths = bench.codes or WIDTHS
-    rows = [row(bench, Given(None))]
+    lines = [Given(None)]
     for width in widths:
-        rows += [row(bench, Given(kind, width)) for kind in ("ae", "ae-leaky", "vae")]
-        rows += [row(bench, Given("vae", width, feature)) for feature in ("mean and log-variance", "sample")]
+        lines += [Given(kind, width) for kind in ("ae", "ae-leaky", "vae")]
+        lines += [Given("vae", width, feature) for feature in ("mean and log-variance", "sample")]
     if SWEPT in widths:
-        rows += [row(bench, Given(f"vae-beta{beta}", SWEPT)) for beta in ("0", "0.5", "4")]
-    rows.append(convolutional_row(bench))
+        lines += [Given(f"vae-beta{beta}", SWEPT) for beta in ("0", "0.5", "4")]
+    asked = [*(partial(row, bench, given) for given in lines), partial(convolutional_row, bench)]
+    rows = bench.each(lambda line: line(), asked)
     draw(bench, rows)
     return Result(rows, notes(bench))
 
@@ -83,7 +85,7 @@ def run(bench: Bench) -> Result:
 
 def row(bench: Bench, given: Given) -> Row:
     """Draw d of the labels takes weights of seed d, and the encoders' seeds in turn."""
-    draws = [one_draw(bench, given, draw) for draw in range(2 if bench.quick else DRAWS)]
+    draws = bench.each(partial(one_draw, bench, given), range(2 if bench.quick else DRAWS))
     trial = given.trial(bench, 0)
     figures = {name: percent(estimate([each[name] for each in draws])) for name in draws[0]}
     about: Row = {"input": "pixels" if trial is None else words(given.kind), "width": given.latent_dim or None}
@@ -118,7 +120,7 @@ def one_draw(bench: Bench, given: Given, draw: int) -> dict[str, float]:
             name: float(head.score(rows[task.judges], task.labels[task.judges])) for name, head in fitted.items()
         }
 
-    return kept(bench, f"{given}-{n}-labels-draw{draw}", settings, fit)
+    return kept(bench, f"{given}-{n}-labels-draw{draw}", settings, fit, lambda: trial and bench.trained(trial))
 
 
 def seen(bench: Bench, trial: Trial | None, feature: Feature) -> np.ndarray:
@@ -149,7 +151,7 @@ def convolutional_row(bench: Bench) -> Row:
     draws = range(2 if bench.quick else DRAWS)
     return {
         "input": "pixels, convolutional net on warped images",
-        "convolutional": percent(estimate([*map(one_draw, draws)])),
+        "convolutional": percent(estimate(bench.each(one_draw, draws))),
     }
 
 

@@ -5,6 +5,7 @@ A classifier of ours judges 1,000 images of each digit, drawn with z ~ N(0, I) a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -109,22 +110,28 @@ def variants(preset: str) -> dict[str, CVAE]:
 
 
 def run(bench: Bench) -> Result:
-    judge = fitted(bench, "judge", Classifier(FeedForward(), epochs=QUICK_EPOCHS if bench.quick else JUDGE_EPOCHS))
+    asked = [line for preset in chosen(bench) for line in lines(preset)]
+    rows = [row for rows in bench.each(partial(rows_of, bench), asked) for row in rows]
     test = bench.part("test")
-    accuracy = evaluate(judge, test.images, test.label_names)["accuracy"]
-    rows = []
-    for preset in chosen(bench):
-        for line in lines(preset):
-            fits = [fit(bench, line, seed) for seed in seeds(bench, line)]
-            rows.append(row(bench, judge, line, fits))
-            for kind in ("samples", "analogies"):
-                picture = gallery.draw(kind, fits[0], test)
-                pictures.save(picture, bench.folder / "figures" / f"{kind}-{line.file_name}.png")
-            if line.variant == MENDED and line.training == STUDYS:
-                rows.append(row(bench, judge, replace(line, variant=NARROW), fits, spread=0.01))
+    for line in asked:
+        for kind in ("samples", "analogies"):
+            picture = gallery.draw(kind, fit(bench, line, 0), test)
+            pictures.save(picture, bench.folder / "figures" / f"{kind}-{line.file_name}.png")
+    accuracy = evaluate(judge(bench), test.images, test.label_names)["accuracy"]
     for each in rows:
         each["judge_accuracy"] = round(accuracy, 4)
     return Result(rows, notes(rows, accuracy))
+
+
+def judge(bench: Bench) -> Classifier:
+    return fitted(bench, "judge", Classifier(FeedForward(), epochs=QUICK_EPOCHS if bench.quick else JUDGE_EPOCHS))
+
+
+def rows_of(bench: Bench, line: Line) -> list[Row]:
+    """One; of a network that was mended and trained as the study did also one at a narrow z."""
+    narrow = line.variant == MENDED and line.training == STUDYS
+    asked = [(line, 1.0), *[(replace(line, variant=NARROW), 0.01)] * narrow]
+    return bench.each(lambda one: row(bench, line, *one), asked)
 
 
 def chosen(bench: Bench) -> Sequence[str]:
@@ -151,19 +158,22 @@ def fit(bench: Bench, line: Line, seed: int) -> Autoencoder:
 def fitted(bench: Bench, name: str, estimator: Any) -> Any:
     """An estimator fitted to labelled images: from its run folder where that is finished, else trained there."""
     run = Run(bench.folder / "trials" / name)
-    train, validation = bench.part("train"), bench.part("validation")
-    trial = {"model": model_to_json(estimator.model), "seed": estimator.random_state or 0, "n_train": len(train)}
+    n_train = len(bench.split("auto").train)
+    trial = {"model": model_to_json(estimator.model), "seed": estimator.random_state or 0, "n_train": n_train}
     trial |= {"source": bench.images.source, "training": training_of(estimator)}
     estimator.set_params(random_state=trial["seed"])
     if run.started:
         require(run.params["trial"] == trial, f"{run.path} holds a trial with other settings; choose another --out")
-    if run.finished:
-        return estimator.restore(run)  # not `load`: a variant with a bug is in no list of models
-    with Bar() as bar:
+
+    def train_it() -> None:
+        train, validation = bench.part("train"), bench.part("validation")
         labelled = {"validation": (validation.images, validation.label_names)}
-        return estimator.fit(
-            train.images, train.label_names, **labelled, run=run, about={"trial": trial}, watchers=[bar]
-        )
+        with Bar() as bar:
+            estimator.fit(train.images, train.label_names, **labelled, run=run, about={"trial": trial}, watchers=[bar])
+
+    if not run.finished:
+        bench.maker.make(str(run.path), train_it)
+    return estimator.restore(run)  # not `load`: a variant with a bug is in no list of models
 
 
 def training_of(estimator: Any) -> dict[str, Any]:
@@ -173,20 +183,24 @@ def training_of(estimator: Any) -> dict[str, Any]:
 # Figures --------------------------------------------------------------------------------------------------------------
 
 
-def row(bench: Bench, judge: Classifier, line: Line, fits: list[Autoencoder], spread: float = 1.0) -> Row:
-    figures = []
-    for seed, each in enumerate(fits):
+def row(bench: Bench, trained: Line, line: Line, spread: float) -> Row:
+    """`line` is what the table calls it, and what its figures are kept as."""
+
+    def one_seed(seed: int) -> dict[str, float]:
         settings = {"preset": line.preset, "variant": line.variant, "training": line.training, "seed": seed}
         settings |= {"spread": spread, "model": model_to_json(line.model)}
-        name = f"figures-{line.file_name}-seed{seed}"
-        figures.append(kept(bench, name, settings, lambda f=each: figures_of(bench, judge, f, spread)))  # type: ignore[misc]
+        find = partial(figures_of, bench, trained, seed, spread)
+        first = partial(bench.each, lambda ask: ask(), (partial(judge, bench), partial(fit, bench, trained, seed)))
+        return kept(bench, f"figures-{line.file_name}-seed{seed}", settings, find, first)
+
+    figures = bench.each(one_seed, seeds(bench, line))
     of = {name: [each[name] for each in figures] for name in figures[0]}
     return {
         "preset": line.preset,
         "variant": line.variant,
         "training": line.training,
-        "seeds": len(fits),
-        "epochs": len(fits[0].history_),
+        "seeds": len(figures),
+        "epochs": len(fit(bench, trained, 0).history_),
         "agreement": float(np.mean(of["agreement"])),
         "agreement_percent": percent(estimate(of["agreement"])),
         "precision_percent": percent(estimate(of["precision"])),
@@ -197,16 +211,16 @@ def row(bench: Bench, judge: Classifier, line: Line, fits: list[Autoencoder], sp
     }
 
 
-def figures_of(bench: Bench, judge: Classifier, fit: Autoencoder, spread: float) -> dict[str, float]:
+def figures_of(bench: Bench, line: Line, seed: int, spread: float) -> dict[str, float]:
     """`agreement`: the share of drawn images that the judge takes for what was asked; `precision` and `recall` against
     the test images in the judge's features; the true bound, whatever the objective was; the mean pixel drawn."""
-    test = bench.part("test")
-    images, asked = drawn(fit, 100 if bench.quick else PER_CLASS, spread)
-    precision, recall = precision_recall(judge.features(test.images), judge.features(images))
-    fit.model_ = CVAE(**{name: getattr(fit.model_, name) for name in CVAE.field_types()})
-    bound = evaluate(fit, test.images, test.label_names)
+    test, drawer, critic = bench.part("test"), fit(bench, line, seed), judge(bench)
+    images, asked = drawn(drawer, 100 if bench.quick else PER_CLASS, spread)
+    precision, recall = precision_recall(critic.features(test.images), critic.features(images))
+    drawer.model_ = CVAE(**{name: getattr(drawer.model_, name) for name in CVAE.field_types()})
+    bound = evaluate(drawer, test.images, test.label_names)
     return {
-        "agreement": float((judge.predict(images) == asked).mean()),
+        "agreement": float((critic.predict(images) == asked).mean()),
         "precision": precision,
         "recall": recall,
         "elbo_nats": bound["elbo_nats"],

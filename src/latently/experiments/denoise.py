@@ -6,6 +6,7 @@ Gaussian noise of level 0.1 to 1.0, clipped to 0..1, by each test image's own dr
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ def non_local_means(noisy: np.ndarray, level: float, strength: float) -> np.ndar
 def principal_components(clean: np.ndarray) -> Filter:
     """The noisy images' projection on the plane of clean training images, of so many dimensions."""
     flat = clean.reshape(len(clean), -1)
-    pca = PCA(min(160, *flat.shape)).fit(flat)
+    pca = PCA(min(160, *flat.shape), random_state=0).fit(flat)
 
     def project(noisy: np.ndarray, level: float, dimensions: float) -> np.ndarray:
         plane = pca.components_[: int(dimensions)]
@@ -154,8 +155,9 @@ def tuned(apply: Filter, strengths: Sequence[float], clean: np.ndarray, noisy: n
     return strengths[int(np.argmin(errors))]
 
 
-def filter_figures(bench: Bench, name: str, apply: Filter, level: float, noise: Autoencoder) -> dict[str, Any]:
-    """Figures of a filter at the strength that validation images choose; `noise` is whoever draws it."""
+def filter_figures(bench: Bench, name: str, apply: Filter, level: float, trial: Trial) -> dict[str, Any]:
+    """Figures of a filter at the strength that validation images choose; any `trial` draws the noise alike."""
+    noise = bench.fit(trial)
     tuning = bench.part("validation").images[: 20 if bench.quick else N_TUNING]
     test = bench.part("test").images[: n_judged(bench, name in SLOW)]
     with warnings.catch_warnings():
@@ -171,8 +173,9 @@ def n_judged(bench: Bench, slow: bool) -> int:
     return N_SLOW if slow else len(bench.part("test"))
 
 
-def net_figures(bench: Bench, trial: Trial, fit: Autoencoder, level: float) -> dict[str, Any]:
+def net_figures(bench: Bench, trial: Trial, level: float) -> dict[str, Any]:
     def compute() -> dict[str, Any]:
+        fit = bench.fit(trial)
         test = bench.part("test").images[: n_judged(bench, slow=False)]
         return figures(fit.seen(test), fit.denoise(fit.corrupt(test, level))) | {"n_images": len(test)}
 
@@ -183,28 +186,28 @@ def net_figures(bench: Bench, trial: Trial, fit: Autoencoder, level: float) -> d
 
 
 def run(bench: Bench) -> Result:
-    tried = trials(bench)
-    nets = {name: [bench.fit(trial) for trial in each] for name, each in tried.items()}
-    noise = next(iter(nets.values()))[0]
+    tried, known = trials(bench), filters(bench)
+    bench.each(bench.trained, [trial for each in tried.values() for trial in each])
+    some = next(iter(tried.values()))[0]
     levels = (0.1, STUDY_LEVEL, 1.0) if bench.quick else LEVELS
-    rows: list[Row] = []
-    for name, apply in filters(bench).items():
-        for level in levels:
-            settings = {"filter": name, "strengths": list(STRENGTHS[name]), "level": level}
-            compute = partial(filter_figures, bench, name, apply, level, noise)
-            told = kept(bench, f"{name}-{level}", settings, compute)
-            rows.append({"method": name, "level": level} | told)
-    for name, fits in nets.items():
-        for level in levels:
-            each_fit = [net_figures(bench, *pair, level) for pair in zip(tried[name], fits, strict=True)]
-            means = {
-                key: estimate([figures[key] for figures in each_fit]) for key in ("bce_nats", "mse", "psnr_db", "ssim")
-            }
-            epochs = len(fits[0].history_)
-            about = {"seeds": len(fits), "epochs": epochs, "n_images": each_fit[0]["n_images"]}
-            rows.append({"method": name, "level": level} | means | about)
-    draw(bench, rows, nets)
+
+    def row(name: str, level: float) -> Row:
+        if name in tried:
+            return {"method": name, "level": level} | net_row(bench, tried[name], level)
+        settings = {"filter": name, "strengths": list(STRENGTHS[name]), "level": level}
+        compute = partial(filter_figures, bench, name, known[name], level, some)
+        return {"method": name, "level": level} | kept(bench, f"{name}-{level}", settings, compute)
+
+    rows = bench.each(lambda pair: row(*pair), product((*known, *tried), levels))
+    draw(bench, rows, {name: bench.fit(each[0]) for name, each in tried.items()})
     return Result(rows, notes(rows))
+
+
+def net_row(bench: Bench, trials: Sequence[Trial], level: float) -> Row:
+    figures = bench.each(lambda trial: net_figures(bench, trial, level), trials)
+    means = {key: estimate([each[key] for each in figures]) for key in ("bce_nats", "mse", "psnr_db", "ssim")}
+    epochs = len(bench.history(trials[0]))
+    return means | {"seeds": len(trials), "epochs": epochs, "n_images": figures[0]["n_images"]}
 
 
 def psnr_of(rows: Sequence[Row]) -> dict[str, dict[float, float]]:
@@ -236,7 +239,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def draw(bench: Bench, rows: Sequence[Row], nets: dict[str, list[Autoencoder]]) -> None:
+def draw(bench: Bench, rows: Sequence[Row], nets: dict[str, Autoencoder]) -> None:
     for key, label in (("psnr_db", "PSNR, dB"), ("ssim", "SSIM")):
         series: dict[str, tuple[list[float], list[float]]] = {}
         for row in rows:
@@ -246,24 +249,24 @@ def draw(bench: Bench, rows: Sequence[Row], nets: dict[str, list[Autoencoder]]) 
         figure = pictures.lines(series, "level of the noise", label, "Denoising MNIST's test images")
         pictures.save(figure, bench.folder / "figures" / f"{key.partition('_')[0]}.png")
     test = bench.part("test")
-    for place, fits in enumerate(nets.values()):
+    for place, fit in enumerate(nets.values()):
         drawing = gallery.Drawing(noise=STUDY_LEVEL)
         for kind in ("denoising", "residuals"):
-            figure = gallery.draw(kind, fits[0], test, drawing)
+            figure = gallery.draw(kind, fit, test, drawing)
             pictures.save(figure, bench.folder / "figures" / f"{kind}-{place + 1}.png")
     pictures.save(side_by_side(bench, rows, nets), bench.folder / "figures" / "methods.png")
 
 
-def side_by_side(bench: Bench, rows: Sequence[Row], nets: dict[str, list[Autoencoder]]) -> "pictures.Figure":
+def side_by_side(bench: Bench, rows: Sequence[Row], nets: dict[str, Autoencoder]) -> "pictures.Figure":
     """Ten test images as every method rebuilds them."""
-    images, noise = bench.part("test").images[:10], next(iter(nets.values()))[0]
+    images, noise = bench.part("test").images[:10], next(iter(nets.values()))
     noisy = noise.corrupt(images, STUDY_LEVEL)
     strengths = {row["method"]: row["strength"] for row in rows if row["level"] == STUDY_LEVEL and "strength" in row}
     shown = {"original": noise.seen(images), "noisy": noisy}
     for name, apply in filters(bench).items():
         if name != "identity":
             shown[name] = apply(noisy, STUDY_LEVEL, strengths[name]).clip(0, 1)
-    shown |= {name: fits[0].denoise(noisy) for name, fits in nets.items()}
+    shown |= {name: fit.denoise(noisy) for name, fit in nets.items()}
     return pictures.rows(shown, f"Gaussian noise of {STUDY_LEVEL}, clipped")
 
 

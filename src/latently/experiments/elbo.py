@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from latently import pictures
 from latently.errors import require
@@ -52,17 +53,17 @@ class Line:
 
 
 def run(bench: Bench) -> Result:
-    lines: list[Line] = []
-    for name, preset in chosen(bench).items():
-        for latent_dim in codes(bench, preset):
-            pair = compare(bench, name, latent_dim)
-            draw(bench, pair)
-            lines += pair
+    asked = [(name, code) for name, preset in chosen(bench).items() for code in codes(bench, preset)]
+    pairs = bench.each(lambda one: compare(bench, *one), asked)
+    lines = [line for pair in pairs for line in pair]
+    rows = bench.each(partial(row, bench), lines)
+    for pair in pairs:
+        draw(bench, pair)
     write_text(bench.folder / "curves.csv", to_csv([row for line in lines for row in curve(line)]))
     judged = [row for line in lines for row in judgements(line)]
     if judged:
         write_text(bench.folder / "published.csv", to_csv(judged))
-    return Result([row(bench, line) for line in lines], notes(lines))
+    return Result(rows, notes(lines))
 
 
 def chosen(bench: Bench) -> dict[str, Preset]:
@@ -87,11 +88,17 @@ def compare(bench: Bench, name: str, latent_dim: int) -> list[Line]:
     """The study's recipe and ours; a quick run trains too little to be held against what was published."""
     preset = PRESETS[name]
     known = [] if bench.quick else [figure for figure in preset.published if figure.latent_dim == latent_dim]
-    theirs = [faithful(bench, name, latent_dim, seed) for seed in bench.seeds_for(preset.network)]
-    mine = [ours(trial, len(bench.fit(trial).history_)) for trial in theirs]
+
+    def trained(seed: int) -> list[tuple[Trial, History]]:
+        theirs = faithful(bench, name, latent_dim, seed)
+        history = bench.history(theirs)
+        mine = ours(theirs, len(history))
+        return [(theirs, history), (mine, bench.history(mine))]
+
+    seeds = bench.each(trained, bench.seeds_for(preset.network))
     return [
-        Line(name, latent_dim, variant, known, trials, [bench.fit(trial).history_ for trial in trials])
-        for variant, trials in (("faithful", theirs), ("ours", mine))
+        Line(name, latent_dim, variant, known, *zip(*ways, strict=True))
+        for variant, ways in zip(("faithful", "ours"), zip(*seeds, strict=True), strict=True)
     ]
 
 
@@ -118,7 +125,7 @@ def ours(theirs: Trial, epochs: int) -> Trial:
 
 
 def row(bench: Bench, line: Line) -> Row:
-    tests = [bench.figures(trial) for trial in line.trials]
+    tests = bench.each(bench.figures, line.trials)
     train, judged = line.kept("train_loss"), judgements(line)
     return {
         "preset": line.preset,

@@ -17,6 +17,7 @@ from latently.files import replacing
 from latently.models import AE, VAE, Model
 from latently.networks import Network
 from latently.noise import image_normal
+from latently.pieces import kept as kept_at
 from latently.training import Training
 
 NETWORK = "dense(512)"
@@ -51,11 +52,15 @@ def codes(bench: Bench, trial: Trial, feature: Feature = "mean") -> np.ndarray:
 def kept_codes(bench: Bench, trial: Trial) -> np.ndarray:
     """The means of all images, (N, latent_dim), not scaled; kept beside the encoder, for a convolutional one takes a
     minute to find them."""
-    path = bench.folder / "trials" / trial.name / "codes.npy"
-    if not path.exists():
+    path = bench.trained(trial).path / "codes.npy"
+
+    def find() -> None:
         means = encoded(bench.fit(trial), bench.images.pixels)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, means)
+
+    if not path.exists():
+        bench.maker.make(str(path), find)
     return np.load(path)
 
 
@@ -76,7 +81,14 @@ def encoded(fit: Autoencoder, images: np.ndarray, feature: Feature = "mean") -> 
     return np.concatenate([values(part.to(device)).cpu().numpy() for part in to_channels_first(images).split(1000)])
 
 
-def kept(bench: Bench, name: str, settings: dict[str, Any], compute: Callable[[], Any]) -> Any:
-    """What `compute` gave, kept as JSON beside the trials. Raises InputError where that is of other settings."""
+def kept(
+    bench: Bench, name: str, settings: dict[str, Any], compute: Callable[[], Any],
+    first: Callable[[], Any] = lambda: None,
+) -> Any:  # fmt: skip
+    """What `compute` gave, kept as JSON beside the trials; `first` asks for what it needs, a trained encoder, say.
+    Raises InputError where that is of other settings."""
     about = settings | {"source": bench.images.source, "quick": bench.quick}
-    return label_curve.kept(bench.folder / "trials" / f"{name}.json", about, compute)
+    path = bench.folder / "trials" / f"{name}.json"
+    if not path.exists():
+        first()
+    return kept_at(path, about, compute, bench.maker)

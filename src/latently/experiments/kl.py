@@ -1,6 +1,8 @@
 """`kl`: what the KL term buys. Weights 0, 0.5, 1 and 4: the gap to held-out images, samples, active dimensions, and the
 rate-distortion curve (Alemi et al. 2018): the KL is the rate of the code, the reconstruction its distortion."""
 
+from functools import partial
+
 import numpy as np
 
 from latently import gallery, pictures
@@ -17,30 +19,31 @@ BETAS = (0.0, 0.5, 1.0, 4.0)
 
 
 def run(bench: Bench) -> Result:
-    rows = []
-    latent_dim = (bench.codes or (20,))[0]
+    rows = bench.each(partial(row, bench), BETAS)
     for beta in BETAS:
-        model = VAE(latent_dim, Network("dense(512)"), beta=beta)
-        training = Training(epochs=4 if bench.quick else 20)
-        trials = [Trial(f"beta{beta:g}-z{latent_dim}-seed{seed}", model, training, seed) for seed in range(bench.seeds)]
-        rows.append(row(bench, beta, trials))
-        fit = bench.fit(trials[0])
-        drawing = gallery.Drawing(n=64)
-        samples = gallery.draw("samples", fit, bench.part("test"), drawing)
+        samples = gallery.draw("samples", bench.fit(trials(bench, beta)[0]), bench.part("test"), gallery.Drawing(n=64))
         pictures.save(samples, bench.folder / "figures" / f"samples-beta-{beta:g}.png")
     draw(bench, rows)
     return Result(rows, NOTES)
 
 
-def row(bench: Bench, beta: float, trials: list[Trial]) -> Row:
-    figures = [bench.figures(trial) for trial in trials]
+def trials(bench: Bench, beta: float) -> list[Trial]:
+    latent_dim = (bench.codes or (20,))[0]
+    model = VAE(latent_dim, Network("dense(512)"), beta=beta)
+    training = Training(epochs=4 if bench.quick else 20)
+    return [Trial(f"beta{beta:g}-z{latent_dim}-seed{seed}", model, training, seed) for seed in range(bench.seeds)]
+
+
+def row(bench: Bench, beta: float) -> Row:
+    fits = trials(bench, beta)
+    figures = bench.each(bench.figures, fits)
     train = bench.part("train").take(np.arange(min(10_000, len(bench.part("train")))))
-    train_elbos = [bench.fit(trial).score(train.images) for trial in trials]
+    train_elbos = [bench.fit(trial).score(train.images) for trial in fits]
     rates = [each["kl_nats"] for each in figures]
     distortions = [each["reconstruction_nats"] for each in figures]
     return {
         "beta": beta,
-        "seeds": len(trials),
+        "seeds": len(fits),
         "test_minus_elbo": estimate([-each["elbo_nats"] for each in figures]),
         "train_to_test_gap": estimate([a - b["elbo_nats"] for a, b in zip(train_elbos, figures, strict=True)]),
         "rate_nats": estimate(rates),

@@ -6,6 +6,7 @@ Study 1's: n labels train, and 5,000 more choose when to stop.
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,11 @@ def run(bench: Bench) -> Result:
     parts = bench.split("auto")
     task = Task(bench.images.labels, parts.train, parts.test)
     budgets = [n for n in ((50, 250, 1000) if bench.quick else PUBLISHED) if n <= len(parts.train)]
-    mine = {name: ours(bench, task, budgets, name) for name in NAMES}
-    theirs = study_1(bench, task, budgets, "pixels")
-    on_codes = {name: study_1(bench, task, [CODE_LABELS[bench.quick]], name) for name in ("ae", "vae")}
+    asked = [partial(ours, bench, task, budgets, name) for name in NAMES]
+    asked += [partial(study_1, bench, task, budgets, "pixels")]
+    asked += [partial(study_1, bench, task, [CODE_LABELS[bench.quick]], name) for name in ("ae", "vae")]
+    pixels, ae, vae, theirs, theirs_on_ae, theirs_on_vae = bench.each(lambda curve: curve(), asked)
+    mine, on_codes = {"pixels": pixels, "ae": ae, "vae": vae}, {"ae": theirs_on_ae, "vae": theirs_on_vae}
     draw(bench, mine, theirs)
     return Result([row(bench, n, mine, theirs) for n in budgets], notes(bench, mine, on_codes))
 
@@ -55,9 +58,9 @@ def ours(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curve:
         trial = None if name == "pixels" else encoder(bench, name, LATENT_DIM, draw % bench.seeds)
         fit = lambda: label_curve.together(seen(bench, trial), task, budgets, draw, settings=training)  # noqa: E731
         settings = about(bench, training, trial) | {"budgets": list(budgets), "draw": draw}
-        return timed(bench, f"ours-{name}-draw{draw}", settings, fit)
+        return timed(bench, f"ours-{name}-draw{draw}", settings, fit, trial)
 
-    return Curve(budgets, np.array([one_draw(draw) for draw in draws(bench)]), task.n_judges)
+    return Curve(budgets, np.array(bench.each(one_draw, draws(bench))), task.n_judges)
 
 
 def study_1(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curve:
@@ -76,9 +79,9 @@ def study_1(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curv
 
         settings = about(bench, training, trial) | {"budget": n, "draws": len(draws(bench))}
         settings |= {"validation": len(validation)}
-        return timed(bench, f"study1-{name}-{n}", settings, fit)
+        return timed(bench, f"study1-{name}-{n}", settings, fit, trial)
 
-    return Curve(budgets, np.array([one_budget(n) for n in budgets]).T, task.n_judges)
+    return Curve(budgets, np.array(bench.each(one_budget, budgets)).T, task.n_judges)
 
 
 def draws(bench: Bench) -> range:
@@ -94,12 +97,14 @@ def about(bench: Bench, training: Training, trial: Trial | None) -> dict[str, An
     return {"head": HEAD, "training": training.to_json(), "encoder": trial and described(bench, trial)}
 
 
-def timed(bench: Bench, name: str, settings: dict[str, Any], fit: Callable[[], list[float]]) -> list[float]:
+def timed(
+    bench: Bench, name: str, settings: dict[str, Any], fit: Callable[[], list[float]], trial: Trial | None
+) -> list[float]:
     def compute() -> dict[str, Any]:
         began = time.perf_counter()
         return {"accuracies": fit(), "seconds": time.perf_counter() - began}
 
-    return kept(bench, name, settings, compute)["accuracies"]
+    return kept(bench, name, settings, compute, lambda: trial and bench.trained(trial))["accuracies"]
 
 
 # What they gave -----------------------------------------------------------------------------------

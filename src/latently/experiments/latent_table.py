@@ -6,6 +6,7 @@ nothing. Are 16 dimensions worse than 8 or 10, and is the Gaussian prior to blam
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,13 @@ PRIOR_WIDTHS, PRIOR_HIDDEN = (8, 10, 16), 200
 
 
 def run(bench: Bench) -> Result:
-    rows = [code_row(bench, *row) for row in CODE_ROWS if row[0] in (bench.codes or row[:1])]
-    rows += [pixel_row(bench, part, *row) for part in ("train", "validation") for row in PIXEL_ROWS]
-    prior = [prior_row(bench, width) for width in PRIOR_WIDTHS if width in (bench.codes or PRIOR_WIDTHS)]
+    widths = [width for width in PRIOR_WIDTHS if width in (bench.codes or PRIOR_WIDTHS)]
+    asked = [partial(code_row, bench, *row) for row in CODE_ROWS if row[0] in (bench.codes or row[:1])]
+    asked += [partial(pixel_row, bench, part, *row) for part in ("train", "validation") for row in PIXEL_ROWS]
+    n_rows = len(asked)
+    asked += [partial(prior_row, bench, width) for width in widths]
+    found = bench.each(lambda row: row(), asked)
+    rows, prior = found[:n_rows], found[n_rows:]
     write_text(bench.folder / "prior.csv", to_csv(prior))
     if len(prior) > 1:
         draw(bench, prior)
@@ -86,7 +91,7 @@ def accuracies(bench: Bench, head: Head, trial: Trial | None) -> list[float]:
         fitted = fit_together(head.model, X, labels, drawn, training=training)
         return fitted.accuracies(X[parts.test], labels[parts.test]).tolist()
 
-    return kept(bench, name, settings, fit)
+    return kept(bench, name, settings, fit, lambda: trial and kept_codes(bench, trial))
 
 
 def seen(bench: Bench, head: Head, trial: Trial | None) -> np.ndarray:
@@ -99,7 +104,7 @@ def seen(bench: Bench, head: Head, trial: Trial | None) -> np.ndarray:
 
 def over(bench: Bench, head: Head, trials: Sequence[Trial]) -> Estimate:
     """Of several encoders the interval is over their means; of one, over the seeds of its classifiers."""
-    each = [accuracies(bench, head, trial) for trial in trials]
+    each = bench.each(partial(accuracies, bench, head), trials)
     return percent(estimate(each[0] if len(each) == 1 else [float(np.mean(values)) for values in each]))
 
 
@@ -124,7 +129,9 @@ def encoders(bench: Bench, kind: str, latent_dim: int) -> list[Trial]:
 
 def code_row(bench: Bench, latent_dim: int, hidden: int, published: float) -> Row:
     theirs, mine = (study_encoder(bench, latent_dim, variant) for variant in ("faithful", "ours"))
-    faithful, ours = over(bench, Head(hidden, True), [theirs]), over(bench, Head(hidden, False), [mine])
+    faithful, ours = bench.each(
+        lambda pair: over(bench, Head(hidden, pair[0]), [pair[1]]), ((True, theirs), (False, mine))
+    )
     about = {
         "input": f"{latent_dim} codes",
         "hidden": hidden,
@@ -137,7 +144,7 @@ def code_row(bench: Bench, latent_dim: int, hidden: int, published: float) -> Ro
 def pixel_row(bench: Bench, part: str, hidden: int, published: float) -> Row:
     """The study trained these on the encoder's 70 %; on the 20 % they see as many labels as the codes' classifiers."""
     n_labels = len(getattr(bench.split(SPLIT), part))
-    faithful, ours = (over_pixels(bench, Head(hidden, way, part)) for way in (True, False))
+    faithful, ours = bench.each(lambda way: over_pixels(bench, Head(hidden, way, part)), (True, False))
     n_pixels = int(np.prod(bench.images.image_shape))
     about = {"input": "pixels", "hidden": hidden, "parameters": Head(hidden, True).n_parameters(n_pixels)}
     about |= {"labels": n_labels, "encoder_epochs": None}
@@ -166,7 +173,8 @@ def judged(bench: Bench, published: float, faithful: Estimate, ours: Estimate) -
 def prior_row(bench: Bench, latent_dim: int) -> Row:
     """One classifier on codes of one width under three weights of the prior."""
     head = Head(PRIOR_HIDDEN, False)
-    return {"latent_dim": latent_dim} | {kind: over(bench, head, encoders(bench, kind, latent_dim)) for kind in KINDS}
+    found = bench.each(lambda kind: over(bench, head, encoders(bench, kind, latent_dim)), KINDS)
+    return {"latent_dim": latent_dim} | dict(zip(KINDS, found, strict=True))
 
 
 def draw(bench: Bench, prior: Sequence[Row]) -> None:

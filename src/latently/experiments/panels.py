@@ -1,6 +1,7 @@
 """`panels`: the same test digits reconstructed through codes of 2, 5 and 20 dimensions, by an AE and a VAE."""
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,14 @@ def run(bench: Bench) -> Result:
     """The network is that of --presets (one name); by default the fully connected one of study 5, by our training."""
     preset = (bench.presets or ["study5-mlp"])[0]
     test = bench.part("test")
-    named, rows = {"original": scaled(test.images[:N_DIGITS])}, []
+    lines = [*product(("ae", "vae"), CODES)]
+    rows = bench.each(lambda line: row(bench, preset, *line), lines)
+    named = {"original": scaled(test.images[:N_DIGITS])}
     fits: dict[str, Autoencoder] = {}
-    for name in ("ae", "vae"):
-        for latent_dim in CODES:
-            trials = [trial(bench, preset, name, latent_dim, seed) for seed in bench.seeds_for(PRESETS[preset].network)]
-            figures = [bench.figures(each) for each in trials]
-            key = f"{name.upper()}, {latent_dim}-D"
-            fits[key] = bench.fit(trials[0])
-            named[key] = fits[key].reconstruct(test.images[:N_DIGITS])
-            rows.append(row(preset, name, latent_dim, figures))
+    for name, latent_dim in lines:
+        key = f"{name.upper()}, {latent_dim}-D"
+        fits[key] = bench.fit(trial(bench, preset, name, latent_dim, 0))
+        named[key] = fits[key].reconstruct(test.images[:N_DIGITS])
     folder = bench.folder / "figures"
     title = "The first eight test digits through codes of 2, 5 and 20 dimensions"
     pictures.save(pictures.rows(named, title), folder / "codes-of-2-5-20.png")
@@ -55,7 +54,9 @@ def trial(bench: Bench, preset: str, name: str, latent_dim: int, seed: int) -> T
     return Trial(f"{preset}-{name}-z{latent_dim}-seed{seed}", model, Training(epochs=2 if bench.quick else 20), seed)
 
 
-def row(preset: str, name: str, latent_dim: int, figures: list[dict]) -> Row:
+def row(bench: Bench, preset: str, name: str, latent_dim: int) -> Row:
+    seeds = bench.seeds_for(PRESETS[preset].network)
+    figures = bench.each(lambda seed: bench.figures(trial(bench, preset, name, latent_dim, seed)), seeds)
     return {
         "preset": preset,
         "model": name,

@@ -1,5 +1,7 @@
 """`plane`: two-dimensional codes by digit, and what the decoder draws over their plane; AE and VAE side by side."""
 
+from functools import partial
+
 import numpy as np
 
 from latently import gallery, pictures
@@ -14,21 +16,25 @@ from latently.networks import Network
 from latently.training import Training
 
 NETWORK = Network("dense(512) dense(512)")
+MODELS: dict[str, Model] = {"ae": AE(2, NETWORK), "vae": VAE(2, NETWORK)}
 CANVASES = ((18, 3.0), (20, 2.0), (20, 3.0))  # study 3's, study 4's, study 5's
 
 
 def run(bench: Bench) -> Result:
-    models: dict[str, Model] = {"ae": AE(2, NETWORK), "vae": VAE(2, NETWORK)}
-    fits = {}
-    rows: list[Row] = []
-    for name, model in models.items():
-        training = Training(epochs=5 if bench.quick else 40)
-        trials = [Trial(f"{name}-seed{seed}", model, training, seed) for seed in range(bench.seeds)]
-        fits[name] = bench.fit(trials[0])
-        figures = [bench.figures(trial) for trial in trials]
-        rows.append({"model": name, "seeds": len(trials), "epochs": training.epochs} | means(figures))
-    draw(bench, fits)
+    rows = bench.each(partial(row, bench), MODELS)
+    draw(bench, {name: bench.fit(trials(bench, name)[0]) for name in MODELS})
     return Result(rows, ["Pictures show seed 0. The network is 784-512-512-2-512-512-784 with our training."])
+
+
+def trials(bench: Bench, name: str) -> list[Trial]:
+    training = Training(epochs=5 if bench.quick else 40)
+    return [Trial(f"{name}-seed{seed}", MODELS[name], training, seed) for seed in range(bench.seeds)]
+
+
+def row(bench: Bench, name: str) -> Row:
+    fits = trials(bench, name)
+    about = {"model": name, "seeds": len(fits), "epochs": fits[0].training.epochs}
+    return about | means(bench.each(bench.figures, fits))
 
 
 def means(figures: list[dict]) -> Row:

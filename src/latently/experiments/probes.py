@@ -20,7 +20,7 @@ from latently.experiments.encoders import encoded, kept
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
-from latently.models import AE, DAE, VAE, Model, model_to_json
+from latently.models import AE, DAE, VAE, model_to_json
 from latently.networks import Network
 from latently.training import Training
 
@@ -35,11 +35,10 @@ PUBLISHED = {"ae": (98.1, 97.1), "dae": (98.0, 97.5), "vae": (98.7, 97.7)}  # li
 
 
 def run(bench: Bench) -> Result:
-    rows = [row(bench, name) for name in CODES]
-    return Result(rows, notes(bench))
+    return Result(bench.each(partial(row, bench), CODES), notes(bench))
 
 
-def models(bench: Bench) -> dict[str, Model]:
+def models(bench: Bench) -> dict[str, AE | VAE]:
     height, width = bench.images.image_shape[:2]
     fits = height % 4 == width % 4 == 0
     require(fits, f"images are {width} x {height}; these networks want sides that 4 divides")
@@ -55,7 +54,7 @@ def models(bench: Bench) -> dict[str, Model]:
 
 def row(bench: Bench, name: str) -> Row:
     seeds = bench.seeds_for({"encoder": "" if name == "pixels" else ENCODER})
-    figures = [figures_of(bench, name, seed) for seed in seeds]
+    figures = bench.each(partial(figures_of, bench, name), seeds)
 
     def over(key: str) -> Any:
         return percent(estimate([each[key] for each in figures]))
@@ -82,17 +81,18 @@ def figures_of(bench: Bench, name: str, seed: int) -> dict[str, Any]:
     def compute() -> dict[str, Any]:
         codes = ways[name] if name in ways else partial(encoded, bench.fit(trial))
         train, test = bench.part("train"), bench.part("test")
-        return code_figures(codes(train.images), train.labels, codes(test.images), test.labels, seed)
+        return code_figures(codes(train.pixels), train.labels, codes(test.pixels), test.labels, seed)
 
-    return kept(bench, f"{name}-probe-seed{seed}", settings, compute)
+    first = (lambda: None) if name in ways else partial(bench.trained, trial)
+    return kept(bench, f"{name}-probe-seed{seed}", settings, compute, first)
 
 
 @torch.no_grad()
-def untrained(model: Model, images: np.ndarray, seed: int) -> np.ndarray:
+def untrained(model: AE | VAE, images: np.ndarray, seed: int) -> np.ndarray:
     """Codes (N, Z) of a network at its first weights."""
     torch.manual_seed(seed)
     x = to_channels_first(images)
-    net = model.build(tuple(x.shape[1:])).eval()
+    net = model.build((x.shape[1], x.shape[2], x.shape[3])).eval()
     return np.concatenate([model.encode(net, scale(part)).mean.numpy() for part in x.split(1000)])
 
 

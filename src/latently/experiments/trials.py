@@ -2,10 +2,10 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -16,10 +16,13 @@ from latently.estimator import Autoencoder
 from latently.estimator import load as load_estimator
 from latently.evaluation import evaluate
 from latently.models import Model, model_from_json, model_to_json
+from latently.pieces import InTurn, Maker
 from latently.progress import Bar
 from latently.runs import Run, read_json, understanding
 from latently.training import Training, Watcher, has_bfloat16, resolve_device
 
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 QUICK_IMAGES = 5000  # that a quick study trains on
 
 
@@ -59,6 +62,8 @@ class Bench:
     """Of the presets, these; empty: those that the study names."""
     codes: tuple[int, ...] = ()
     """Of the widths of the code, these; empty: those that the study names."""
+    maker: Maker = field(default_factory=InTurn)
+    """Who makes the trials, and the figures that are kept."""
     splits: dict[str, Split] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,25 +84,38 @@ class Bench:
     def part(self, name: str, kind: str = "auto") -> ImageSet:
         return self.images.take(getattr(self.split(kind), name))
 
+    def each(self, function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+        """[function(item) for item in items]: a study's independent parts, whose trials may be made at once."""
+        return self.maker.each(function, items)
+
     def seeds_for(self, network: Mapping[str, str]) -> range:
         """Convolutional nets cost 40 s an epoch on two cores: one seed there, all of them where there is a GPU."""
         slow = "conv" in network.get("encoder", "") and not torch.cuda.is_available()
         return range(1 if slow else self.seeds)
 
     def fit(self, trial: Trial, watchers: Sequence[Watcher] = ()) -> Autoencoder:
-        """The fitted estimator of a trial: from its run folder where it is finished, else trained, from its checkpoint
-        where there is one, with `watchers` beside the bar. Raises InputError where the folder holds other settings."""
+        """The fitted estimator of a trial, out of its run folder."""
+        return load_estimator(self.trained(trial, watchers).path)
+
+    def history(self, trial: Trial) -> list[dict[str, float]]:
+        """A row per epoch of its training."""
+        return self.trained(trial).read_history()
+
+    def trained(self, trial: Trial, watchers: Sequence[Watcher] = ()) -> Run:
+        """Its run folder, finished: as it is, else trained, from its checkpoint where there is one, with `watchers`
+        beside the bar. Raises InputError where the folder holds other settings."""
         run = self.run_of(trial)
-        if run.finished:
-            return load_estimator(run.path)
+        if not run.finished:
+            self.maker.make(str(run.path), lambda: self.train(trial, run, watchers))
+        return run
+
+    def train(self, trial: Trial, run: Run, watchers: Sequence[Watcher]) -> None:
         settings = trial.training.get_params() | {"random_state": trial.seed}
         train, validation = self.part("train", trial.split), self.part("validation", trial.split)
         about = {"trial": trial.to_json(self.images.source, len(train))}
         with Bar() as bar:
             estimator = Autoencoder(trial.model, binarise=trial.binarise, **settings)
-            return estimator.fit(
-                train.images, validation=validation.images, run=run, about=about, watchers=[bar, *watchers]
-            )
+            estimator.fit(train.images, validation=validation.images, run=run, about=about, watchers=[bar, *watchers])
 
     def run_of(self, trial: Trial) -> Run:
         """Its run folder. Raises InputError where that holds a trial of the same name and other settings or images."""
@@ -111,19 +129,21 @@ class Bench:
 
     def figures(self, trial: Trial, importance_samples: int | None = None, every: int = 1) -> dict[str, Any]:
         """Test figures of a trial, kept in its run folder; of one in `every` images."""
-        run = self.run_of(trial)
+        run = self.trained(trial)
         path = run.path / "metrics.json"
-        test = self.part("test", trial.split).images[::every]
-        if run.finished and path.exists():
-            kept = read_json(path)
+        if path.exists():
+            kept, n_images = read_json(path), len(self.split(trial.split).test[::every])
             as_now = "kl_nats" not in kept or "active_units" in kept  # a folder of an earlier version counted otherwise
-            if as_now and (kept["n_images"], kept.get("importance_samples")) == (len(test), importance_samples):
+            if as_now and (kept["n_images"], kept.get("importance_samples")) == (n_images, importance_samples):
                 return kept
-        estimator = self.fit(trial)
-        figures = evaluate(estimator, test, importance_samples=importance_samples)
-        figures = {"split": "test", "data": self.source} | figures
-        run.write_metrics(figures)
-        return figures
+
+        def measure() -> None:
+            test = self.part("test", trial.split).images[::every]
+            figures = evaluate(self.fit(trial), test, importance_samples=importance_samples)
+            run.write_metrics({"split": "test", "data": self.source} | figures)
+
+        self.maker.make(str(path), measure)
+        return read_json(path)
 
 
 def with_defaults(trial: dict[str, Any]) -> dict[str, Any]:
