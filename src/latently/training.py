@@ -18,7 +18,7 @@ import sysconfig
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from latently.compiled import BatchLoss, CompiledStep, Terms
 from latently.data.batches import Batches
 from latently.errors import InputError, require
 from latently.models.base import Model
@@ -240,9 +241,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 # The objective over a batch -----------------------------------------------------------------------
 
-Terms = dict[str, Tensor]
-BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]
-
 
 def training_loss(model: Model, images: Batches, settings: Training) -> BatchLoss:
     """(net, raw images, labels, progress) -> each term summed over the batch, () or (K,); scaling and noise included"""
@@ -447,67 +445,68 @@ class Loop:
         )
         if self.run is not None and self.run.checkpoint.exists():
             self.state.load(self.run.checkpoint)
-        self.eager = self.compiled = training_loss(self.model, self.images, settings)
-        if settings.compile == "on":
-            self.compile()
+        self.batch_loss = training_loss(self.model, self.images, settings)
+        self.compiled = self.compile() if settings.compile == "on" else None
         self.saved_at = time.monotonic()
 
-    def compile(self) -> None:
-        """Compile for the full batch, before the clock runs; the first batch is thrown away and its noise given back.
-
-        dynamic=False: a process that met the odd last batch first would otherwise compile other kernels, and a resumed
-        run would drift from an uninterrupted one.
-        """
+    def compile(self) -> CompiledStep:
+        """Compile for the full batch, before the clock runs: a first step is taken, and taken back with its noise."""
         torch.compiler.reset()  # after eight shapes torch quietly runs a function eagerly: a ninth fit would
-        self.compiled = torch.compile(self.eager, dynamic=False)
-        index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.device)
-        with seeded(self.seed, self.images.device):
-            raw, y = self.images.gather(index)
+        step = CompiledStep(self.batch_loss, self.net, self.state.optimiser, self.settings.clip_norm)
+        device = self.images.device
+        index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=device)
+        with seeded(self.seed, device), step.undone():
             try:
-                self.compiled(self.net, raw, y, torch.zeros((), device=self.images.device))["loss"].sum().backward()
+                step(*self.images.gather(index), torch.zeros((), device=device), torch.zeros((), device=device))
             except RuntimeError as error:  # of the compilers, which Ctrl-C may have reached before us
                 if self.interrupts.received:
                     raise KeyboardInterrupt from None
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(f"the step cannot be compiled ({reason}); start anew with compile 'off'") from error
-        self.net.zero_grad(set_to_none=True)
+        return step
 
     def train_epoch(self) -> None:
         state = self.state
         order = self.images.order(self.seed, state.epoch)
         progress = (state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.n_epochs
-        on_device = progress.to(self.images.device)
+        rates = [learning_rate(self.settings, float(each)) for each in progress]
+        schedule = torch.stack([progress, torch.tensor(rates)], 1).to(self.images.device)
         batches = order.split(self.settings.batch_size, dim=-1)
         self.clock = time.perf_counter()
         while state.step < self.n_steps:
-            self.take_step(batches[state.step], float(progress[state.step]), on_device[state.step])
+            self.take_step(batches[state.step], *schedule[state.step], rate=rates[state.step])
             if self.run is not None and state.step < self.n_steps and (self.interrupts.received or self.is_late()):
                 self.stop_clock()
                 self.save()
         self.stop_clock()
 
-    def take_step(self, index: Tensor, progress: float, progress_on_device: Tensor) -> None:
+    def take_step(self, index: Tensor, progress: Tensor, rate_on_device: Tensor, rate: float) -> None:
         """One batch. Nothing here waits for the device."""
-        state, settings = self.state, self.settings
-        raw, y = self.images.gather(index)
-        # The odd last batch runs eagerly: compiling a second shape takes seconds and would serve one step an epoch.
-        size = index.shape[-1]
-        batch_loss = self.compiled if size == settings.batch_size else self.eager
-        terms = batch_loss(self.net, raw, y, progress_on_device)
-        loss = terms["loss"] / size  # () or (K,)
-        loss.sum().backward()  # no net's loss depends on another's weights
-        if settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), settings.clip_norm)
+        state, size = self.state, index.shape[-1]
         for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(settings, progress)
-        state.optimiser.step()
-        state.losses[state.step] = loss.detach()
-        state.sums = {name: term.detach() + state.sums.get(name, 0) for name, term in terms.items()}
+            group["lr"] = rate
+        raw, y = self.images.gather(index)
+        # The last step of an epoch is eager: compiling the odd batch's shape would take seconds and serve one step an
+        # epoch. An even one is, too: so there are gradients for those who look on.
+        if self.compiled is not None and state.step < self.n_steps - 1:
+            terms = self.compiled(raw, y, progress, rate_on_device)
+        else:
+            terms = self.take_eager_step(raw, y, progress)
+        state.losses[state.step] = terms["loss"] / size  # () or (K,)
+        state.sums = {name: term + state.sums.get(name, 0) for name, term in terms.items()}
         state.step += 1
         self.move_average()
         for watcher in self.watchers:
-            watcher.stepped(state, settings)
+            watcher.stepped(state, self.settings)
         state.optimiser.zero_grad(set_to_none=True)
+
+    def take_eager_step(self, raw: Tensor, y: Tensor, progress: Tensor) -> Terms:
+        terms = self.batch_loss(self.net, raw, y, progress)
+        (terms["loss"] / y.shape[-1]).sum().backward()  # no net's loss depends on another's weights
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.clip_norm)
+        self.state.optimiser.step()
+        return {name: term.detach() for name, term in terms.items()}
 
     def move_average(self) -> None:
         """Early on the decay is smaller, so that the average forgets where the weights began."""
