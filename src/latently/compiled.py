@@ -10,10 +10,22 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, grad
 from torch.optim import RMSprop
 
 Terms = dict[str, Tensor]
 BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]  # (net, raw images, labels, progress)
+
+
+class Objective(nn.Module):
+    """A net and its loss over a batch, as a module: so its weights can be exchanged for those of a gradient."""
+
+    def __init__(self, net: nn.Module, batch_loss: BatchLoss) -> None:
+        super().__init__()
+        self.net, self.batch_loss = net, batch_loss
+
+    def forward(self, raw: Tensor, y: Tensor, progress: Tensor) -> Terms:
+        return self.batch_loss(self.net, raw, y, progress)
 
 
 class CompiledStep:
@@ -29,31 +41,45 @@ class CompiledStep:
     ) -> None:
         begin_moments(optimiser)
         group = optimiser.param_groups[0]
-        self.weights: list[Tensor] = group["params"]
-        self.moments: list[dict[str, Tensor]] = [optimiser.state[weight] for weight in self.weights]
+        objective = Objective(net, batch_loss)
+        names, parameters = zip(*objective.named_parameters(), strict=True)
+        self.weights: list[Tensor] = [parameter.detach() for parameter in parameters]  # the same memory
+        self.moments: list[dict[str, Tensor]] = [optimiser.state[parameter] for parameter in parameters]
+        self.betas = torch.tensor(group.get("betas", ()), device=self.weights[0].device, dtype=torch.float64)
         update = rmsprop if isinstance(optimiser, RMSprop) else adam
         constants = {name: group[name] for name in ("betas", "alpha", "eps", "weight_decay") if name in group}
         constants |= {"decoupled": isinstance(optimiser, torch.optim.AdamW)}
-        weights, moments = self.weights, self.moments
 
-        def step(raw: Tensor, y: Tensor, progress: Tensor, lr: Tensor) -> Terms:
-            terms = batch_loss(net, raw, y, progress)
-            # no net's loss depends on another's weights
-            gradients = torch.autograd.grad(terms["loss"].sum() / y.shape[-1], weights, allow_unused=True)
-            with torch.no_grad():
-                scale = 1.0 if clip_norm is None else clip_scale(gradients, clip_norm)
-                for weight, gradient, own in zip(weights, gradients, moments, strict=True):
-                    if gradient is not None:
-                        update(weight, scale * gradient, own, lr, **constants)
-            return {name: term.detach() for name, term in terms.items()}
+        def step(
+            weights: list[Tensor],
+            moments: list[dict[str, Tensor]],
+            raw: Tensor,
+            y: Tensor,
+            progress: Tensor,
+            lr: Tensor,
+            corrections: Tensor,
+        ) -> Terms:
+            def loss(weights: list[Tensor]) -> tuple[Tensor, Terms]:
+                terms = functional_call(objective, dict(zip(names, weights, strict=True)), (raw, y, progress))
+                return terms["loss"].sum() / y.shape[-1], terms  # no net's loss depends on another's weights
+
+            gradients, terms = grad(loss, has_aux=True)(weights)
+            if clip_norm is not None:
+                gradients = clipped(gradients, clip_norm)
+            for weight, gradient, own in zip(weights, gradients, moments, strict=True):
+                update(weight, gradient, own, lr, corrections, **constants)
+            return terms
 
         # dynamic=False: a process that met another batch size first would otherwise compile other kernels, and a
         # resumed run would drift from an uninterrupted one. On a GPU the step becomes a CUDA graph where it can.
         on_gpu = self.weights[0].is_cuda
         self.step = torch.compile(step, dynamic=False, mode="reduce-overhead" if on_gpu else None)
 
+    @torch.no_grad()
     def __call__(self, raw: Tensor, y: Tensor, progress: Tensor, lr: Tensor) -> Terms:
-        return self.step(raw, y, progress, lr)
+        # Not in the compiled part, which would take the powers anew for every weight; float64, for 1 - 0.999 ** t.
+        corrections = (1 - self.betas ** (self.moments[0]["step"] + 1)).float()
+        return self.step(self.weights, self.moments, raw, y, progress, lr, corrections)
 
     @contextlib.contextmanager
     def undone(self) -> Iterator[None]:
@@ -85,10 +111,10 @@ def begin_moments(optimiser: torch.optim.Optimizer) -> None:
                 value.zero_()
 
 
-def clip_scale(gradients: tuple[Tensor | None, ...], clip_norm: float) -> Tensor:
-    """What shortens all gradients together to a norm of `clip_norm`, where theirs is longer."""
-    norm = nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
-    return (clip_norm / (norm + 1e-6)).clamp(max=1.0)
+def clipped(gradients: list[Tensor], clip_norm: float) -> list[Tensor]:
+    """Shortened together to a norm of `clip_norm`, where theirs is longer."""
+    scale = (clip_norm / (nn.utils.get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
+    return [scale * gradient for gradient in gradients]
 
 
 def adam(
@@ -96,22 +122,22 @@ def adam(
     gradient: Tensor,
     moments: dict[str, Tensor],
     lr: Tensor,
+    corrections: Tensor,
     betas: tuple[float, float],
     eps: float,
     weight_decay: float,
     decoupled: bool,
 ) -> None:
-    """Kingma & Ba 2015, algorithm 1; decoupled: Loshchilov & Hutter 2019, algorithm 2."""
-    t, m, v = moments["step"], moments["exp_avg"], moments["exp_avg_sq"]
-    t += 1
+    """Kingma & Ba 2015, algorithm 1; decoupled: Loshchilov & Hutter 2019, algorithm 2. corrections: 1 - beta^t, (2,)"""
+    m, v = moments["exp_avg"], moments["exp_avg_sq"]
+    moments["step"] += 1
     if decoupled:
         weight.mul_(1 - lr * weight_decay)
     else:
         gradient = gradient + weight_decay * weight
     m.lerp_(gradient, 1 - betas[0])
     v.lerp_(gradient.square(), 1 - betas[1])
-    unbiased = lr / (1 - betas[0] ** t) * m
-    weight.sub_(unbiased / ((v / (1 - betas[1] ** t)).sqrt() + eps))
+    weight.sub_(lr / corrections[0] * m / ((v / corrections[1]).sqrt() + eps))
 
 
 def rmsprop(
@@ -119,6 +145,7 @@ def rmsprop(
     gradient: Tensor,
     moments: dict[str, Tensor],
     lr: Tensor,
+    _: Tensor,
     alpha: float,
     eps: float,
     weight_decay: float,

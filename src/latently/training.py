@@ -498,9 +498,10 @@ class Loop:
         self.move_average()
         for watcher in self.watchers:
             watcher.stepped(state, self.settings)
-        state.optimiser.zero_grad(set_to_none=True)
 
     def take_eager_step(self, raw: Tensor, y: Tensor, progress: Tensor) -> Terms:
+        """Leaves the gradients where they are, for those who look on."""
+        self.state.optimiser.zero_grad(set_to_none=True)
         terms = self.batch_loss(self.net, raw, y, progress)
         (terms["loss"] / y.shape[-1]).sum().backward()  # no net's loss depends on another's weights
         if self.settings.clip_norm is not None:
