@@ -7,12 +7,14 @@ used where it is made, without a way through memory.
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 from torch.optim import RMSprop
 
+CONSTANTS = ("betas", "alpha", "eps", "weight_decay")  # of an optimiser, over a run
 Terms = dict[str, Tensor]
 BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]  # (net, raw images, labels, progress)
 
@@ -47,8 +49,8 @@ class CompiledStep:
         self.moments: list[dict[str, Tensor]] = [optimiser.state[parameter] for parameter in parameters]
         self.betas = torch.tensor(group.get("betas", ()), device=self.weights[0].device, dtype=torch.float64)
         update = rmsprop if isinstance(optimiser, RMSprop) else adam
-        constants = {name: group[name] for name in ("betas", "alpha", "eps", "weight_decay") if name in group}
-        constants |= {"decoupled": isinstance(optimiser, torch.optim.AdamW)}
+        constants: dict[str, Any] = {name: value for name, value in group.items() if name in CONSTANTS}
+        constants["decoupled"] = isinstance(optimiser, torch.optim.AdamW)
 
         def step(
             weights: list[Tensor],

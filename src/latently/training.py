@@ -474,15 +474,16 @@ class Loop:
         batches = order.split(self.settings.batch_size, dim=-1)
         self.clock = time.perf_counter()
         while state.step < self.n_steps:
-            self.take_step(batches[state.step], *schedule[state.step], rate=rates[state.step])
+            self.take_step(batches[state.step], schedule[state.step], rates[state.step])
             if self.run is not None and state.step < self.n_steps and (self.interrupts.received or self.is_late()):
                 self.stop_clock()
                 self.save()
         self.stop_clock()
 
-    def take_step(self, index: Tensor, progress: Tensor, rate_on_device: Tensor, rate: float) -> None:
-        """One batch. Nothing here waits for the device."""
+    def take_step(self, index: Tensor, on_device: Tensor, rate: float) -> None:
+        """One batch, with the progress and the learning rate on the device, (2,). Nothing here waits for it."""
         state, size = self.state, index.shape[-1]
+        progress, rate_on_device = on_device
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         raw, y = self.images.gather(index)
