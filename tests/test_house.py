@@ -11,8 +11,8 @@ HOUSE = Path(latently.__file__).parent
 ROOMS = [
     "errors", "settings", "noise", "augmentation", "spreading", "data", "networks", "densities", "flows", "models",
     "presets", "runs", "console", "outputs", "compiled", "training", "progress", "estimator", "code_figures", "judge",
-    "evaluation", "exporting", "pictures", "gallery", "similar", "estimates", "label_curve", "experiments", "report", "demo",
-    "opened", "measuring", "comparison", "explorer", "flags", "launch", "cli", "__main__",
+    "evaluation", "exporting", "pictures", "gallery", "similar", "estimates", "label_curve", "experiments", "report",
+    "demo", "opened", "measuring", "comparison", "explorer", "flags", "launch", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -26,8 +26,10 @@ class Objective(nn.Module):
         super().__init__()
         self.net, self.batch_loss = net, batch_loss
 
-    def forward(self, raw: Tensor, y: Tensor, progress: Tensor) -> Terms:
-        return self.batch_loss(self.net, raw, y, progress)
+    def forward(self, raw: Tensor, y: Tensor, progress: Tensor) -> tuple[Tensor, Terms]:
+        """-> the mean loss over the batch, and all terms summed over it"""
+        terms = self.batch_loss(self.net, raw, y, progress)
+        return terms["loss"].sum() / y.shape[-1], terms  # no net's loss depends on another's weights
 
 
 class CompiledStep:
@@ -61,9 +63,8 @@ class CompiledStep:
             lr: Tensor,
             corrections: Tensor,
         ) -> Terms:
-            def loss(weights: list[Tensor]) -> tuple[Tensor, Terms]:
-                terms = functional_call(objective, dict(zip(names, weights, strict=True)), (raw, y, progress))
-                return terms["loss"].sum() / y.shape[-1], terms  # no net's loss depends on another's weights
+            def loss(weights):  # type annotations here would be evaluated, and break the graph
+                return functional_call(objective, dict(zip(names, weights, strict=True)), (raw, y, progress))
 
             gradients, terms = grad(loss, has_aux=True)(weights)
             if clip_norm is not None:
