@@ -1,7 +1,7 @@
 """Two commands in turn on one machine, A B A B: what each of them measured, and the ratio with its spread.
 
-Each side is a process of its own that prints one JSON object last. What has been measured is appended to a file, so that
-pairs may be taken in several sittings, and `performance_table.py` reads it.
+Each side is a process of its own that prints one JSON object last. What has been measured is appended to a file, so
+that pairs may be taken in several sittings; `performance_table.py` reads it.
 """
 
 import json

@@ -1,17 +1,17 @@
 """A VAE's training, ours beside a peer's, in turn: images per second, seconds in all, and both test bounds.
 
-    LATENTLY_DATA=... python benchmarks/side_by_side.py PEER --python PYTHON [--network mlp|conv] [--epochs 1] [--pairs 5]
-                                                            [--limit 60000] [--our-epochs N] [--cold] [--name NAME]
-                                                            [--flags "--lr 8e-3"]
+    LATENTLY_DATA=... python benchmarks/side_by_side.py PEER --python PYTHON [--network mlp|conv] [--epochs 1]
+        [--pairs 5] [--limit 60000] [--our-epochs N] [--cold] [--name NAME] [--flags "--compile on --lr 8e-3"]
 
-PEER is a file of benchmarks/peers: pythae, example, lightning, keras; PYTHON an interpreter that has its packages.
-Same network, same first --limit training images, batch 128. Each side is a process: it prints the seconds of its training
-loop (without validation and compilation) by itself, and the clock of the whole process counts start-up, loading,
-compilation and writing. --our-epochs: ours stops sooner; what counts then is the time to the peer's bound. --cold: our
-compilation cache is emptied before every pair; else it is warm (one throw-away run fills it). The peers train at Adam,
-1e-3, or as study 2 says, RMSprop at 1e-3; ours by our defaults, and --flags.
+PEER is a file of benchmarks/peers: pythae, example, lightning, keras; PYTHON an interpreter that has its packages. Same
+network, batch 128, no more than --limit training images. Each side is a process: images per second are those of its
+training loop, without validation and compilation; the seconds in all count start-up, loading, compilation and writing.
+--our-epochs: ours stops sooner; what counts then is the time to the peer's bound. --cold: our compilation cache is
+emptied before every pair; else it is warm (a throw-away run fills it). The peers train with Adam at 1e-3 or, as study 2
+says, RMSprop at 1e-3; ours by our defaults, or the preset's, and --flags.
 
-Ours trains with the split's 5,000 validation images left out where --limit allows; the peers see them, too.
+Ours keeps the standard split's 5,000 validation images apart and looks at them every epoch; the peers train on all
+60,000, or on the first --limit of them.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def ours(folder: Path, network: str, epochs: int, limit: int, flags: str) -> Fig
 
 
 def peer(name: str, python: str, folder: Path, network: str, epochs: int) -> Figures:
-    script = Path(__file__).parent / "peers" / f"{name}.py"
+    script = Path(__file__).parent / "peers" / f"with_{name}.py"
     figures = measured([python, str(script), str(folder), network, str(epochs)])
     return {
         "images_per_second": figures["images_per_second"],

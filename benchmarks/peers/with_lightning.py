@@ -1,18 +1,12 @@
 """A plain Lightning loop: the images scaled once, a DataLoader over a TensorDataset, the Trainer with its defaults."""
 
 import logging
-import sys
 import time
 import warnings
-from pathlib import Path
 
-here = str(Path(__file__).parent)
-sys.path.remove(here)  # this file is called as the package is
 import lightning
-from torch.utils.data import DataLoader, TensorDataset
-
-sys.path.append(here)
 import networks
+from torch.utils.data import DataLoader, TensorDataset
 
 
 class Module(lightning.LightningModule):

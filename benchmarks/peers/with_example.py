@@ -1,4 +1,4 @@
-"""The manner of the public PyTorch VAE example: a DataLoader, each image through PIL on its way, a loss fetched a step."""
+"""The manner of the public PyTorch VAE example: a DataLoader, PIL for each image, a loss fetched at every step."""
 
 import time
 

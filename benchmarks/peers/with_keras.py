@@ -1,20 +1,14 @@
 """Keras 3 on torch: `fit` over arrays, compile and fit with their defaults but for the batch and the optimiser."""
 
 import os
-import sys
 import time
-from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
-here = str(Path(__file__).parent)
-sys.path.remove(here)  # this file is called as the package is
 import keras
+import networks
 import torch
 from keras import layers, ops
-
-sys.path.append(here)
-import networks
 
 
 class VAE(keras.Model):

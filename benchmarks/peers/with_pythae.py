@@ -2,19 +2,14 @@
 
 import sys
 import time
-from pathlib import Path
 
-here = str(Path(__file__).parent)
-sys.path.remove(here)  # this file is called as the package is
+import networks
 import torch
 from pythae.data.datasets import BaseDataset
 from pythae.models import VAE, VAEConfig
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
-
-sys.path.append(here)
-import networks
 
 
 class Encoder(BaseEncoder):
