@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from latently.compiled import CompiledStep, begin_moments
+from latently.compiled import CompiledStep, begin_moments, told
 from latently.training import Training, build_optimiser
 
 SETTINGS = [
@@ -46,7 +46,7 @@ def test_ten_steps_lead_where_the_eager_ones_lead(settings, nets, monkeypatch):
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         else:
-            terms = step(x, y, progress, torch.tensor(0.01))
+            terms = step(x, y, torch.tensor(told(i / 10, 0.01, optimiser, i + 1)))
             assert not terms["loss"].requires_grad
         loss = batch_loss(theirs, x, y, progress)["loss"] / 4
         loss.backward()
@@ -63,7 +63,7 @@ def test_a_step_can_be_taken_back(nets, monkeypatch):
     net, untouched = nets
     step = CompiledStep(batch_loss, net, build_optimiser(Training(device="cpu"), net), None)
     with step.undone():
-        step(torch.randn(4, 5), torch.ones(4), torch.zeros(()), torch.tensor(0.1))
+        step(torch.randn(4, 5), torch.ones(4), torch.tensor([0.0, 0.1, 0.1, 0.001]))
         assert not torch.equal(net[0].weight, untouched[0].weight)
     for mine, other in zip(net.parameters(), untouched.parameters(), strict=True):
         assert torch.equal(mine, other)

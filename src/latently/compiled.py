@@ -6,7 +6,7 @@ used where it is made, without a way through memory.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -33,8 +33,7 @@ class Objective(nn.Module):
 
 
 class CompiledStep:
-    """(raw images, labels, progress, learning rate) -> the terms, summed over the batch; the net and the optimiser's
-    moments are a step further on.
+    """(raw images, labels, what `told` says) -> the terms, summed over the batch; net and moments are a step further on.
 
     optimiser: Adam, AdamW or RMSprop of all of the net's weights, in one group. Its state is what the step reads and
     writes, so that an eager step may come in between, and a checkpoint need not know who took the last one.
@@ -49,7 +48,6 @@ class CompiledStep:
         names, parameters = zip(*objective.named_parameters(), strict=True)
         self.weights: list[Tensor] = [parameter.detach() for parameter in parameters]  # the same memory
         self.moments: list[dict[str, Tensor]] = [optimiser.state[parameter] for parameter in parameters]
-        self.betas = torch.tensor(group.get("betas", ()), device=self.weights[0].device, dtype=torch.float64)
         update = rmsprop if isinstance(optimiser, RMSprop) else adam
         constants: dict[str, Any] = {name: value for name, value in group.items() if name in CONSTANTS}
         constants["decoupled"] = isinstance(optimiser, torch.optim.AdamW)
@@ -59,10 +57,10 @@ class CompiledStep:
             moments: list[dict[str, Tensor]],
             raw: Tensor,
             y: Tensor,
-            progress: Tensor,
-            lr: Tensor,
-            corrections: Tensor,
+            told: Tensor,
         ) -> Terms:
+            progress, lr, *corrections = told.unbind()
+
             def loss(weights):  # type annotations here would be evaluated, and break the graph
                 return functional_call(objective, dict(zip(names, weights, strict=True)), (raw, y, progress))
 
@@ -79,10 +77,8 @@ class CompiledStep:
         self.step = torch.compile(step, dynamic=False, mode="reduce-overhead" if on_gpu else None)
 
     @torch.no_grad()
-    def __call__(self, raw: Tensor, y: Tensor, progress: Tensor, lr: Tensor) -> Terms:
-        # Not in the compiled part, which would take the powers anew for every weight; float64, for 1 - 0.999 ** t.
-        corrections = (1 - self.betas ** (self.moments[0]["step"] + 1)).float()
-        return self.step(self.weights, self.moments, raw, y, progress, lr, corrections)
+    def __call__(self, raw: Tensor, y: Tensor, told: Tensor) -> Terms:
+        return self.step(self.weights, self.moments, raw, y, told)
 
     @contextlib.contextmanager
     def undone(self) -> Iterator[None]:
@@ -95,6 +91,14 @@ class CompiledStep:
             with torch.no_grad():
                 for value, old in zip(tensors, before, strict=True):
                     value.copy_(old)
+
+
+def told(progress: float, lr: float, optimiser: torch.optim.Optimizer, t: int) -> list[float]:
+    """What step t, counted from 1, is told: progress of the run, learning rate, and 1 - beta^t of each moment.
+
+    Numbers that the compiled part gets, for it would take the powers anew for every weight, and in float32.
+    """
+    return [progress, lr, *(1 - beta**t for beta in optimiser.param_groups[0].get("betas", ()))]
 
 
 def begin_moments(optimiser: torch.optim.Optimizer) -> None:
@@ -125,13 +129,13 @@ def adam(
     gradient: Tensor,
     moments: dict[str, Tensor],
     lr: Tensor,
-    corrections: Tensor,
+    corrections: Sequence[Tensor],
     betas: tuple[float, float],
     eps: float,
     weight_decay: float,
     decoupled: bool,
 ) -> None:
-    """Kingma & Ba 2015, algorithm 1; decoupled: Loshchilov & Hutter 2019, algorithm 2. corrections: 1 - beta^t, (2,)"""
+    """Kingma & Ba 2015, algorithm 1; decoupled: Loshchilov & Hutter 2019, algorithm 2. corrections: 1 - beta^t"""
     m, v = moments["exp_avg"], moments["exp_avg_sq"]
     moments["step"] += 1
     if decoupled:
@@ -148,7 +152,7 @@ def rmsprop(
     gradient: Tensor,
     moments: dict[str, Tensor],
     lr: Tensor,
-    _: Tensor,
+    _: Sequence[Tensor],
     alpha: float,
     eps: float,
     weight_decay: float,

@@ -28,7 +28,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from latently.compiled import BatchLoss, CompiledStep, Terms
+from latently.compiled import BatchLoss, CompiledStep, Terms, told
 from latently.data.batches import Batches
 from latently.errors import InputError, require
 from latently.models.base import Model
@@ -457,7 +457,7 @@ class Loop:
         index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=device)
         with seeded(self.seed, device), step.undone():
             try:
-                step(*self.images.gather(index), torch.zeros((), device=device), torch.zeros((), device=device))
+                step(*self.images.gather(index), torch.tensor(told(0.0, 0.0, self.state.optimiser, 1), device=device))
             except RuntimeError as error:  # of the compilers, which Ctrl-C may have reached before us
                 if self.interrupts.received:
                     raise KeyboardInterrupt from None
@@ -468,31 +468,32 @@ class Loop:
     def train_epoch(self) -> None:
         state = self.state
         order = self.images.order(self.seed, state.epoch)
-        progress = (state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.n_epochs
-        rates = [learning_rate(self.settings, float(each)) for each in progress]
-        schedule = torch.stack([progress, torch.tensor(rates)], 1).to(self.images.device)
+        before = state.epoch * self.n_steps  # steps of earlier epochs
+        progress = ((state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.n_epochs).tolist()
+        rates = [learning_rate(self.settings, each) for each in progress]
+        rows = [told(*each, state.optimiser, before + i) for i, each in enumerate(zip(progress, rates, strict=True), 1)]
+        on_device = torch.tensor(rows, device=self.images.device)
         batches = order.split(self.settings.batch_size, dim=-1)
         self.clock = time.perf_counter()
         while state.step < self.n_steps:
-            self.take_step(batches[state.step], schedule[state.step], rates[state.step])
+            self.take_step(batches[state.step], on_device[state.step], rates[state.step])
             if self.run is not None and state.step < self.n_steps and (self.interrupts.received or self.is_late()):
                 self.stop_clock()
                 self.save()
         self.stop_clock()
 
     def take_step(self, index: Tensor, on_device: Tensor, rate: float) -> None:
-        """One batch, with the progress and the learning rate on the device, (2,). Nothing here waits for it."""
+        """One batch; on_device: what `told` says of it. Nothing here waits for the device."""
         state, size = self.state, index.shape[-1]
-        progress, rate_on_device = on_device
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         raw, y = self.images.gather(index)
         # The last step of an epoch is eager: compiling the odd batch's shape would take seconds and serve one step an
         # epoch. An even one is, too: so there are gradients for those who look on.
         if self.compiled is not None and state.step < self.n_steps - 1:
-            terms = self.compiled(raw, y, progress, rate_on_device)
+            terms = self.compiled(raw, y, on_device)
         else:
-            terms = self.take_eager_step(raw, y, progress)
+            terms = self.take_eager_step(raw, y, on_device[0])
         state.losses[state.step] = terms["loss"] / size  # () or (K,)
         state.sums = {name: term + state.sums.get(name, 0) for name, term in terms.items()}
         state.step += 1
