@@ -33,7 +33,7 @@ class Objective(nn.Module):
 
 
 class CompiledStep:
-    """(raw images, labels, what `told` says) -> the terms, summed over the batch; net and moments are a step further on.
+    """(raw images, labels, what `told` says) -> the terms, summed over the batch; net and moments are a step on.
 
     optimiser: Adam, AdamW or RMSprop of all of the net's weights, in one group. Its state is what the step reads and
     writes, so that an eager step may come in between, and a checkpoint need not know who took the last one.
