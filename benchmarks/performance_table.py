@@ -22,9 +22,10 @@ def row(path: Path) -> list[str]:
     found, lines = summary(path), []
     for name, (words, form) in FIGURES.items():
         figure = found[name]
-        faster = figure["peer"] / figure["ours"] if name == "seconds_in_all" else figure["ours"] / figure["peer"]
-        ratios = figure["range"] if name == "seconds_in_all" else [1 / each for each in reversed(figure["range"])]
-        spread = "" if name == "minus_elbo_nats" else f"{faster:.2f} ({ratios[0]:.2f} to {ratios[1]:.2f})"
+        ratio, (low, high) = found[name]["ratio"], found[name]["range"]  # peer / ours
+        if name == "images_per_second":
+            ratio, low, high = 1 / ratio, 1 / high, 1 / low
+        spread = "" if name == "minus_elbo_nats" else f"{ratio:.2f} ({low:.2f} to {high:.2f})"
         loads = f"{min(found['load_before']):.1f} to {max(found['load_before']):.1f}"
         cells = [path.stem, words, format(figure["ours"], form), format(figure["peer"], form), spread]
         lines.append(f"| {' | '.join([*cells, str(found['pairs']), loads])} |")
