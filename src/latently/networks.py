@@ -470,7 +470,8 @@ class TransposedConvolution(nn.ConvTranspose2d):
     odd sizes, 80 ms in place of 7 for study 2's (docs/performance.md)."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        assert self.bias is not None and not isinstance(self.padding, str)
+        assert self.bias is not None
+        assert not isinstance(self.padding, str)
         y = F.conv_transpose2d(x, self.weight, None, self.stride, self.padding, self.output_padding)
         return y + self.bias[:, None, None].to(y.dtype)
 
