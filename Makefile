@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format bench clean
 
 demo: .venv/installed
 	$(BIN)/latently demo --out $(RUN)
@@ -15,6 +15,16 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Wants a machine that does nothing else for half an hour, and PEER, a Python that has pythae 0.1.2.
+PEER ?= python3
+bench: .venv/installed
+	$(BIN)/python benchmarks/profile_step.py
+	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --network mlp --epochs 2
+	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --network conv --epochs 1 --limit 10000 --flags "--compile off"
+	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --epochs 30 --our-epochs 12 --flags "--lr 8e-3 --compile on" --name time-to-bound-warm
+	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --epochs 30 --our-epochs 12 --flags "--lr 8e-3 --compile on" --name time-to-bound-cold --cold
+	$(BIN)/python benchmarks/performance_table.py
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

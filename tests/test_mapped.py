@@ -1,6 +1,7 @@
 """Images that stay on the disk give what images in memory give, and are never read whole."""
 
 import errno
+import pickle
 import shutil
 import tracemalloc
 from collections import namedtuple
@@ -227,3 +228,11 @@ def test_a_damaged_file_of_a_large_folder_is_named(folder):
     (folder / "25.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"25\.png"):
         load(folder)
+
+
+def test_a_whole_file_is_sent_by_its_path(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(4000, dtype=np.uint8).reshape(-1, 2, 2))
+    images = Mapped(np.load(tmp_path / "a.npy", mmap_mode="r"), "a")
+    for sent in (images, images.take(np.array([7, 3])), Mapped(np.load(tmp_path / "a.npy", mmap_mode="r")[5:], "a")):
+        assert np.array_equal(pickle.loads(pickle.dumps(sent))[:], sent[:])
+    assert len(pickle.dumps(images)) < 1000

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from latently import InputError, Network
-from latently.networks import Deconv, count_parameters, parse, same_padding
+from latently.networks import Deconv, TransposedConvolution, count_parameters, parse, same_padding
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (1, 17, 23), (3, 32, 32), (3, 128, 128), (1, 1, 30)]
 SPECS = [
@@ -132,3 +132,15 @@ def test_a_decoder_that_ends_elsewhere_says_where():
 def test_deconv_knows_its_sizes():
     assert Deconv(3, 5, 2).shape((1, 7, 7)) == (3, 14, 14)
     assert Deconv(3, 5, 2, "valid").shape((1, 4, 4)) == (3, 11, 11)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_transposed_convolution_is_torchs(dtype):
+    """The bias is added by itself, which is faster; what comes out is the same."""
+    torch.manual_seed(0)
+    ours = TransposedConvolution(3, 2, 5, 2, padding=1, output_padding=1).to(dtype)
+    theirs = torch.nn.ConvTranspose2d(3, 2, 5, 2, padding=1, output_padding=1).to(dtype)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(4, 3, 7, 6, dtype=dtype)
+    assert ours(x).dtype == dtype
+    assert torch.allclose(ours(x), theirs(x), atol=1e-6 if dtype == torch.float32 else 0.02)

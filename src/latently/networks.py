@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latently.errors import InputError, require
@@ -146,7 +147,7 @@ class Deconv(Weighted):
         """Cut the surplus evenly from both sides, an odd row or column from the end; add what is missing at the end."""
         full = [(size - 1) * self.stride + self.kernel for size in shape[1:]]
         surplus = [have - want for have, want in zip(full, self.shape(shape)[1:], strict=True)]
-        layer = nn.ConvTranspose2d(
+        layer = TransposedConvolution(
             shape[0],
             self.channels,
             self.kernel,
@@ -462,6 +463,17 @@ def initialise(module: nn.Module, init: Init, bias: float | None) -> None:
         nn.init.normal_(module.weight, std=0.02)
     if init != "torch" or bias is not None:
         nn.init.constant_(module.bias, bias or 0.0)  # type: ignore[arg-type]
+
+
+class TransposedConvolution(nn.ConvTranspose2d):
+    """torch's, with the bias added by itself: given along, torch's own library falls back to a slow kernel on CPUs for
+    odd sizes, 80 ms in place of 7 for study 2's (docs/performance.md)."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        assert self.bias is not None
+        assert not isinstance(self.padding, str)
+        y = F.conv_transpose2d(x, self.weight, None, self.stride, self.padding, self.output_padding)
+        return y + self.bias[:, None, None].to(y.dtype)
 
 
 class Told(nn.Module):

@@ -20,7 +20,7 @@ import sysconfig
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from latently.compiled import BatchLoss, CompiledStep, Terms, told
 from latently.data.batches import Batches
 from latently.errors import InputError, require
 from latently.models.base import Model
@@ -73,7 +74,8 @@ class Training(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products and convolutions; auto: bfloat16 where the processor computes in it. Sums stay float32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Compile the step; auto: from 5,000 steps on where a compiler is there, but no convolutions or stacks on a CPU."""
+    """Compile the step; auto: from 5,000 steps on where a compiler is there, but no convolutions or stacks on a CPU.
+    Several processes take their steps uncompiled."""
 
     @property
     def n_epochs(self) -> int:
@@ -242,9 +244,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 # The objective over a batch -----------------------------------------------------------------------
-
-Terms = dict[str, Tensor]
-BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]
 
 
 def training_loss(model: Model, images: Batches, settings: Training) -> BatchLoss:
@@ -470,70 +469,76 @@ class Loop:
         )
         if self.run is not None and self.run.checkpoint.exists():
             self.state.load(self.run.checkpoint)
-        self.eager = self.compiled = training_loss(self.model, self.images, settings)
-        if settings.compile == "on":
-            self.compile()
+        self.batch_loss = training_loss(self.model, self.images, settings)
+        whole = settings.compile == "on" and self.processes.n == 1  # several add up gradients in the middle of a step
+        self.compiled = self.compile() if whole else None
         self.saved_at = time.monotonic()
 
-    def compile(self) -> None:
-        """Compile for the full batch, before the clock runs; the first batch is thrown away and its noise given back.
-
-        dynamic=False: a process that met the odd last batch first would otherwise compile other kernels, and a resumed
-        run would drift from an uninterrupted one.
-        """
+    def compile(self) -> CompiledStep:
+        """Compile for the full batch, before the clock runs: a first step is taken, and taken back with its noise."""
         torch.compiler.reset()  # after eight shapes torch quietly runs a function eagerly: a ninth fit would
-        self.compiled = torch.compile(self.eager, dynamic=False)
+        step = CompiledStep(self.batch_loss, self.net, self.state.optimiser, self.settings.clip_norm)
+        device = self.images.device
         index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.home)
-        with seeded(self.seed, self.images.device):
-            raw, y = self.images.gather(self.processes.share(index)[0])
+        with seeded(self.seed, device), step.undone():
             try:
-                self.compiled(self.net, raw, y, torch.zeros((), device=self.images.device))["loss"].sum().backward()
+                step(*self.images.gather(index), torch.tensor(told(0.0, 0.0, self.state.optimiser, 1), device=device))
             except RuntimeError as error:  # of the compilers, which Ctrl-C may have reached before us
                 if self.interrupts.received:
                     raise KeyboardInterrupt from None
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(f"the step cannot be compiled ({reason}); start anew with compile 'off'") from error
-        self.net.zero_grad(set_to_none=True)
+        return step
 
     def train_epoch(self) -> None:
         state = self.state
         order = self.images.order(self.seed, state.epoch)
-        progress = (state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.n_epochs
-        on_device = progress.to(self.images.device)
+        before = state.epoch * self.n_steps  # steps of earlier epochs
+        progress = ((state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.n_epochs).tolist()
+        rates = [learning_rate(self.settings, each) for each in progress]
+        rows = [told(*each, state.optimiser, before + i) for i, each in enumerate(zip(progress, rates, strict=True), 1)]
+        on_device = torch.tensor(rows, device=self.images.device)
         batches = order.split(self.settings.batch_size, dim=-1)
         self.clock = time.perf_counter()
         while state.step < self.n_steps:
-            self.take_step(batches[state.step], float(progress[state.step]), on_device[state.step])
+            self.take_step(batches[state.step], on_device[state.step], rates[state.step])
             if self.run is not None and state.step < self.n_steps and self.is_due():
                 self.stop_clock()
                 self.save()
         self.stop_clock()
 
-    def take_step(self, index: Tensor, progress: float, progress_on_device: Tensor) -> None:
-        """One batch. Nothing here waits for the device."""
-        state, settings = self.state, self.settings
-        own, counts = self.processes.share(index)
-        raw, y = self.images.gather(own)
-        # The odd last batch runs eagerly: compiling a second shape takes seconds and would serve one step an epoch.
-        size = index.shape[-1]
-        batch_loss = self.compiled if size == settings.batch_size else self.eager
-        terms = batch_loss(self.net, raw, y, progress_on_device)
-        if not counts:  # fewer images are left than there are processes
-            terms = {name: 0 * term for name, term in terms.items()}
-        (terms["loss"] / size).sum().backward()  # () or (K,): no net's loss depends on another's weights
-        terms = self.processes.add_up(self.net, {name: term.detach() for name, term in terms.items()})
-        if settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), settings.clip_norm)
+    def take_step(self, index: Tensor, on_device: Tensor, rate: float) -> None:
+        """One batch; on_device: what `told` says of it. Nothing here waits for the device."""
+        state, size = self.state, index.shape[-1]
         for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(settings, progress)
-        state.optimiser.step()
-        state.losses[state.step] = terms["loss"] / size
+            group["lr"] = rate
+        # The last step of an epoch is eager: compiling the odd batch's shape would take seconds and serve one step an
+        # epoch. An even one is, too: so there are gradients for those who look on.
+        if self.compiled is not None and state.step < self.n_steps - 1:
+            terms = self.compiled(*self.images.gather(index), on_device)
+        else:
+            terms = self.take_eager_step(index, on_device[0])
+        state.losses[state.step] = terms["loss"] / size  # () or (K,)
         state.sums = {name: term + state.sums.get(name, 0) for name, term in terms.items()}
         state.step += 1
         self.move_average()
         for watcher in self.watchers:
-            watcher.stepped(state, settings)
-        state.optimiser.zero_grad(set_to_none=True)
+            watcher.stepped(state, self.settings)
+
+    def take_eager_step(self, index: Tensor, progress: Tensor) -> Terms:
+        """Leaves the gradients where they are, for those who look on."""
+        self.state.optimiser.zero_grad(set_to_none=True)
+        own, counts = self.processes.share(index)
+        raw, y = self.images.gather(own)
+        terms = self.batch_loss(self.net, raw, y, progress)
+        if not counts:  # fewer images are left than there are processes
+            terms = {name: 0 * term for name, term in terms.items()}
+        (terms["loss"] / index.shape[-1]).sum().backward()  # no net's loss depends on another's weights
+        terms = self.processes.add_up(self.net, {name: term.detach() for name, term in terms.items()})
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.clip_norm)
+        self.state.optimiser.step()
+        return terms
 
     def move_average(self) -> None:
         """Early on the decay is smaller, so that the average forgets where the weights began."""

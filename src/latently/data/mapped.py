@@ -64,10 +64,9 @@ class Mapped:
 
     def __getstate__(self) -> dict[str, Any]:
         """A whole file is sent to another process by its path."""
-        file, state = self.array.base, vars(self).copy()
-        if isinstance(file, np.memmap) and isinstance(file.base, mmap) and file.shape == self.array.shape:  # no slice
-            if file.filename and self.array.flags.c_contiguous:
-                state["array"] = str(file.filename), file.dtype, file.offset, file.shape
+        state, file = vars(self).copy(), self.array.base
+        if isinstance(file, np.memmap) and file.filename and self._is_all_of(file):
+            state["array"] = str(file.filename), file.dtype, file.offset, file.shape
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -100,6 +99,10 @@ class Mapped:
         """No pixel is higher."""
         self.limits = self.limits or self._looked_through()
         return self.dtype.type(self.limits[1])
+
+    def _is_all_of(self, file: np.memmap) -> bool:
+        """And not a slice of it, or in another order."""
+        return isinstance(file.base, mmap) and file.shape == self.array.shape and self.array.flags.c_contiguous
 
     def _stored(self, rows: Any) -> np.ndarray:
         return self.array[rows if self.index is None else self.index[rows]]

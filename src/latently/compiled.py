@@ -1,0 +1,166 @@
+"""A training step as one compiled function: objective, gradient, clipping and the optimiser's update.
+
+Taken apart, the step of a small net is a third Python: an entry into compiled code forwards and another backwards, the
+autograd engine, the optimiser's bookkeeping (docs/performance.md). Taken together it is entered once, and a gradient is
+used where it is made, without a way through memory.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad
+from torch.optim import RMSprop
+
+CONSTANTS = ("betas", "alpha", "eps", "weight_decay")  # of an optimiser, over a run
+Terms = dict[str, Tensor]
+BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]  # (net, raw images, labels, progress)
+
+
+class Objective(nn.Module):
+    """A net and its loss over a batch, as a module: so its weights can be exchanged for those of a gradient."""
+
+    def __init__(self, net: nn.Module, batch_loss: BatchLoss) -> None:
+        super().__init__()
+        self.net, self.batch_loss = net, batch_loss
+
+    def forward(self, raw: Tensor, y: Tensor, progress: Tensor) -> tuple[Tensor, Terms]:
+        """-> the mean loss over the batch, and all terms summed over it"""
+        terms = self.batch_loss(self.net, raw, y, progress)
+        return terms["loss"].sum() / y.shape[-1], terms  # no net's loss depends on another's weights
+
+
+class CompiledStep:
+    """(raw images, labels, what `told` says) -> the terms, summed over the batch; net and moments are a step on.
+
+    optimiser: Adam, AdamW or RMSprop of all of the net's weights, in one group. Its state is what the step reads and
+    writes, so that an eager step may come in between, and a checkpoint need not know who took the last one.
+    """
+
+    def __init__(
+        self, batch_loss: BatchLoss, net: nn.Module, optimiser: torch.optim.Optimizer, clip_norm: float | None
+    ) -> None:
+        begin_moments(optimiser)
+        group = optimiser.param_groups[0]
+        objective = Objective(net, batch_loss)
+        names, parameters = zip(*objective.named_parameters(), strict=True)
+        self.weights: list[Tensor] = [parameter.detach() for parameter in parameters]  # the same memory
+        self.moments: list[dict[str, Tensor]] = [optimiser.state[parameter] for parameter in parameters]
+        update = rmsprop if isinstance(optimiser, RMSprop) else adam
+        constants: dict[str, Any] = {name: value for name, value in group.items() if name in CONSTANTS}
+        constants["decoupled"] = isinstance(optimiser, torch.optim.AdamW)
+
+        def step(
+            weights: list[Tensor],
+            moments: list[dict[str, Tensor]],
+            raw: Tensor,
+            y: Tensor,
+            told: Tensor,
+        ) -> Terms:
+            progress, lr, *corrections = told.unbind()
+
+            def loss(weights):  # type annotations here would be evaluated, and break the graph
+                return functional_call(objective, dict(zip(names, weights, strict=True)), (raw, y, progress))
+
+            gradients, terms = grad(loss, has_aux=True)(weights)
+            if clip_norm is not None:
+                gradients = clipped(gradients, clip_norm)
+            for weight, gradient, own in zip(weights, gradients, moments, strict=True):
+                update(weight, gradient, own, lr, corrections, **constants)
+            return terms
+
+        # dynamic=False: a process that met another batch size first would otherwise compile other kernels, and a
+        # resumed run would drift from an uninterrupted one. On a GPU the step becomes a CUDA graph where it can.
+        on_gpu = self.weights[0].is_cuda
+        self.step = torch.compile(step, dynamic=False, mode="reduce-overhead" if on_gpu else None)
+
+    @torch.no_grad()
+    def __call__(self, raw: Tensor, y: Tensor, told: Tensor) -> Terms:
+        return self.step(self.weights, self.moments, raw, y, told)
+
+    @contextlib.contextmanager
+    def undone(self) -> Iterator[None]:
+        """What steps inside do to weights and moments is taken back."""
+        tensors = [*self.weights, *(value for own in self.moments for value in own.values())]
+        before = [value.detach().clone() for value in tensors]
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for value, old in zip(tensors, before, strict=True):
+                    value.copy_(old)
+
+
+def told(progress: float, lr: float, optimiser: torch.optim.Optimizer, t: int) -> list[float]:
+    """What step t, counted from 1, is told: progress of the run, learning rate, and 1 - beta^t of each moment.
+
+    Numbers that the compiled part gets, for it would take the powers anew for every weight, and in float32.
+    """
+    return [progress, lr, *(1 - beta**t for beta in optimiser.param_groups[0].get("betas", ()))]
+
+
+def begin_moments(optimiser: torch.optim.Optimizer) -> None:
+    """The moments as they are before the first step; torch makes them in it."""
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    if all(weight in optimiser.state for weight in weights):
+        return
+    before = [weight.detach().clone() for weight in weights]
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        for weight, old in zip(weights, before, strict=True):
+            weight.copy_(old)
+            for value in optimiser.state[weight].values():
+                value.zero_()
+
+
+def clipped(gradients: list[Tensor], clip_norm: float) -> list[Tensor]:
+    """Shortened together to a norm of `clip_norm`, where theirs is longer."""
+    scale = (clip_norm / (nn.utils.get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
+    return [scale * gradient for gradient in gradients]
+
+
+def adam(
+    weight: Tensor,
+    gradient: Tensor,
+    moments: dict[str, Tensor],
+    lr: Tensor,
+    corrections: Sequence[Tensor],
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
+    """Kingma & Ba 2015, algorithm 1; decoupled: Loshchilov & Hutter 2019, algorithm 2. corrections: 1 - beta^t"""
+    m, v = moments["exp_avg"], moments["exp_avg_sq"]
+    moments["step"] += 1
+    if decoupled:
+        weight.mul_(1 - lr * weight_decay)
+    else:
+        gradient = gradient + weight_decay * weight
+    m.lerp_(gradient, 1 - betas[0])
+    v.lerp_(gradient.square(), 1 - betas[1])
+    weight.sub_(lr / corrections[0] * m / ((v / corrections[1]).sqrt() + eps))
+
+
+def rmsprop(
+    weight: Tensor,
+    gradient: Tensor,
+    moments: dict[str, Tensor],
+    lr: Tensor,
+    _: Sequence[Tensor],
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
+    """Tieleman & Hinton 2012, lecture 6.5, with the weight decay in the gradient."""
+    v = moments["square_avg"]
+    moments["step"] += 1
+    gradient = gradient + weight_decay * weight
+    v.lerp_(gradient.square(), 1 - alpha)
+    weight.sub_(lr * gradient / (v.sqrt() + eps))
