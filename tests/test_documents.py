@@ -80,7 +80,7 @@ def test_the_loop_of_the_readme_goes_from_no_label_to_classes(tmp_path, monkeypa
     write_images(Path("my/images"), digits.names[:300], digits.images[:300] / 255)
     (block,) = blocks("sh")
     for line in block.replace("\\\n", " ").splitlines():
-        words = shlex.split(line)[1:]
+        words = shlex.split(line, comments=True)[1:]
         if words[0] == "train":
             words += ["--epochs", "1"] + ["--layers", "dense(32)"] * (words[1] == "few-label")
         if words[0] == "explore":

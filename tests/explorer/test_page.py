@@ -16,10 +16,11 @@ from latently.models import CVAE, FeedForward
 from latently.models.vae import VAE
 from latently.networks import Network, Trunk
 
-OF_CANVAS = """(id) => {
-  const canvas = document.getElementById(id);
+OF_CANVAS = """([selector, place]) => {
+  const canvas = document.querySelectorAll(selector)[place];
   const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-  return Array.from({ length: data.length / 4 }, (_, i) => data[4 * i]);
+  const reds = Array.from({ length: data.length / 4 }, (_, i) => data[4 * i]);
+  return [canvas.height, reds];
 }"""
 
 
@@ -52,22 +53,21 @@ def visit(browser, served):
         context.close()
 
 
-def picture(page, id):
-    """(H, W) bytes of a canvas."""
-    pixels = np.array(page.evaluate(OF_CANVAS, id))
-    height = page.evaluate("(id) => document.getElementById(id).height", id)
-    return pixels.reshape(height, -1)
+def picture(page, canvas, place=0):
+    """(H, W) bytes of a canvas, by its selector."""
+    height, reds = page.evaluate(OF_CANVAS, [canvas, place])
+    return np.array(reds).reshape(height, -1)
 
 
-def assert_same(page, id, want):
+def assert_same(page, canvas, want, place=0):
     """Waits until the canvas shows these bytes, to one grey level."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        off = np.abs(picture(page, id).astype(int) - want.astype(int)).max()
+        off = np.abs(picture(page, canvas, place).astype(int) - want.astype(int)).max()
         if off <= 1:
             return
         time.sleep(0.02)
-    raise AssertionError(f"#{id} is off by {off} grey levels")
+    raise AssertionError(f"{canvas} is off by {off} grey levels")
 
 
 def place_on_screen(page, place):
@@ -130,7 +130,7 @@ def test_hovering_decodes_what_the_server_decodes(visit):
         until(
             page, "(place) => explorer.state.get('shown').every((value, k) => Math.abs(value - place[k]) < 1e-5)", place
         )
-        assert_same(page, "decoded", to_bytes(estimator.inverse_transform(of(page, "shown")[None])[0]))
+        assert_same(page, "#decoded", to_bytes(estimator.inverse_transform(of(page, "shown")[None])[0]))
 
 
 def test_the_pointer_shows_the_image_below_it_and_a_click_its_neighbours(visit):
@@ -150,8 +150,8 @@ def test_the_pointer_shows_the_image_below_it_and_a_click_its_neighbours(visit):
     page.mouse.click(*place_on_screen(page, place_of(page, inside[0])))
     picked = hovered
     until(page, "document.querySelectorAll('#near [data-point]').length === 12")
-    assert_same(page, "picked", scene.images.images[picked])
-    assert_same(page, "decoded", to_bytes(scene.encoder.inverse_transform(scene.codes[[picked]])[0]))
+    assert_same(page, "#picked", scene.images.images[picked])
+    assert_same(page, "#decoded", to_bytes(scene.encoder.inverse_transform(scene.codes[[picked]])[0]))
     near = [int(thumb.get_attribute("data-point")) for thumb in page.locator("#near [data-point]").all()]
     assert near == [p for p in scene.neighbours(scene.codes[picked], 13)[0].tolist() if p != picked][:12]
 
@@ -175,22 +175,22 @@ def test_sliders_decode_and_follow(visit):
     estimator = page.served.scene.encoder
     page.click("#tab-sliders")
     pick(page, 4)
-    assert_same(page, "decoded", to_bytes(estimator.inverse_transform(page.served.scene.codes[[4]])[0]))
+    assert_same(page, "#decoded", to_bytes(estimator.inverse_transform(page.served.scene.codes[[4]])[0]))
     first = page.locator(".slider input").first
     index = int(first.get_attribute("id").removeprefix("dimension-"))
     assert index == page.served.scene.about["dimensions"][0]["index"], "the most active one does not come first"
     first.evaluate("(input) => { input.value = 1.7; input.dispatchEvent(new Event('input')); }")
     code = page.served.scene.codes[4].copy()
     code[index] = 1.7
-    assert_same(page, "decoded", to_bytes(estimator.inverse_transform(code[None])[0]))
+    assert_same(page, "#decoded", to_bytes(estimator.inverse_transform(code[None])[0]))
     page.click("#reset")
     mean = page.served.scene.codes.mean(0, keepdims=True)
-    assert_same(page, "decoded", to_bytes(estimator.inverse_transform(mean)[0]))
+    assert_same(page, "#decoded", to_bytes(estimator.inverse_transform(mean)[0]))
     page.click("#draw")
     until(page, "document.getElementById('decoded-caption').textContent.includes('prior')")
     drawn = of(page, "code")
     assert np.abs(drawn - mean).max() > 0.05
-    assert_same(page, "decoded", to_bytes(estimator.inverse_transform(drawn[None])[0]))
+    assert_same(page, "#decoded", to_bytes(estimator.inverse_transform(drawn[None])[0]))
 
 
 def test_between_two_images_lies_a_straight_line_of_codes(visit):
@@ -202,10 +202,9 @@ def test_between_two_images_lies_a_straight_line_of_codes(visit):
         until(page, "(p) => explorer.state.get('picked') === p", point)
         page.click(f"#take-{place}")
     until(page, "document.querySelectorAll('#strip canvas').length === 9")
-    page.evaluate("document.querySelectorAll('#strip canvas').forEach((c, i) => (c.id = `strip-${i}`))")
     for step in (0, 3, 8):
         code = (1 - step / 8) * scene.codes[3] + step / 8 * scene.codes[11]
-        assert_same(page, f"strip-{step}", to_bytes(scene.encoder.inverse_transform(code[None])[0]))
+        assert_same(page, "#strip canvas", to_bytes(scene.encoder.inverse_transform(code[None])[0]), step)
     page.click("#play")
     before = page.locator("#panel-between input[type=range]").input_value()
     until(page, "(b) => document.querySelector('#panel-between input[type=range]').value !== b", before)
@@ -220,12 +219,12 @@ def test_the_label_switch_decodes_under_another_class(visit):
     until(page, "explorer.state.get('picked') === 5")
     for name in ("2", "8"):
         page.click(f"[data-told='{name}']")
-        assert_same(page, "decoded", to_bytes(scene.encoder.inverse_transform(scene.codes[[5]], name)[0]))
+        assert_same(page, "#decoded", to_bytes(scene.encoder.inverse_transform(scene.codes[[5]], name)[0]))
     until(page, "document.querySelectorAll('#analogies canvas').length === 10")
     page.evaluate("document.querySelectorAll('#analogies canvas').forEach((c, i) => (c.id = `class-${i}`))")
     under = scene.encoder.inverse_transform(np.repeat(scene.codes[[5]], 10, axis=0), list("0123456789"))
     for klass in (0, 9):
-        assert_same(page, f"class-{klass}", to_bytes(under[klass]))
+        assert_same(page, f"#class-{klass}", to_bytes(under[klass]))
 
 
 def test_a_denoiser_shows_noisy_and_clean_side_by_side(visit):
@@ -235,9 +234,9 @@ def test_a_denoiser_shows_noisy_and_clean_side_by_side(visit):
     level = page.locator("#noise-level")
     level.evaluate("(input) => { input.value = 0.25; input.dispatchEvent(new Event('input')); }")
     noisy = scene.encoder.corrupt(scene.images.images[:1], 0.25, 0)
-    assert_same(page, "noise-clean", scene.images.images[0])
-    assert_same(page, "noise-noisy", to_bytes(noisy[0]))
-    assert_same(page, "noise-rebuilt", to_bytes(scene.encoder.denoise(noisy)[0]))
+    assert_same(page, "#noise-clean", scene.images.images[0])
+    assert_same(page, "#noise-noisy", to_bytes(noisy[0]))
+    assert_same(page, "#noise-rebuilt", to_bytes(scene.encoder.denoise(noisy)[0]))
 
 
 def draw_a_one(page):
@@ -260,7 +259,7 @@ def test_a_drawn_one_is_a_one(visit, has_mnist):
     until(page, "document.querySelectorAll('#pad-near canvas').length === 12")
     page.wait_for_timeout(200)
     assert page.locator("#pad-classes li").first.get_attribute("data-class") == "1"
-    seen = picture(page, "pad-seen")
+    seen = picture(page, "#pad-seen")
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     assert len(rows) == 20, "the drawing does not fill 20 of 28 pixels, as MNIST's digits do"
     assert (seen.sum(0) @ np.arange(28) / seen.sum(), rows.mean()) == pytest.approx((13.5, 13.5), abs=0.6)
@@ -509,7 +508,7 @@ def test_files_decode_without_a_server(visit, scene_of, tmp_path, monkeypatch):
     write_static(scene, tmp_path / "page")
     page = visit_folder(visit, tmp_path / "page")
     pick(page, 5)
-    assert_same(page, "decoded", to_bytes(scene.encoder.inverse_transform(scene.codes[[5]])[0]))
+    assert_same(page, "#decoded", to_bytes(scene.encoder.inverse_transform(scene.codes[[5]])[0]))
     hover(page, 0.6, 0.6)
     caption_begins(page, "Decoded at")
     image = scene.images.images[8]

@@ -23,7 +23,7 @@ def to_channels_first(images: np.ndarray) -> Tensor:
     if images.ndim == 2:
         images = images[:, None, :]
     channels = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    return torch.tensor(np.ascontiguousarray(channels))  # torch takes no negative strides, which X[::-1] has
+    return torch.from_numpy(np.array(channels, order="C"))  # torch takes no negative strides, which X[::-1] has
 
 
 def scale(raw: Tensor) -> Tensor:
