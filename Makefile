@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/latently demo --out $(RUN)
 
 test: .venv/installed
-	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal -m "not slow"
 
 check: .venv/installed
 	$(BIN)/ruff check .

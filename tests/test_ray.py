@@ -24,6 +24,8 @@ if sys.platform == "win32":
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'latently[ray]'")
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install 'latently[ray]'")
 
+pytestmark = pytest.mark.slow
+
 HEAD = """
 import sys, ray
 about = ray.init(num_cpus=2, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False)

@@ -5,8 +5,10 @@ Pieces of work travel to Ray's workers, images once to each machine; results are
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
@@ -116,7 +118,8 @@ def maker(tell: Callable[[int, int], None]) -> Iterator[AtOnce]:
     """Makes pieces at once, by the workers of the cluster that is connected; who is at work at the end is stopped."""
     workers = RayWorkers()
     try:
-        yield AtOnce(workers, tell)
+        with workers.interruptible():
+            yield AtOnce(workers, tell)
     finally:
         workers.stop()
 
@@ -127,7 +130,7 @@ class RayWorkers:
     def __init__(self) -> None:
         import ray
 
-        self.ray, self.running = ray, dict[Any, str]()
+        self.ray, self.running, self.interrupted = ray, dict[Any, str](), False
         self.run = ray.remote(**one_share(), max_retries=RETRIES)(run_alone)
 
     def start(self, piece: Piece) -> None:
@@ -135,10 +138,29 @@ class RayWorkers:
 
     def finished(self) -> str:
         (first, *_), _ = self.ray.wait(list(self.running))
+        if self.interrupted:
+            raise KeyboardInterrupt
         name = self.running.pop(first)
         with failures_told(f"{name} lost its worker {RETRIES + 1} times"):
             self.ray.get(first)
         return name
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Inside, Ctrl-C is remembered: where it strikes a callback of Ray's, what it raises there is lost."""
+
+        def interrupt(*_: object) -> None:
+            self.interrupted = True
+            raise KeyboardInterrupt
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def stop(self) -> None:
         for reference in self.running:
