@@ -15,7 +15,22 @@ REFRESH_SECONDS = 0.2
 LINE_SECONDS = 10  # between lines where there is no terminal to draw a bar on
 
 
-class Bar:
+class Drawn:
+    """A bar on stderr while a block lasts."""
+
+    bar: Progress
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+
+class Bar(Drawn):
     """A progress bar on stderr: steps, loss, images per second, time left; without a terminal a line now and then."""
 
     def __init__(self) -> None:
@@ -35,15 +50,6 @@ class Bar:
         self.drawn = self.written = time.monotonic()
         self.drawn_at_step = 0
         self.validation = ""
-
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
 
     def stepped(self, state: State, settings: Training) -> None:
         now = time.monotonic()
@@ -74,7 +80,7 @@ class Bar:
             self.bar.stop()  # what comes after the training is not its business
 
 
-class Tally:
+class Tally(Drawn):
     """How many pieces of work are done, of how many that are known of: a bar on stderr, or a line now and then."""
 
     def __init__(self) -> None:
@@ -89,15 +95,6 @@ class Tally:
         )
         self.task = self.bar.add_task("pieces", total=None)
         self.written, self.told = time.monotonic(), 0
-
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
 
     def __call__(self, made: int, known: int) -> None:
         self.bar.update(self.task, completed=made, total=known)

@@ -24,10 +24,10 @@ from latently.models import AE, DAE, VAE, model_to_json
 from latently.networks import Network
 from latently.training import Training
 
-# The code is a grid of cells, one for 4 x 4 pixels, 64 values each. The VAE's has as many standard deviations beside
-# them, which a ReLU suits; a log variance it would not let fall.
+# The code is a grid of cells, one for 4 x 4 pixels, 64 values each. A pooled value, not a rectified one, ends the VAE's
+# encoder: half of its outputs are log variances, which must be free to fall.
 ENCODER = "conv(32, 5) pool(2) conv(64, 5) pool(2) code()"
-ENCODER_OF_VAE = "conv(32, 5) pool(2) conv(128, 5) pool(2) code()"
+ENCODER_OF_VAE = "conv(32, 5) pool(2) conv(128, 5, linear) pool(2) code()"
 BETA = 0.001
 EPOCHS, QUICK_EPOCHS = 4, 1
 CODES = {"pixels": "pixels", "untrained": "an untrained encoder", "ae": "AE", "dae": "DAE", "vae": f"VAE, beta {BETA}"}
@@ -48,7 +48,7 @@ def models(bench: Bench) -> dict[str, AE | VAE]:
     return {
         "ae": AE(latent_dim, network),
         "dae": DAE(latent_dim, network),
-        "vae": VAE(latent_dim, Network(ENCODER_OF_VAE, decoder), posterior="stddev", beta=BETA),
+        "vae": VAE(latent_dim, Network(ENCODER_OF_VAE, decoder), beta=BETA),
     }
 
 
@@ -98,7 +98,7 @@ def untrained(model: AE | VAE, images: np.ndarray, seed: int) -> np.ndarray:
 
 def notes(bench: Bench) -> list[str]:
     return [
-        f"Encoder {ENCODER}; of the VAE {ENCODER_OF_VAE}, mean and standard deviation. Decoder "
+        f"Encoder {ENCODER}; of the VAE {ENCODER_OF_VAE}, mean and log variance. Decoder "
         f"{models(bench)['ae'].network.decoder}. {EPOCHS} epochs of our training, no labels. The DAE removes Gaussian "
         "noise of 0.5. In %, on the test images.",
         "probe: multinomial logistic regression on standardised codes with all training labels. neighbours: the vote "
