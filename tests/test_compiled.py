@@ -77,3 +77,14 @@ def test_moments_that_are_there_are_kept(nets):
     optimiser.state[net[0].weight]["exp_avg"].fill_(3.0)
     begin_moments(optimiser)
     assert (optimiser.state[net[0].weight]["exp_avg"] == 3.0).all()
+
+
+def test_a_batch_of_another_shape_is_refused(nets, monkeypatch):
+    """Nothing else would notice: the step is compiled without guards."""
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    net, _ = nets
+    optimiser = build_optimiser(Training(device="cpu"), net)
+    step = CompiledStep(batch_loss, net, optimiser, None)
+    step(torch.ones(4, 5), torch.ones(4), torch.tensor(told(0.0, 0.01, optimiser, 1)))
+    with pytest.raises(AssertionError, match="compiled for images"):
+        step(torch.ones(3, 5), torch.ones(3), torch.tensor(told(0.0, 0.01, optimiser, 2)))

@@ -73,11 +73,16 @@ class CompiledStep:
 
         # dynamic=False: a process that met another batch size first would otherwise compile other kernels, and a
         # resumed run would drift from an uninterrupted one. On a GPU the step becomes a CUDA graph where it can.
-        on_gpu = self.weights[0].is_cuda
-        self.step = torch.compile(step, dynamic=False, mode="reduce-overhead" if on_gpu else None)
+        # Guards would ask at each step whether net, optimiser and shapes are still those it was compiled for, which
+        # takes a tenth of a small net's; they are, and the shape of the batch, which alone could differ, is asked here.
+        options = {"triton.cudagraphs": self.weights[0].is_cuda, "guard_filter_fn": without_guards}
+        self.step = torch.compile(step, dynamic=False, options=options)
+        self.shape: torch.Size | None = None
 
     @torch.no_grad()
     def __call__(self, raw: Tensor, y: Tensor, told: Tensor) -> Terms:
+        self.shape = self.shape or raw.shape
+        assert raw.shape == self.shape, f"compiled for images {tuple(self.shape)}, not {tuple(raw.shape)}"
         return self.step(self.weights, self.moments, raw, y, told)
 
     @contextlib.contextmanager
@@ -91,6 +96,10 @@ class CompiledStep:
             with torch.no_grad():
                 for value, old in zip(tensors, before, strict=True):
                     value.copy_(old)
+
+
+def without_guards(guards: Sequence[Any]) -> list[bool]:
+    return [False] * len(guards)
 
 
 def told(progress: float, lr: float, optimiser: torch.optim.Optimizer, t: int) -> list[float]:

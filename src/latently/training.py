@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from latently.compiled import BatchLoss, CompiledStep, Terms, told
 from latently.data.batches import Batches
 from latently.errors import InputError, require
+from latently.memory import kept_memory
 from latently.models.base import Model
 from latently.models.together import Stack
 from latently.processes import ALONE, Processes
@@ -444,7 +445,8 @@ class Loop:
         Raises InputError where the loss is no longer finite, and KeyboardInterrupt once an interrupted run is saved.
         """
         seed = self.processes.seed(self.seed)
-        with seeded(seed, self.images.device), Interrupts(watching=self.run is not None) as self.interrupts:
+        interrupts = Interrupts(watching=self.run is not None)
+        with seeded(seed, self.images.device), kept_memory(), interrupts as self.interrupts:
             self.begin()
             self.interrupts.stepping = True
             while self.state.epoch < self.settings.n_epochs and not self.out_of_patience().all():
