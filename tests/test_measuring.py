@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.linalg import sqrtm
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from latently import InputError, data, measuring
 from latently.code_figures import clustering_figures, code_figures
@@ -53,6 +55,18 @@ def test_the_probe_does_not_mind_the_scale_of_a_dimension_nor_one_that_is_consta
         figures["probe_accuracy"], abs=0.01
     )
     assert figures["code_dimensions"] == 64
+
+
+def test_a_probe_of_a_wide_code_does_not_learn_wrong_labels_by_heart():
+    """One dimension tells two classes apart, 300 say nothing, and a fifth of the labels lie: a penalty is chosen."""
+    rng = np.random.default_rng(0)
+    y = np.arange(2000) % 2
+    codes = rng.normal(size=(2000, 301)).astype(np.float32)
+    codes[:, 0] += 4 * y
+    told = np.where(rng.random(1000) < 0.2, 1 - y[:1000], y[:1000])
+    train, judged = StandardScaler().fit_transform(codes[:1000]), StandardScaler().fit_transform(codes[1000:])
+    plain = LogisticRegression().fit(train, told).score(judged, y[1000:])
+    assert code_figures(train, told, judged, y[1000:])["probe_accuracy"] > plain + 0.03
 
 
 def test_unlabelled_codes_find_clusters_and_teach_nothing_else(digits):

@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -20,16 +21,19 @@ from latently.estimator.labels import codes_of, encode_labels
 
 N_NEIGHBOURS = 10
 N_STARTS = 5  # of k-means; the tightest clusters count
-MOST_STEPS = 1000  # of the probe's solver; 20 to 50 are enough on MNIST
+MOST_STEPS = 1000  # of the probe's solver; 20 to 100 are enough on MNIST
+STRENGTHS = (0.01, 0.1, 1.0)  # of the probe, the inverse of its penalty: a tenth of the training codes chooses
+LEAST_TO_CHOOSE = 20  # labels of the rarest class; with fewer it is 1
 
 
 def code_figures(train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: Any, seed: int = 0) -> dict[str, Any]:
     """Codes (N, Z) and (M, Z) float32 with labels (N,) and (M,) of any kind, -1, NaN, None or "" = unlabelled.
 
-    `code_dimensions`; `probe_accuracy` of multinomial logistic regression, `knn_accuracy` of the `knn_neighbours`
-    nearest training codes by Euclidean distance; of k-means, as many clusters as classes, `clustering_accuracy` under
-    the best matching, `nmi` and `ari`. Clusters are found on all training codes, all else on the labelled ones
-    (`probe_labels` says how many); a judged image of a class that was never trained on counts as wrong.
+    `code_dimensions`; `probe_accuracy` of multinomial logistic regression, whose penalty a tenth of the training codes
+    chooses, `knn_accuracy` of the `knn_neighbours` nearest training codes by Euclidean distance; of k-means, as many
+    clusters as classes, `clustering_accuracy` under the best matching, `nmi` and `ari`. Clusters are found on all
+    training codes, all else on the labelled ones (`probe_labels` says how many); a judged image of a class that was
+    never trained on counts as wrong.
     Raises InputError unless two classes have a label in both.
 
     >>> rng = np.random.default_rng(0)
@@ -52,7 +56,7 @@ def code_figures(train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: 
     n_neighbours = min(N_NEIGHBOURS, len(train))
     neighbours = KNeighborsClassifier(n_neighbours, algorithm="brute").fit(train, y)
     scaler = StandardScaler().fit(train)
-    probe = LogisticRegression(max_iter=MOST_STEPS).fit(scaler.transform(train), y)
+    probe = linear_probe(y, seed).fit(scaler.transform(train), y)
     return {
         "code_dimensions": train.shape[1],
         "probe_accuracy": float((probe.predict(scaler.transform(judged)) == true).mean()),
@@ -61,6 +65,14 @@ def code_figures(train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: 
         "knn_neighbours": n_neighbours,
         **clustering_figures(groups, k_means.predict(judged)),
     }
+
+
+def linear_probe(y: np.ndarray, seed: int) -> LogisticRegression | GridSearchCV:
+    """For labels (N,) ints. Without a penalty, a code of some thousand dimensions is learned by heart."""
+    probe = LogisticRegression(max_iter=MOST_STEPS)
+    if np.unique(y, return_counts=True)[1].min() < LEAST_TO_CHOOSE:
+        return probe
+    return GridSearchCV(probe, {"C": STRENGTHS}, cv=StratifiedShuffleSplit(1, test_size=0.1, random_state=seed))
 
 
 def clustering_figures(y: np.ndarray, groups: np.ndarray) -> dict[str, float]:

@@ -75,7 +75,7 @@ class CompiledStep:
         # resumed run would drift from an uninterrupted one. On a GPU the step becomes a CUDA graph where it can.
         # Guards would ask at each step whether net, optimiser and shapes are still those it was compiled for, which
         # takes a tenth of a small net's; they are, and the shape of the batch, which alone could differ, is asked here.
-        options = {"triton.cudagraphs": self.weights[0].is_cuda, "guard_filter_fn": without_guards}
+        options: dict[str, Any] = {"triton.cudagraphs": self.weights[0].is_cuda, "guard_filter_fn": without_guards}
         self.step = torch.compile(step, dynamic=False, options=options)
         self.shape: torch.Size | None = None
 

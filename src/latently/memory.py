@@ -34,7 +34,7 @@ def find_glibc() -> ctypes.CDLL | None:
     if not sys.platform.startswith("linux"):
         return None
     library = ctypes.CDLL(None)
-    return library if all(hasattr(library, name) for name in ("mallopt", "malloc_trim", "gnu_get_libc_version")) else None
+    return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def set_thresholds(glibc: ctypes.CDLL, mmap: int, trim: int) -> None:

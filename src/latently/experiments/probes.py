@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from latently.code_figures import code_figures
+from latently.code_figures import STRENGTHS, code_figures
 from latently.data.batches import scale, to_channels_first
 from latently.errors import require
 from latently.estimates import estimate, percent
@@ -72,7 +72,7 @@ def figures_of(bench: Bench, name: str, seed: int) -> dict[str, Any]:
     known = models(bench)
     model = known.get(name, known["ae"])
     trial = Trial(f"{name}-seed{seed}", model, Training(epochs=QUICK_EPOCHS if bench.quick else EPOCHS), seed)
-    settings = {"seed": seed, "model": model_to_json(model), "epochs": trial.training.epochs}
+    settings = {"seed": seed, "model": model_to_json(model), "epochs": trial.training.epochs, "penalties": STRENGTHS}
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "pixels": lambda images: (images.reshape(len(images), -1) / 255).astype(np.float32),
         "untrained": lambda images: untrained(model, images, seed),
@@ -101,9 +101,9 @@ def notes(bench: Bench) -> list[str]:
         f"Encoder {ENCODER}; of the VAE {ENCODER_OF_VAE}, mean and log variance. Decoder "
         f"{models(bench)['ae'].network.decoder}. {EPOCHS} epochs of our training, no labels. The DAE removes Gaussian "
         "noise of 0.5. In %, on the test images.",
-        "probe: multinomial logistic regression on standardised codes with all training labels. neighbours: the vote "
-        "of 10. clustering: k-means with ten clusters on training codes, under the best matching. The published "
-        "neighbour is a single one.",
+        "probe: multinomial logistic regression on standardised codes with all training labels, a tenth of which "
+        "chooses its penalty. neighbours: the vote of 10. clustering: k-means with ten clusters on training codes, "
+        "under the best matching. The published neighbour is a single one.",
         "The code is four times as wide as the image: a probe of it says what is linearly at hand, not that anything "
         "was compressed.",
     ]
