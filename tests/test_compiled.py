@@ -11,7 +11,7 @@ from latently.training import Training, build_optimiser
 
 SETTINGS = [
     {"optimiser": "adam", "weight_decay": 0.1},
-    {"optimiser": "adamw", "weight_decay": 0.1},
+    {"optimiser": "adamw", "weight_decay": 0.1, "beta2": 0.9},
     {"optimiser": "rmsprop", "weight_decay": 0.1},
     {"optimiser": "adamw", "clip_norm": 0.05},
 ]
@@ -88,3 +88,21 @@ def test_a_batch_of_another_shape_is_refused(nets, monkeypatch):
     step(torch.ones(4, 5), torch.ones(4), torch.tensor(told(0.0, 0.01, optimiser, 1)))
     with pytest.raises(AssertionError, match="compiled for images"):
         step(torch.ones(3, 5), torch.ones(3), torch.tensor(told(0.0, 0.01, optimiser, 2)))
+
+
+def test_two_steps_of_one_process_do_not_meet():
+    """Without guards nothing but their code objects keeps the step of one fit apart from another's."""
+    torch.manual_seed(0)
+    nets = [nn.Sequential(nn.Linear(5, 3)) for _ in range(2)]
+    settings = Training(device="cpu")
+    steps = [
+        CompiledStep(
+            lambda net, x, y, progress, by=by: {"loss": by * net(x).sum(1)}, net, build_optimiser(settings, net), None
+        )
+        for by, net in zip((1.0, 10.0), nets, strict=True)
+    ]
+    x, y = torch.ones(4, 5), torch.ones(4)
+    expected = [by * net(x).sum().item() for by, net in zip((1.0, 10.0), nets, strict=True)]
+    rates = torch.tensor([0.0, 0.0, 0.1, 0.001])
+    for step, loss in [*zip(steps, expected, strict=True)] * 2:
+        assert step(x, y, rates)["loss"].sum().item() == pytest.approx(loss, rel=1e-5)

@@ -14,7 +14,7 @@ from latently.training import Training
     [
         ("epochs", 0), ("epochs", 1.5), ("epochs", True), ("epochs", "3"), ("epochs", None),
         ("lr", 0), ("lr", float("inf")), ("lr", "fast"), ("warmup", 1.0), ("clip_norm", -1.0), ("optimiser", "sgdd"),
-        ("ema", 1.0), ("weight_decay", -0.1), ("device", 3),
+        ("ema", 1.0), ("beta2", 1.0), ("weight_decay", -0.1), ("device", 3),
     ],
 )  # fmt: skip
 def test_a_value_outside_its_type_or_range_names_its_field(name, value):

@@ -224,7 +224,10 @@ def test_the_tenth_fit_of_a_process_is_compiled_as_the_first(digits, monkeypatch
     compile_step = torch.compile
 
     def counting(function, **options):
-        return compile_step(function, backend=lambda graph, inputs: calls.append(graph) or graph.forward, **options)
+        def backend(graph, inputs, **_):
+            return calls.append(graph) or graph.forward
+
+        return compile_step(function, backend=backend, **options)
 
     monkeypatch.setattr(torch, "compile", counting)
     for width in range(4, 14):
@@ -248,3 +251,17 @@ def test_few_images_are_passed_over_more_often():
     X, y = np.zeros((200, 4), np.float32), np.arange(200) % 2
     fitted = Classifier(FeedForward(Trunk("dense(2)"), Augmentation.none())).fit(X, y)
     assert (len(fitted.history_), fitted.training_.n_epochs) == (150, 150)
+
+
+@pytest.mark.parametrize("beta2", [0.5, 0.999])
+def test_adam_by_hand(beta2):
+    """Kingma & Ba 2015, algorithm 1, along the gradients in the order in which they came."""
+    model, images = Recorder(), grey(np.arange(1, 31))
+    settings = {"batch_size": 1, "lr": 1e-2, "schedule": "constant", "optimiser": "adam"}
+    _, net = fit(model, images, beta2=beta2, **settings)
+    weight = m = v = 0.0
+    for t, (y, _) in enumerate(model.seen, 1):
+        gradient = images[int(y)].mean()
+        m, v = 0.9 * m + 0.1 * gradient, beta2 * v + (1 - beta2) * gradient**2
+        weight -= 1e-2 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - beta2**t)) + 1e-8)
+    assert net.scale.item() == pytest.approx(1 + weight, rel=1e-4)

@@ -6,6 +6,7 @@ used where it is made, without a way through memory.
 """
 
 import contextlib
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -74,9 +75,10 @@ class CompiledStep:
         # dynamic=False: a process that met another batch size first would otherwise compile other kernels, and a
         # resumed run would drift from an uninterrupted one. On a GPU the step becomes a CUDA graph where it can.
         # Guards would ask at each step whether net, optimiser and shapes are still those it was compiled for, which
-        # takes a tenth of a small net's; they are, and the shape of the batch, which alone could differ, is asked here.
+        # takes a tenth of a small net's. They are: what is compiled serves this object alone, and the shape of the
+        # batch, which alone could differ, is asked below.
         options: dict[str, Any] = {"triton.cudagraphs": self.weights[0].is_cuda, "guard_filter_fn": without_guards}
-        self.step = torch.compile(step, dynamic=False, options=options)
+        self.step = torch.compile(with_own_code(step), dynamic=False, options=options)
         self.shape: torch.Size | None = None
 
     @torch.no_grad()
@@ -96,6 +98,13 @@ class CompiledStep:
             with torch.no_grad():
                 for value, old in zip(tensors, before, strict=True):
                     value.copy_(old)
+
+
+def with_own_code(function: Any) -> Any:
+    """A copy that torch does not take for the function of another fit: it keeps what it compiled by the code object,
+    gives up after eight shapes, and without guards would run one fit's step in the other."""
+    code = function.__code__.replace()
+    return types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
 
 
 def without_guards(guards: Sequence[Any]) -> list[bool]:

@@ -64,6 +64,8 @@ class Training(Settings):
     """Share of the run over which the learning rate rises; not used by constant."""
     weight_decay: NonNegative = 0.0
     """Pull of the weights towards 0, per step and unit of learning rate."""
+    beta2: Probability = 0.999
+    """Decay per step of the average of squared gradients, of adam and adamw; a short run may forget sooner (0.99)."""
     clip_norm: Positive | None = None
     """Largest norm of the gradient over all weights; longer ones are scaled down to it."""
     patience: Count | None = None
@@ -172,7 +174,7 @@ def build_optimiser(settings: Training, net: nn.Module) -> torch.optim.Optimizer
     if settings.optimiser == "rmsprop":
         return torch.optim.RMSprop(net.parameters(), alpha=0.9, eps=1e-7, foreach=True, **arguments)
     kind = torch.optim.Adam if settings.optimiser == "adam" else torch.optim.AdamW
-    return kind(net.parameters(), fused=settings.device != "mps", **arguments)
+    return kind(net.parameters(), betas=(0.9, settings.beta2), fused=settings.device != "mps", **arguments)
 
 
 def sketch(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Module:
@@ -478,7 +480,6 @@ class Loop:
 
     def compile(self) -> CompiledStep:
         """Compile for the full batch, before the clock runs: a first step is taken, and taken back with its noise."""
-        torch.compiler.reset()  # after eight shapes torch quietly runs a function eagerly: a ninth fit would
         step = CompiledStep(self.batch_loss, self.net, self.state.optimiser, self.settings.clip_norm)
         device = self.images.device
         index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.home)
