@@ -565,3 +565,15 @@ def test_a_full_device_for_output():
         )
     assert shown.returncode == 2
     assert shown.stderr == "latently: No space left on device; free some space\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_do_not_wait_awake_for_long_unless_the_user_wants_it(given, expected):
+    """Beside one busy process a step would take a hundred times as long: benchmarks/beside_others.py."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    code = "import latently, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    told = subprocess.run([sys.executable, "-c", code], env=kept | given, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == expected

@@ -36,7 +36,7 @@ from latently.pictures import Figure
 from latently.pieces import InTurn, Maker, kept
 from latently.progress import Bar
 from latently.runs import Run
-from latently.training import Training
+from latently.training import Training, with_defaults
 
 HEAD = "dense(100)"  # study 1's classifier, of pixels and of codes
 PASSES, LEAST_STEPS = 10, 1000  # over the largest budget; fewer cost accuracy there, and more gain little
@@ -257,7 +257,9 @@ def curves(
     def one_draw(name: str, draw: int) -> list[float]:
         own, _, fit = ways[name]
         settings = about | {"budgets": own, "training": training(own[-1]).to_json(), "draw": draw}
-        return kept(folder / f"{name.replace(' ', '-')}-draw{draw}.json", settings, partial(fit, draw), maker)
+        return kept(
+            folder / f"{name.replace(' ', '-')}-draw{draw}.json", settings, partial(fit, draw), maker, with_defaults
+        )
 
     def curve(name: str) -> Curve:
         own, n_draws, _ = ways[name]

@@ -39,16 +39,23 @@ class InTurn:
         return [function(item) for item in items]
 
 
-def kept(path: Path, settings: dict[str, Any], compute: Callable[[], Any], maker: Maker) -> Any:
+def kept(
+    path: Path, settings: dict[str, Any], compute: Callable[[], Any], maker: Maker,
+    complete: Callable[[Any], Any] = lambda settings: settings,
+) -> Any:  # fmt: skip
     """What `compute` gave, as JSON at `path`, so that a killed run loses nothing that was finished.
 
-    settings: all that it depends on. Raises InputError where the file holds figures of others.
+    settings: all that it depends on; `complete` adds to those of an earlier version what is new since. Raises
+    InputError where the file holds figures of others.
     """
     asked = json.loads(json.dumps(settings))
     if not path.exists():
         maker.make(str(path), lambda: write_json(path, {"settings": asked, "figures": compute()}))
     told = read_json(path)
-    require(told["settings"] == asked, f"{path} holds figures of other settings or images; choose another --out")
+    require(
+        complete(told["settings"]) == complete(asked),
+        f"{path} holds figures of other settings or images; choose another --out",
+    )
     return told["figures"]
 
 

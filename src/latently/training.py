@@ -87,6 +87,16 @@ class Training(Settings):
         return int(self.epochs)
 
 
+def with_defaults(about: Any) -> Any:
+    """JSON in which each "training" has all its settings: what was kept before a setting existed has its default."""
+    if not isinstance(about, dict):
+        return about
+    filled = {name: with_defaults(value) for name, value in about.items()}
+    if isinstance(filled.get("training"), dict):
+        filled["training"] = Training.from_json(filled["training"]).to_json()
+    return filled
+
+
 # What is decided once -----------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ from latently.networks import Trunk
 from latently.presets import CLASSIFIERS
 from latently.progress import Bar
 from latently.runs import Run, read_json, write_text
-from latently.training import Training
+from latently.training import Training, with_defaults
 
 SEEDS = 5
 DEAR = "study1-conv-faithful"  # batches of 32 and a patience: one seed on a CPU
@@ -147,7 +147,7 @@ def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: 
     about = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "split": split}
     about |= {"source": bench.images.source, "n_train": len(bench.split(split).train)}
     if run.started:
-        same = run.params.get("trial") == about
+        same = with_defaults(run.params.get("trial")) == about
         require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
 
     def train_and_judge() -> None:

@@ -18,7 +18,7 @@ from latently.models import AE, VAE, Model
 from latently.networks import Network
 from latently.noise import image_normal
 from latently.pieces import kept as kept_at
-from latently.training import Training
+from latently.training import Training, with_defaults
 
 NETWORK = "dense(512)"
 EPOCHS, SWEEP_EPOCHS = 20, 14  # of a single width; of many widths
@@ -91,4 +91,4 @@ def kept(
     path = bench.folder / "trials" / f"{name}.json"
     if not path.exists():
         first()
-    return kept_at(path, about, compute, bench.maker)
+    return kept_at(path, about, compute, bench.maker, with_defaults)

@@ -19,7 +19,7 @@ from latently.models import Model, model_from_json, model_to_json
 from latently.pieces import InTurn, Maker
 from latently.progress import Bar
 from latently.runs import Run, read_json, understanding
-from latently.training import Training, Watcher, has_bfloat16, resolve_device
+from latently.training import Training, Watcher, has_bfloat16, resolve_device, with_defaults
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -123,7 +123,7 @@ class Bench:
         if run.started:
             now = trial.to_json(self.images.source, len(self.split(trial.split).train))
             with understanding(run.path / "params.json"):
-                same = with_defaults(run.params["trial"]) == with_defaults(now)
+                same = as_now(run.params["trial"]) == as_now(now)
             require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
         return run
 
@@ -146,10 +146,9 @@ class Bench:
         return read_json(path)
 
 
-def with_defaults(trial: dict[str, Any]) -> dict[str, Any]:
+def as_now(trial: dict[str, Any]) -> dict[str, Any]:
     """Its JSON with every setting in it: a trial that was kept before a setting existed has that setting's default."""
-    model, training = model_from_json(trial["model"]), Training.from_json(trial["training"])
-    return {"binarise": "none"} | trial | {"model": model_to_json(model), "training": training.to_json()}
+    return {"binarise": "none"} | with_defaults(trial) | {"model": model_to_json(model_from_json(trial["model"]))}
 
 
 def machine() -> str:
