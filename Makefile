@@ -22,8 +22,8 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/profile_step.py
 	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --network mlp --epochs 2
 	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --network conv --epochs 1 --limit 10000 --flags "--compile off"
-	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --epochs 30 --our-epochs 12 --flags "--lr 8e-3 --compile on" --name time-to-bound-warm
-	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --epochs 30 --our-epochs 12 --flags "--lr 8e-3 --compile on" --name time-to-bound-cold --cold
+	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --epochs 30 --our-epochs 11 --flags "--lr 6e-3 --beta2 0.99 --compile on" --name time-to-bound --cold
+	$(BIN)/python benchmarks/beside_others.py
 	$(BIN)/python benchmarks/performance_table.py
 
 format: .venv/installed

@@ -31,15 +31,19 @@ def measured(command: list[str], **environment: str) -> Figures:
     return json.loads(done.stdout.strip().splitlines()[-1]) | {"wall_s": wall, "processor_s": processor}
 
 
-def take_pairs(name: str, pairs: int, ours: Callable[[], Figures], peer: Callable[[], Figures], about: Any) -> None:
-    """Measure, append to results/NAME.jsonl, and print all the pairs that are there."""
+def take_pairs(pairs: int, ways: dict[str, Callable[[], Figures]], peer: Callable[[], Figures], about: Any) -> None:
+    """Measure each way of ours and the peer in turn, append to results/NAME.jsonl of each way, and print all the pairs
+    that are there."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.jsonl"
     for _ in range(pairs):
-        pair = {"about": about, "machine": machine(), "load_before": os.getloadavg()[0], "ours": ours(), "peer": peer()}
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(pair) + "\n")
-    print(json.dumps(summary(path), indent=2))
+        now = {"about": about, "machine": machine(), "load_before": os.getloadavg()[0]}
+        found = {name: ours() for name, ours in ways.items()}
+        theirs = peer()
+        for name, figures in found.items():
+            with open(RESULTS / f"{name}.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(now | {"ours": figures, "peer": theirs}) + "\n")
+    for name in ways:
+        print(json.dumps(summary(RESULTS / f"{name}.jsonl"), indent=2))
 
 
 def summary(path: Path) -> dict[str, Any]:

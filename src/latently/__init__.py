@@ -13,9 +13,9 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-# How often a thread asks whether the others of its parallel region are done before it sleeps. GNU OpenMP's own number is
-# a hundred times as large: beside one busy process most of a step is then waiting (docs/performance.md). It is read when
-# torch is loaded; whoever sets it, or a policy, keeps his own.
+# How often a thread asks whether the others of its parallel region are done before it sleeps. GNU OpenMP's own number
+# is a hundred times as large: beside busy processes most of a step is then waiting (docs/performance.md). It is read
+# when torch is loaded; whoever sets it, or a policy, keeps his own.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
