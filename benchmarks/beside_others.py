@@ -19,7 +19,7 @@ from pairs import RESULTS, machine
 
 POLICIES = {
     "OpenMP's own": {"GOMP_SPINCOUNT": "300000"},
-    "latently's": {"GOMP_SPINCOUNT": "2000"},
+    "latently's": {"GOMP_SPINCOUNT": "4000"},
     "asleep at once": {"OMP_WAIT_POLICY": "passive"},
 }
 

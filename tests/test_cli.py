@@ -569,7 +569,7 @@ def test_a_full_device_for_output():
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+    [({}, "4000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
 )
 def test_threads_do_not_wait_awake_for_long_unless_the_user_wants_it(given, expected):
     """Beside one busy process a step would take a hundred times as long: benchmarks/beside_others.py."""

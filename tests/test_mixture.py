@@ -98,6 +98,8 @@ def test_the_command_fits_it_once_and_keeps_it(latently, small_run, tmp_path):
     second = latently("sample", run, "--sampler", "mixture", "--components", 3, "--out", tmp_path / "b.npy")
     assert second.err == ""
     assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+    again = latently("sample", run, "--sampler", "mixture", "--out", tmp_path / "c.npy")
+    assert again.err == "", "the kept one serves whoever names no number"
     assert latently("sample", run, "--sampler", "mixture", "--components", 4).err != "", "another number is fitted anew"
     assert (run / "figures" / "samples-mixture.png").is_file()
     assert latently("sample", run, "--sampler", "mixture", "--components", 0).code == 2

@@ -136,11 +136,11 @@ def test_deconv_knows_its_sizes():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_transposed_convolution_is_torchs(dtype):
-    """The bias is added by itself, which is faster; what comes out is the same."""
+    """The bias is added by itself, to what is not cut off, which is faster; what comes out is the same."""
     torch.manual_seed(0)
-    ours = TransposedConvolution(3, 2, 5, 2, padding=1, output_padding=1).to(dtype)
+    ours = TransposedConvolution(3, 2, 5, 2, padding=1, output_padding=1, crop=(1, 0)).to(dtype)
     theirs = torch.nn.ConvTranspose2d(3, 2, 5, 2, padding=1, output_padding=1).to(dtype)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(4, 3, 7, 6, dtype=dtype)
     assert ours(x).dtype == dtype
-    assert torch.allclose(ours(x), theirs(x), atol=1e-6 if dtype == torch.float32 else 0.02)
+    assert torch.allclose(ours(x), theirs(x)[:, :, :-1], atol=1e-6 if dtype == torch.float32 else 0.02)

@@ -223,3 +223,19 @@ def test_a_missing_or_damaged_file_gets_a_sentence(run, file, content, words):
 def test_what_is_no_folder_gets_a_sentence(tmp_path):
     with pytest.raises(InputError, match="no folder"):
         report.collect(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("settings", "title"),
+    [({"importance_samples": 20}, "IWAE on "), ({"flow_steps": 4}, "VAE with a flow on "), ({}, "VAE on ")],
+)
+def test_a_variant_of_the_vae_is_called_by_its_name(run, settings, title):
+    (run / "params.json").write_text(json.dumps(PARAMS | {"model": PARAMS["model"] | settings}))
+    assert report.content.collect(run)["title"].startswith(title)
+
+
+def test_what_a_denoiser_is_for_is_in_its_headlines(run):
+    figures = {"mse": 0.01, "psnr_db": 20.0, "ssim": 0.9, "reconstruction_nats": 80.0}
+    (run / "metrics.json").write_text(json.dumps(figures | {"denoised_psnr_db": 20.3, "noisy_psnr_db": 9.4}))
+    shown = [row["key"] for row in report.content.collect(run)["headlines"]]
+    assert shown[:2] == ["denoised_psnr_db", "noisy_psnr_db"]

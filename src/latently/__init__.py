@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 # is a hundred times as large: beside busy processes most of a step is then waiting (docs/performance.md). It is read
 # when torch is loaded; whoever sets it, or a policy, keeps his own.
 if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
 if TYPE_CHECKING:
     from latently import data as data

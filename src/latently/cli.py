@@ -410,7 +410,7 @@ def sample(
     out: Annotated[Path | None, default("RUN/figures/samples.png")] = None,
     label: Annotated[str | None, default("all labels in turn")] = None,
     sampler: Literal["prior", "mixture"] = "prior",
-    components: int = 10,
+    components: Annotated[int | None, default("those of the mixture that the run keeps, else 10")] = None,
     data: OwnData = None,
     seed: int = 0,
     device: str = "auto",
@@ -435,7 +435,7 @@ def sample(
 
     require(n >= 1, f"-n is {n}; expected at least 1")
     require(seed >= 0, f"--seed is {seed}; expected at least 0")
-    require(components >= 1, f"--components is {components}; expected at least 1")
+    require(components is None or components >= 1, f"--components is {components}; expected at least 1")
     place = out or run / "figures" / ("samples.png" if sampler == "prior" else "samples-mixture.png")
     outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
     autoencoder = autoencoder_of(estimator.load(run, device), run)
@@ -852,10 +852,14 @@ def autoencoder_of(estimator: Any, path: Path) -> "Autoencoder":
     return estimator
 
 
-def with_mixture(autoencoder: "Autoencoder", run: Path, source: str | None, components: int, device: str) -> None:
-    """The mixture of so many components that the run folder keeps; fitted to its training codes where it has none."""
-    if hasattr(autoencoder, "mixture_") and len(autoencoder.mixture_.weights) == components:
+def with_mixture(
+    autoencoder: "Autoencoder", run: Path, source: str | None, components: int | None, device: str
+) -> None:
+    """The mixture that the run folder keeps, where it has as many components as were asked for; else a new one, fitted
+    to the training codes."""
+    if hasattr(autoencoder, "mixture_") and components in (None, len(autoencoder.mixture_.weights)):
         return
+    components = components or 10
     opened = open_run(run, source, device)
     train = opened.part("train")
     own = opened.is_own or opened.record is None

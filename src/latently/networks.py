@@ -147,6 +147,7 @@ class Deconv(Weighted):
         """Cut the surplus evenly from both sides, an odd row or column from the end; add what is missing at the end."""
         full = [(size - 1) * self.stride + self.kernel for size in shape[1:]]
         surplus = [have - want for have, want in zip(full, self.shape(shape)[1:], strict=True)]
+        bottom, right = (max(extra, 0) % 2 for extra in surplus)
         layer = TransposedConvolution(
             shape[0],
             self.channels,
@@ -154,9 +155,10 @@ class Deconv(Weighted):
             self.stride,
             padding=(max(surplus[0], 0) // 2, max(surplus[1], 0) // 2),
             output_padding=(max(-surplus[0], 0), max(-surplus[1], 0)),
+            crop=(bottom, right),
         )
-        bottom, right = (max(extra, 0) % 2 for extra in surplus)
-        return [layer, nn.ZeroPad2d((0, -right, 0, -bottom))] if bottom or right else [layer]
+        # The crop once was a module of its own: what follows keeps its number, by which weights are kept.
+        return [layer, nn.Identity()] if bottom or right else [layer]
 
     def mirror(self, shape: Shape) -> list[Layer]:
         return [Conv(shape[0], self.kernel, self.stride, self.padding)]
@@ -466,13 +468,20 @@ def initialise(module: nn.Module, init: Init, bias: float | None) -> None:
 
 
 class TransposedConvolution(nn.ConvTranspose2d):
-    """torch's, with the bias added by itself: given along, torch's own library falls back to a slow kernel on CPUs for
-    odd sizes, 80 ms in place of 7 for study 2's (docs/performance.md)."""
+    """torch's, without the last `crop` rows and columns, and with the bias added by itself: given along, torch's own
+    library falls back to a slow kernel on CPUs for odd sizes, 80 ms in place of 7 for study 2's (docs/performance.md).
+    """
+
+    def __init__(self, *sizes: Any, crop: tuple[int, int], **settings: Any) -> None:
+        super().__init__(*sizes, **settings)
+        self.crop = crop
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         assert self.bias is not None
         assert not isinstance(self.padding, str)
         y = F.conv_transpose2d(x, self.weight, None, self.stride, self.padding, self.output_padding)
+        if any(self.crop):
+            y = F.pad(y, (0, -self.crop[1], 0, -self.crop[0]))  # whose gradient stays channels last; a slice's does not
         return y + self.bias[:, None, None].to(y.dtype)
 
 

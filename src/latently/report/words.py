@@ -56,6 +56,14 @@ METRICS = {
         "The same classifier with the same labels on the raw pixels: what the codes have to beat.",
         100,
     ),
+    "denoised_psnr_db": Metric(
+        "Signal-to-noise after denoising",
+        "dB",
+        "Of what is rebuilt from noisy images, against the clean ones. Higher is better.",
+    ),
+    "noisy_psnr_db": Metric(
+        "Signal-to-noise before denoising", "dB", "Of the noisy images themselves: what the figure above has to beat."
+    ),
     "reconstruction_nats": Metric(
         "Reconstruction",
         NATS,
@@ -97,14 +105,6 @@ METRICS = {
         "Mean squared error after denoising",
         "per pixel",
         "Between clean images and what is rebuilt from noisy ones, pixels from 0 to 1. Lower is better.",
-    ),
-    "denoised_psnr_db": Metric(
-        "Signal-to-noise after denoising",
-        "dB",
-        "Of what is rebuilt from noisy images, against the clean ones. Higher is better.",
-    ),
-    "noisy_psnr_db": Metric(
-        "Signal-to-noise before denoising", "dB", "Of the noisy images themselves: what the figure above has to beat."
     ),
     "active_units": Metric(
         "Active units",
