@@ -16,7 +16,7 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Wants a machine that does nothing else for half an hour, and PEER, a Python that has pythae 0.1.2.
+# Wants a machine that does nothing else for an hour, and PEER, a Python that has pythae 0.1.2.
 PEER ?= python3
 bench: .venv/installed
 	$(BIN)/python benchmarks/profile_step.py

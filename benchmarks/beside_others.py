@@ -4,7 +4,7 @@
 
 The compiled step of 784-512-20, batch 128, on all cores, while `--busy` processes compute nothing useful: with
 GOMP_SPINCOUNT as GNU OpenMP has it (unset), as latently sets it, and with threads that sleep at once. Milliseconds by
-the wall, median over the steps, in turn; benchmarks/results/beside-others.json.
+the wall, mean over the steps, in turn; benchmarks/results/beside-others.json.
 """
 
 import argparse
@@ -17,6 +17,11 @@ import time
 
 from pairs import RESULTS, machine
 
+BUSY = [
+    sys.executable,
+    "-c",
+    "while True: pass",
+]  # in sessions of their own, as in other terminals: Linux schedules by them
 POLICIES = {
     "OpenMP's own": {"GOMP_SPINCOUNT": "300000"},
     "latently's": {"GOMP_SPINCOUNT": "4000"},
@@ -36,7 +41,7 @@ def step_ms(steps: int) -> float:
         for _ in range(steps + 10):
             variant.compiled()
     (step,) = (each for name, each in variant.stages.taken.items() if name.startswith("compiled"))
-    return statistics.median(step[10:])
+    return statistics.fmean(step[10:])
 
 
 def measured(steps: int, policy: dict[str, str]) -> float:
@@ -57,7 +62,7 @@ def main() -> None:
         return
     report = {"machine": machine(), "steps": options.steps, "load": os.getloadavg()[0], "ms": []}
     for busy in options.busy:
-        others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+        others = [subprocess.Popen(BUSY, start_new_session=True) for _ in range(busy)]
         try:
             for _ in range(options.rounds):
                 row = {name: round(measured(options.steps, policy), 2) for name, policy in POLICIES.items()}
