@@ -24,6 +24,7 @@ from latently import presets
 from latently.compiled import CompiledStep
 from latently.data import load
 from latently.data.batches import Batches
+from latently.memory import kept_memory
 from latently.networks import count_parameters, laid_out
 from latently.training import Training, build_optimiser, resolve, seeded, training_loss
 
@@ -153,7 +154,7 @@ def main() -> None:
     images = load("mnist").images[5000:60_000]
     report: dict[str, Any] = vars(options) | {"machine": machine(), "load": os.getloadavg()[0]}
     report["peaks"] = peaks(clock)
-    with seeded(0, CPU):
+    with seeded(0, CPU), kept_memory():
         eager, compiled, convolutional = (
             Variant(name, images, clock) for name in ("mlp-512", "mlp-512", "study2-conv")
         )
