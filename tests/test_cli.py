@@ -388,6 +388,8 @@ def test_a_conditional_model_learns_from_what_is_labelled(latently, photographs,
     small = ("--encoder", "dense(8)", "--latent-dim", 2, "--epochs", 1)
     some = latently("train", "cvae", "--data", photographs, *small, "--out", tmp_path / "some")
     assert "16 images without a label are left out" in some.err
+    params = json.loads((tmp_path / "some" / "params.json").read_text())
+    assert f": {params['data']['n_train'] - 16} images train" in some.err, "those that are left out are counted"
     judged = latently("evaluate", tmp_path / "some", "--part", "all", "--json")
     assert judged.json["n_images"] == 40
     assert judged.err.count("20 images without a label are left out") == 1

@@ -333,6 +333,7 @@ def check_flags(*settings: Settings) -> None:
 def announce(params: dict[str, Any]) -> None:
     """What begins, as it was decided; and once, why a long run is not compiled."""
     data, training, decided = params["data"], params["training"], params["training"] | params["resolved"]
+    data = data | params.get("labelled", {})  # of partly labelled images, those that are used
     if params["estimator"] == FewLabelClassifier.kind:
         note(f"{params['train']} on {data['source']}: {data['n_train']:,} images; first codes, then classes")
         return
@@ -366,6 +367,7 @@ def fit(
     if model.takes_labels and 0 < (train.labels >= 0).sum() < len(train):
         note(f"{(train.labels < 0).sum():,} images without a label are left out: {model.name} is told classes")
         train, validation = train.labelled(), validation.labelled()
+        about["labelled"] = {"n_train": len(train), "n_validation": len(validation)}
     if isinstance(options, ClassifierOptions) and options.n_labels:
         train, validation = within_budget(train, options.n_labels, options.seed, training.patience is not None)
     try:
