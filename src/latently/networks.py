@@ -476,12 +476,17 @@ class TransposedConvolution(nn.ConvTranspose2d):
         super().__init__(*sizes, **settings)
         self.crop = crop
 
+    @property
+    def edges(self) -> list[int]:
+        """What is added left, right, at the top and the bottom: less than nothing."""
+        return [0, -self.crop[1], 0, -self.crop[0]]
+
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         assert self.bias is not None
         assert not isinstance(self.padding, str)
         y = F.conv_transpose2d(x, self.weight, None, self.stride, self.padding, self.output_padding)
         if any(self.crop):
-            y = F.pad(y, (0, -self.crop[1], 0, -self.crop[0]))  # whose gradient stays channels last; a slice's does not
+            y = F.pad(y, self.edges)  # whose gradient stays channels last; a slice's does not
         return y + self.bias[:, None, None].to(y.dtype)
 
 

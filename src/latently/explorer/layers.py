@@ -14,7 +14,7 @@ from torch import nn
 from latently.densities import Bernoulli
 from latently.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
-from latently.networks import LEAK, EncoderDecoder, Told, TrunkAndHead, activation
+from latently.networks import LEAK, EncoderDecoder, Told, TransposedConvolution, TrunkAndHead, activation
 
 Layers = list[dict[str, Any]]
 
@@ -54,6 +54,8 @@ class Writer:
             return []
         if type(module) in ACTIVATIONS:
             return [{"kind": ACTIVATIONS[type(module)]} | ({"leak": LEAK} if isinstance(module, nn.LeakyReLU) else {})]
+        if isinstance(module, TransposedConvolution) and any(module.crop):
+            return [self.layer(module), {"kind": "pad", "edges": module.edges}]
         return [self.layer(module)]
 
     def layer(self, module: nn.Module) -> dict[str, Any]:
