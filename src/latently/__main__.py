@@ -1,5 +1,15 @@
+"""`python -m latently`."""
+
+import os
 import sys
 
 from latently.cli import main
+from latently.console import n_started
 
-sys.exit(main())
+if __name__ == "__main__":
+    code = main()
+    if n_started() > 1:  # by torchrun: while an interpreter takes itself down, gloo's threads may abort it
+        sys.stdout.flush()  # (github.com/pytorch/pytorch/pull/179291)
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
