@@ -262,7 +262,7 @@ def notes(rows: Sequence[Row], accuracy: float) -> list[str]:
 STUDY = Study(
     name="conditional",
     summary='Does "make a 7" give a 7? Study 5\'s conditional VAEs mended, each bug alone, and why cnn2 was grey.',
-    cost="two cores: not measured; one GPU: not measured",
+    cost="two cores: about two hours; one GPU: not measured",
     run=run,
     takes=("presets",),
     beside=(DEFAULT,),
