@@ -3,7 +3,7 @@
     LATENTLY_DATA=... python benchmarks/beside_others.py [--busy 0 1 2] [--steps 100] [--rounds 3]
 
 The compiled step of 784-512-20, batch 128, on all cores, while `--busy` processes compute nothing useful: with
-GOMP_SPINCOUNT as GNU OpenMP has it (unset), as latently sets it, and with threads that sleep at once. Milliseconds by
+GOMP_SPINCOUNT as GNU OpenMP has it (300,000), as latently sets it, and with threads that sleep at once. Milliseconds by
 the wall, mean over the steps, in turn; benchmarks/results/beside-others.json.
 """
 
@@ -17,22 +17,21 @@ import time
 
 from pairs import RESULTS, machine
 
-BUSY = [
-    sys.executable,
-    "-c",
-    "while True: pass",
-]  # in sessions of their own, as in other terminals: Linux schedules by them
+# In sessions of their own, as in other terminals: Linux shares the cores out between sessions.
+BUSY = [sys.executable, "-c", "while True: pass"]
 POLICIES = {
     "OpenMP's own": {"GOMP_SPINCOUNT": "300000"},
-    "latently's": {"GOMP_SPINCOUNT": "4000"},
+    "latently's": {},
     "asleep at once": {"OMP_WAIT_POLICY": "passive"},
 }
 
 
 def step_ms(steps: int) -> float:
+    from latently.data import load  # before torch is: what latently sets is read when torch is loaded
+
+    # isort: split
     from profile_step import CPU, Variant
 
-    from latently.data import load
     from latently.training import seeded
 
     with seeded(0, CPU):
@@ -46,7 +45,8 @@ def step_ms(steps: int) -> float:
 
 def measured(steps: int, policy: dict[str, str]) -> float:
     command = [sys.executable, __file__, "--steps", str(steps), "--one"]
-    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")}
+    ours = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
     return float(subprocess.run(command, env=kept | policy, capture_output=True, text=True, check=True).stdout)
 
 
