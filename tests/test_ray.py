@@ -171,17 +171,29 @@ def test_what_cannot_be_is_a_sentence(latently, small_run, tmp_path, words, sent
     assert sentence in asked.err
 
 
-def test_ctrl_c_ends_everything_and_keeps_what_is_finished(tmp_path):
-    command = ["reproduce", "kl", "--quick", "--data", "digits", "--seeds", "1", "--ray", "auto", "--out"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "latently", *command, str(tmp_path)], stderr=subprocess.PIPE
-    ) as running:
-        while not any(Path(tmp_path).glob("trials/*/params.json")) and running.poll() is None:
+def interrupted_after_a_first_trial(out: Path, where: str) -> list[psutil.Process]:
+    """A study that Ctrl-C ends -> the processes that it had begun."""
+    command = ["reproduce", "kl", "--quick", "--data", "digits", "--seeds", "1", "--ray", where, "--out", str(out)]
+    with subprocess.Popen([sys.executable, "-m", "latently", *command], stderr=subprocess.PIPE) as running:
+        while not any(out.glob("trials/*/params.json")) and running.poll() is None:
             time.sleep(0.01)
         ours = psutil.Process(running.pid).children(recursive=True)
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
     assert b"Traceback" not in err
-    _, alive = psutil.wait_procs(ours, timeout=20)
+    return ours
+
+
+def test_ctrl_c_ends_everything_that_was_begun_for_it(tmp_path):
+    _, alive = psutil.wait_procs(interrupted_after_a_first_trial(tmp_path, "auto"), timeout=20)
     assert not alive, [each.name() for each in alive]
+
+
+def test_ctrl_c_stops_the_work_on_a_cluster_and_leaves_the_cluster(head, address, tmp_path):
+    interrupted_after_a_first_trial(tmp_path, address)
+    until = time.monotonic() + 20
+    while workers_at_work(head[0]) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not workers_at_work(head[0])
+    assert head[0].poll() is None

@@ -115,13 +115,14 @@ def images_sent_once() -> Iterator[None]:
 
 @contextmanager
 def maker(tell: Callable[[int, int], None]) -> Iterator[AtOnce]:
-    """Makes pieces at once, by the workers of the cluster that is connected; who is at work at the end is stopped."""
+    """Makes pieces at once, by the workers of the cluster that is connected.
+
+    Who is at work at the end is stopped by `ray.shutdown`, not by `ray.cancel`: where a task ends of itself at that
+    moment, Ray aborts the process ("Tried to complete task that was not pending").
+    """
     workers = RayWorkers()
-    try:
-        with workers.interruptible():
-            yield AtOnce(workers, tell)
-    finally:
-        workers.stop()
+    with workers.interruptible():
+        yield AtOnce(workers, tell)
 
 
 class RayWorkers:
@@ -161,10 +162,6 @@ class RayWorkers:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
-
-    def stop(self) -> None:
-        for reference in self.running:
-            self.ray.cancel(reference, force=True)
 
 
 def one_share() -> dict[str, Any]:
