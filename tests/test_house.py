@@ -11,9 +11,9 @@ HOUSE = Path(latently.__file__).parent
 ROOMS = [
     "errors", "files", "settings", "noise", "augmentation", "spreading", "data", "networks", "densities", "flows",
     "models", "presets", "runs", "pieces", "console", "processes", "outputs", "memory", "compiled", "training",
-    "progress", "estimator", "code_figures", "judge", "evaluation", "exporting", "pictures", "gallery", "similar",
-    "estimates", "label_curve", "experiments", "report", "demo", "opened", "measuring", "comparison", "cluster",
-    "shards", "explorer", "flags", "launch", "cli", "__main__",
+    "labels", "trained", "progress", "estimator", "code_figures", "judge", "evaluation", "exporting", "pictures",
+    "gallery", "similar", "estimates", "label_curve", "experiments", "report", "demo", "opened", "measuring",
+    "comparison", "cluster", "shards", "explorer", "flags", "launch", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from latently.errors import InputError, require
 if TYPE_CHECKING:
     from latently.data import ImageSet
     from latently.estimator import Autoencoder
+    from latently.estimator.mixture import CodeMixture
     from latently.opened import Opened
     from latently.pieces import Maker
 
@@ -431,21 +432,23 @@ def sample(
     """
     import numpy as np
 
-    from latently import estimator, gallery, outputs, pictures
+    from latently import outputs, pictures
+    from latently.runs import Run
+    from latently.trained import Trained
 
     require(n >= 1, f"-n is {n}; expected at least 1")
     require(seed >= 0, f"--seed is {seed}; expected at least 0")
     require(components is None or components >= 1, f"--components is {components}; expected at least 1")
     place = out or run / "figures" / ("samples.png" if sampler == "prior" else "samples-mixture.png")
     outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
-    autoencoder = autoencoder_of(estimator.load(run, device), run)
-    told = label is None or autoencoder.model_.takes_labels
+    require_codes(Run(run).kind, run)
+    trained = Trained.of_run(Run(run), device)
+    told = label is None or trained.model.takes_labels
     require(told, f"--label is {label}, but {run} was trained without labels; train a cvae, or leave it out")
-    if sampler == "mixture":
-        with_mixture(autoencoder, run, data, components, device)
-    images = autoencoder.sample(n, random_state=seed, y=label, sampler=sampler)
+    drawn_by = None if sampler == "prior" else mixture_of(run, data, components, device).sample
+    images = trained.sample(n, seed, label, drawn_by)
     if place.suffix.lower() == ".png":
-        pictures.save(pictures.samples(gallery.as_drawn(images)), place)
+        pictures.save(pictures.samples(images), place)
     else:
         outputs.write_arrays(place, np.arange(n).astype(str), {"images": images})
     print(place)
@@ -846,19 +849,22 @@ def open_run(path: Path, source: str | None, device: str) -> "Opened":
 
 def autoencoder_of(estimator: Any, path: Path) -> "Autoencoder":
     """Raises InputError for a run that has no codes."""
-    from latently.estimator import Autoencoder
-
-    require(isinstance(estimator, Autoencoder), f"{path} is a classifier and has no codes; see latently predict --help")
+    require_codes(estimator.kind, path)
     return estimator
 
 
-def with_mixture(
-    autoencoder: "Autoencoder", run: Path, source: str | None, components: int | None, device: str
-) -> None:
+def require_codes(kind: str, path: Path) -> None:
+    require(kind == "autoencoder", f"{path} is a classifier and has no codes; see latently predict --help")
+
+
+def mixture_of(run: Path, source: str | None, components: int | None, device: str) -> "CodeMixture":
     """The mixture that the run folder keeps, where it has as many components as were asked for; else a new one, fitted
     to the training codes."""
+    from latently import estimator
+
+    autoencoder = autoencoder_of(estimator.load(run, device), run)
     if hasattr(autoencoder, "mixture_") and components in (None, len(autoencoder.mixture_.weights)):
-        return
+        return autoencoder.mixture_
     components = components or 10
     opened = open_run(run, source, device)
     train = opened.part("train")
@@ -867,6 +873,7 @@ def with_mixture(
     note(f"fitting a mixture of {components} normals to the codes of {len(train):,} training images ...")
     autoencoder.fit_mixture(train.images, train.label_names, components)
     autoencoder.mixture_.write(run)
+    return autoencoder.mixture_
 
 
 def require_extra(extra: str, *packages: str) -> None:

@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from latently.data.reading import require_memory
-from latently.estimator.labels import codes_of, encode_labels
+from latently.labels import codes_of, encode_labels
 
 N_NEIGHBOURS = 10
 N_STARTS = 5  # of k-means; the tightest clusters count

@@ -9,7 +9,8 @@ import numpy as np
 
 from latently.densities import bits_per_dim
 from latently.errors import require
-from latently.estimator import Autoencoder, ClassPredictor, is_missing
+from latently.estimator import Autoencoder, ClassPredictor
+from latently.labels import is_missing
 from latently.models import can
 
 ACTIVE_VARIANCE = 0.01  # over images, of the posterior mean, above which a unit is active (Burda et al. 2015, 5.2)

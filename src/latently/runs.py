@@ -176,6 +176,12 @@ class Run:
         return values
 
     @property
+    def kind(self) -> str:
+        """autoencoder, classifier or few-label. Raises InputError where params.json does not tell."""
+        with understanding(self.path / "params.json"):
+            return str(self.params["estimator"])
+
+    @property
     def data(self) -> DataRecord | None:
         """Where the images came from; None for a run that was fitted to arrays. Raises InputError where damaged."""
         values = self.params.get("data")

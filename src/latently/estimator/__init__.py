@@ -8,7 +8,6 @@ from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import ImageEstimator
 from latently.estimator.classifier import Classifier, ClassPredictor
 from latently.estimator.few_label import FewLabelClassifier
-from latently.estimator.labels import is_missing
 from latently.runs import Run, understanding
 
 KINDS: dict[str, Any] = {kind.kind: kind for kind in (Autoencoder, Classifier, FewLabelClassifier)}
@@ -17,9 +16,8 @@ KINDS: dict[str, Any] = {kind.kind: kind for kind in (Autoencoder, Classifier, F
 def load(path: str | Path, device: str = "auto") -> Any:
     """The fitted estimator of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
     run = Run(path)
-    params = run.params
+    kind = run.kind
     with understanding(run.path / "params.json"):
-        kind = params["estimator"]
         require(kind in KINDS, f"estimator is {kind!r}; expected {' or '.join(KINDS)}")
     return KINDS[kind].of_run(run, device)
 
@@ -30,6 +28,5 @@ __all__ = [
     "Classifier",
     "FewLabelClassifier",
     "ImageEstimator",
-    "is_missing",
     "load",
 ]

@@ -25,13 +25,14 @@ from latently.data.batches import Batches, Binarise, scale
 from latently.densities import log_mean_and_error
 from latently.errors import require
 from latently.estimator.base import ImageEstimator, fresh_seed
-from latently.estimator.labels import codes_of, encode_labels, is_missing, kept_classes
 from latently.estimator.mixture import FILE, CodeMixture
+from latently.labels import encode_labels, is_missing
 from latently.models import Model, can
 from latently.models.vae import VAE
 from latently.noise import image_normal
 from latently.runs import Run
-from latently.settings import Count, NonNegative, Seed, accepts, expected
+from latently.settings import Count, NonNegative, accepts, expected
+from latently.trained import name_of, told, wants_labels
 
 # Pixels that the importance-weighted bound decodes at a time: on a CPU what its caches hold, else what keeps it busy.
 VALUES_DECODED = {"cpu": 2**20, "cuda": 2**26, "mps": 2**24}
@@ -90,10 +91,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return self._fit_net(images, labels, held_out, run, about, **watching)
 
     def _fit_labels(self, images: Images, y: Any) -> np.ndarray:
-        require(y is not None, f"{self._told}: fit(X, y)")
+        wants = wants_labels(self.model_)
+        require(y is not None, f"{wants}: fit(X, y)")
         check_consistent_length(images, y)
         n_missing = int(is_missing(np.asarray(y)).sum())
-        require(n_missing == 0, f"{self._told}; {n_missing:,} of these {len(images):,} have none: leave them out")
+        require(n_missing == 0, f"{wants}; {n_missing:,} of these {len(images):,} have none: leave them out")
         self.classes_, codes = encode_labels(y)
         return codes
 
@@ -101,7 +103,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         if not self.model_.takes_labels:
             return self._pixels(validation), None
         pair = isinstance(validation, tuple) and len(validation) == 2
-        require(pair, f"{self._told}, those of validation, too: validation=(X, y)")
+        require(pair, f"{wants_labels(self.model_)}, those of validation, too: validation=(X, y)")
         X, y = validation
         return self._pixels(X), self._labels(y, n_images(X))[0].numpy()
 
@@ -109,31 +111,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         """Fit, then the codes of X."""
         return self.fit(X, y, **fit_params).transform(X, y)
 
-    @property
-    def _told(self) -> str:
-        return f"a conditional model ({self._name}) wants the label of every image"
-
-    @property
-    def _name(self) -> str:
-        return getattr(self.model_, "name", "this model")
-
     def _labels(self, y: Any, n: int) -> tuple[Tensor, ...]:
-        """The classes (n,) of n images as a conditional model is told them; nothing for any other model.
-
-        A single label is that of all. Raises InputError where a label is missing or of no class that was fitted.
-        """
+        """Raises InputError where a label is missing or of no class that was fitted."""
         check_is_fitted(self)
-        if not self.model_.takes_labels:
-            return ()
-        require(y is not None, f"{self._told}: give y")
-        y = np.asarray(y)
-        y = np.full(n, y) if y.ndim == 0 else y
-        require(y.shape == (n,), f"y has shape {y.shape}; expected one label, or ({n},): one for each image")
-        codes = codes_of(y, self.classes_)
-        strange = "none" if (codes >= 0).all() else repr(y[codes < 0][0].item())
-        known = ", ".join(map(repr, self.classes_.tolist()))
-        require(strange == "none", f"{self._told}, and {strange} is none that was fitted; there are {known}")
-        return (torch.from_numpy(codes),)
+        return told(self.model_, getattr(self, "classes_", None), y, n)
 
     def _n_classes(self) -> int:
         return len(self.classes_) if self.model_.takes_labels else 0
@@ -158,10 +139,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     def _describe_own(self) -> dict[str, Any]:
         own: dict[str, Any] = {"binarise": self.binarise}
         return own | ({"classes": self.classes_.tolist()} if self.model_.takes_labels else {})
-
-    def _restore_own(self, params: dict[str, Any]) -> None:
-        if self.model_.takes_labels:
-            self.classes_ = kept_classes(params)
 
     @classmethod
     def _own_settings(cls, params: dict[str, Any]) -> dict[str, Any]:
@@ -195,16 +172,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
         """The decoder's mean at codes (n, latent_dim). -> float32 of the shape of X; for uint8 X in 0..1"""
-        check_is_fitted(self)
-        Z = np.asarray(Z, dtype=np.float32)
-        fits = Z.ndim == 2 and len(Z) >= 1 and Z.shape[1] == self._n_features_out
-        require(fits, f"Z has shape {Z.shape}; expected (n, {self._n_features_out})")
-        require(bool(np.isfinite(Z).all()), "Z holds NaN or infinite codes; expected finite numbers")
-
-        def mean(z: Tensor, *y: Tensor) -> Tensor:
-            return self.model_.decode(self.net_, z, *y).mean
-
-        return self._to_images(self._in_batches(mean, torch.from_numpy(Z), *self._labels(y, len(Z))))
+        return self._trained.decode(Z, y)
 
     def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
         """decoder(encoder(X)), both at their means. -> float32 of the shape of X; for uint8 X in 0..1"""
@@ -247,8 +215,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         the weights carry the sum. Raises InputError for a model without a prior, and for fewer than 2 samples.
         """
         check_is_fitted(self)
-        no_bound = f"a plain autoencoder ({self._name}) has no prior, and so no bound on log p(x); train a vae"
-        require(can(self.model_, "prior", "log_weights"), no_bound)
+        name, able = name_of(self.model_), can(self.model_, "prior", "log_weights")
+        require(able, f"a plain autoencoder ({name}) has no prior, and so no bound on log p(x); train a vae")
         enough = accepts(Count, samples) and samples >= 2
         require(enough, f"samples is {samples!r}; expected a whole number of at least 2")
         rows = max(1, VALUES_DECODED[torch.device(self.training_.device).type] // math.prod(self.image_shape_))
@@ -288,20 +256,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         y, for a conditional model: the label of all or of each; None: the classes in turn. Raises InputError where the
         model has no prior, or no mixture was fitted.
         """
-        check_is_fitted(self)
-        require(n >= 1, f"n is {n}; expected at least 1")
         seed = fresh_seed() if random_state is None else random_state
-        require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
-        if y is None and self.model_.takes_labels:
-            y = np.resize(self.classes_, n)
-        codes = self._mixture_codes if sampler == "mixture" else self._prior_codes
-        return self.inverse_transform(codes(n, int(seed)), y)
-
-    @torch.no_grad()
-    def _prior_codes(self, n: int, seed: int) -> np.ndarray:
-        advice = "train a vae, take a mixture fitted to its codes (sampler mixture), or decode codes of your own"
-        require(can(self.model_, "prior"), f"a plain autoencoder ({self._name}) has no prior to sample from; {advice}")
-        return self.model_.prior(self.net_).sample(n, torch.Generator().manual_seed(seed)).cpu().numpy()
+        return self._trained.sample(n, seed, y, self._mixture_codes if sampler == "mixture" else None)
 
     def _mixture_codes(self, n: int, seed: int) -> np.ndarray:
         require(hasattr(self, "mixture_"), "no mixture was fitted to the codes; call fit_mixture(X) first")
@@ -319,8 +275,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
         Raises InputError for a model that is not conditional.
         """
-        codes = self.transform(X, y)
-        require(self.model_.takes_labels, f"{self._name} is not told the class of an image; for analogies train a cvae")
+        codes, name = self.transform(X, y), name_of(self.model_)
+        require(self.model_.takes_labels, f"{name} is not told the class of an image; for analogies train a cvae")
         return np.stack([self.inverse_transform(codes, label) for label in self.classes_], axis=1)
 
     # Denoising ------------------------------------------------------------------------------------
@@ -331,8 +287,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         Raises InputError for a model that has not learned it.
         """
         self._require_denoising()
-        batches = self._batches(self._images(X))
-        return self._to_images(self._in_batches(lambda raw: self.model_.denoise(self.net_, scale(raw)).mean, batches))
+        trained, batches = self._trained, self._batches(self._images(X))
+        return trained.to_images(trained.rows(lambda raw: self.model_.denoise(self.net_, scale(raw)).mean, batches))
 
     def corrupt(self, X: Any, level: float | None = None, seed: int = 0) -> np.ndarray:
         """X with the model's kind of noise, by each image's own draw: repeatable, independent of order and batch.
@@ -346,12 +302,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         def corrupted(x: Tensor) -> Tensor:
             return self.model_.corrupt(x, level, image_normal(x, x[0].numel(), seed).view_as(x))
 
-        return self._to_images(self._map_images(X, corrupted))
+        return self._trained.to_images(self._map_images(X, corrupted))
 
     def _require_denoising(self) -> None:
         check_is_fitted(self)
         able = can(self.model_, "corrupt", "denoise")
-        require(able, f"{self._name} has not learned to remove noise; train a dae")
+        require(able, f"{name_of(self.model_)} has not learned to remove noise; train a dae")
 
 
 def n_images(X: Any) -> int:

@@ -1,7 +1,6 @@
 """What every estimator does: check images, draw a seed, fit a model with the loop, run it in batches, keep it."""
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from latently.networks import Shape, count_parameters, laid_out
 from latently.processes import ALONE, Processes
 from latently.runs import Run, understanding, versions
 from latently.settings import Seed, accepts, expected
+from latently.trained import Trained, tensor_shape
 from latently.training import (
     LEAST_STEPS,
     USUAL_EPOCHS,
@@ -30,12 +30,9 @@ from latently.training import (
     Training,
     check_memory,
     resolve,
-    resolve_device,
     seeded,
     sketch,
 )
-
-VALUES_PER_BATCH = 2**19  # most pixels in one inference batch: 10 images of 128 x 128 x 3; never over 256 images
 
 
 @dataclass(eq=False, repr=False)
@@ -81,9 +78,6 @@ class ImageEstimator(BaseEstimator, Training):
     def _own_settings(cls, params: dict[str, Any]) -> dict[str, Any]:
         """Constructor keywords beyond model, training and seed, out of params.json."""
         return {}
-
-    def _restore_own(self, params: dict[str, Any]) -> None:
-        """Learned things beyond the net, out of params.json."""
 
     # Fitting --------------------------------------------------------------------------------------
 
@@ -184,45 +178,31 @@ class ImageEstimator(BaseEstimator, Training):
     @property
     def _tensor_shape(self) -> Shape:
         """(C, H, W) of what the net sees."""
-        if len(self.image_shape_) == 1:
-            return (1, 1, *self.image_shape_)
-        height, width, *channels = self.image_shape_
-        return (*(channels or [1]), height, width)
+        return tensor_shape(self.image_shape_)
 
     # Using ----------------------------------------------------------------------------------------
 
+    @property
+    def _trained(self) -> Trained:
+        check_is_fitted(self)
+        classes = getattr(self, "classes_", None)
+        return Trained(self.model_, self.net_, self.image_shape_, self.training_.device, classes)
+
     def seen(self, X: Any) -> np.ndarray:
         """X as the model sees it: float32 (scaled if uint8, black and white if binarised), in the shape of X."""
-        return self._to_images(self._map_images(X, lambda x: x))
+        return self._trained.to_images(self._map_images(X, lambda x: x))
 
     def _map_images(
         self, X: Any, function: Callable[..., Tensor], *labels: Tensor, size: int | None = None
     ) -> np.ndarray:
         """Rows of `function` of what the model sees of X, and of each image's label where labels (n,) are given."""
-        check_is_fitted(self)
+        trained = self._trained
         batches = self._batches(self._pixels(X))
 
         def of_raw(raw: Tensor, *y: Tensor) -> Tensor:
             return function(batches.evaluation_pixels(raw), *y)
 
-        return self._in_batches(of_raw, batches, *labels, size=size)
-
-    @torch.no_grad()
-    def _in_batches(
-        self, function: Callable[..., Tensor], *inputs: Tensor | Batches, size: int | None = None
-    ) -> np.ndarray:
-        """Rows of `function` of rows of inputs, float32. Every batch has one size, the last is padded: a row then never
-        depends on its neighbours, not even in the last bit, for the same kernels run on it."""
-        size = size or max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape_)))
-        rows, device = [], self.training_.device
-        split = (each.to(device).split(size) if isinstance(each, Tensor) else each.split(size) for each in inputs)
-        for parts in zip(*split, strict=True):
-            rows.append(function(*(padded(part, size) for part in parts))[: len(parts[0])].float().cpu())
-        return torch.cat(rows).numpy()
-
-    def _to_images(self, x: np.ndarray) -> np.ndarray:
-        """(n, C, H, W) -> the shape of X."""
-        return x.transpose(0, 2, 3, 1).reshape(-1, *self.image_shape_)
+        return trained.rows(of_raw, batches, *labels, size=size)
 
     # Keeping --------------------------------------------------------------------------------------
 
@@ -271,28 +251,17 @@ class ImageEstimator(BaseEstimator, Training):
 
     def restore(self, run: Run) -> Self:
         """Become the fitted estimator of a run folder, by its weights."""
-        device, shape = str(resolve_device(self.device)), run.params.get("image_shape")
         with understanding(run.path / "params.json"):
-            fits = isinstance(shape, list) and 1 <= len(shape) <= 3 and all(type(n) is int and n >= 1 for n in shape)
-            require(fits, f"image_shape is {shape!r}; expected one to three whole numbers")
-            self.image_shape_ = tuple(shape)  # type: ignore[arg-type]
-            self.n_features_in_ = self.image_shape_[0]
             self.model_ = self._own_model()
             self.seed_ = self._draw_seed()
-            self._restore_own(run.params)
-            self.training_ = replace(self.training(), device=device)
-            with torch.device("meta"):  # shapes alone: a file may describe a net that no memory holds
-                self.net_ = self.model_.build(self._tensor_shape, self._n_classes())
-        run.read_weights(self.net_)
-        laid_out(self.net_, torch.device(device)).eval()
+        trained = Trained.of_run(run, self.device, self.model_)
+        self.image_shape_, self.net_ = trained.image_shape, trained.net
+        self.n_features_in_ = self.image_shape_[0]
+        if trained.classes is not None:
+            self.classes_: np.ndarray = trained.classes
+        self.training_ = replace(self.training(), device=trained.device)
         self.history_ = run.read_history()
         return self
-
-
-def padded(part: Tensor, size: int) -> Tensor:
-    """`size` rows: those of `part`, then its first again and again."""
-    missing = size - len(part)
-    return torch.cat([part, part[:1].expand(missing, *part.shape[1:])]) if missing else part
 
 
 def fresh_seed() -> int:

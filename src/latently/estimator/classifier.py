@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_consistent_length
 from latently.data import Images, taken
 from latently.errors import require
 from latently.estimator.base import ImageEstimator
-from latently.estimator.labels import codes_of, encode_labels, kept_classes
+from latently.labels import codes_of, encode_labels
 from latently.models import FeedForward, Model
 from latently.runs import Run
 from latently.settings import NonNegative, Positive
@@ -101,9 +101,6 @@ class Classifier(ClassPredictor, ImageEstimator):
 
     def _describe_own(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist()}
-
-    def _restore_own(self, params: dict[str, Any]) -> None:
-        self.classes_ = kept_classes(params)
 
     # Using ----------------------------------------------------------------------------------------
 

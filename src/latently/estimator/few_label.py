@@ -29,7 +29,7 @@ from latently.errors import require
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor
-from latently.estimator.labels import encode_labels
+from latently.labels import encode_labels
 from latently.models import FeedForward, model_to_json
 from latently.runs import Run, understanding, versions
 from latently.settings import Fraction, Seed, accepts, expected

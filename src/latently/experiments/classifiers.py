@@ -43,7 +43,7 @@ WAYS = {
     "stride 3": lambda width: f"conv({width}, 4, stride=3)",
 }
 DEPTHS = (1, 2, 3, 4)
-FIRST_WIDTH, SEARCH_IMAGES, SEARCH_EPOCHS, SEARCH_SEEDS = 16, 10_000, 5, 2
+FIRST_WIDTH, SEARCH_IMAGES, SEARCH_EPOCHS, SEARCH_SEEDS = 16, 10_000, 5, 5
 
 
 def run(bench: Bench) -> Result:
@@ -201,7 +201,7 @@ def candidate(bench: Bench, way: str, depth: int) -> Row:
         settings = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "images": len(train)}
         return kept(bench, f"search-{way.replace(' ', '')}-depth{depth}-seed{seed}", settings, fit)
 
-    told = bench.each(one, range(SEARCH_SEEDS))
+    told = bench.each(one, range(2 if bench.quick else SEARCH_SEEDS))
     over = {name: estimate([each[name] for each in told]) for name in told[0]}
     return {
         "halved_by": way,

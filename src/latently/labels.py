@@ -3,8 +3,6 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from latently.errors import require
 
@@ -14,6 +12,9 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Raises InputError unless two classes or more have a label.
     """
+    from sklearn.utils import column_or_1d  # not at the top: what only makes images would wait for it
+    from sklearn.utils.multiclass import check_classification_targets
+
     y = column_or_1d(np.asarray(y), warn=True)
     missing = is_missing(y)
     require(not missing.all(), "no image carries a label; a classifier needs some of two classes or more")
