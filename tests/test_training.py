@@ -13,7 +13,7 @@ from torch import nn
 from latently import VAE, Augmentation, Autoencoder, Classifier, FeedForward, InputError, Network, Trunk
 from latently.data.batches import Batches, permutation
 from latently.models.base import Model
-from latently.training import Loop, Training, check_memory, learning_rate, resolve, sketch
+from latently.training import Loop, Training, check_memory, learning_rate, resolve, sketch, validate
 
 CPU = torch.device("cpu")
 
@@ -241,6 +241,22 @@ def test_a_validation_loss_that_is_no_longer_finite_says_so(digits):
     held_out[:] = np.inf
     with pytest.raises(InputError, match="validation loss of epoch 1 is no longer finite"):
         fit(Recorder(), digits[:20], held_out)
+
+
+@pytest.mark.parametrize(("side", "at_once"), [(8, 1000), (128, 85), (3000, 1)])
+def test_validation_takes_no_more_pixels_at_a_time_than_memory_is_certain_to_hold(side, at_once):
+    seen = []
+
+    class Watched(Model):
+        def loss(self, net, x, y, progress):
+            seen.append(len(x))
+            return {"loss": x.mean((1, 2, 3))}
+
+    n = 2 if at_once == 1 else 1100
+    images = Batches(np.broadcast_to(np.uint8(255), (n, side, side, 3)), np.full(n, -1), CPU)
+    assert validate(Watched(), nn.Identity(), images, 0)["loss"] == pytest.approx(1)
+    assert max(seen) == at_once
+    assert sum(seen) == n
 
 
 def test_few_images_are_passed_over_more_often():

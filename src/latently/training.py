@@ -40,7 +40,8 @@ from latently.processes import ALONE, Processes
 from latently.runs import Run, fit_into, read_tensors, understanding, write_tensors
 from latently.settings import Count, NonNegative, Positive, Probability, Settings
 
-VALIDATION_BATCH = 1000  # fixed, so that a figure does not depend on the training batch size
+# Validated at a time, at most. No figure then depends on the training batch size, and no memory on the image size.
+VALIDATION_BATCH, VALIDATION_PIXELS = 1000, 2**22
 COMPILE_FROM_STEPS = 5000  # compiling costs 10 to 20 s once and saves about 2 ms a step on a CPU (docs/log.md)
 USUAL_EPOCHS, LEAST_STEPS = 30, 1200  # 1,500 images want 100 epochs: with 30 codes are poor, with 300 they overfit
 WHAT_TO_TRY = "try a lower learning rate, a gradient clip (clip_norm 1) or float32"
@@ -289,7 +290,7 @@ def mean_terms(
 ) -> dict[str, float]:
     """Each batch has noise of its own, whichever process draws it: the means do not depend on their number."""
     totals: Terms = {}
-    batches = members.split(VALIDATION_BATCH)
+    batches = members.split(max(1, min(VALIDATION_BATCH, VALIDATION_PIXELS // math.prod(images.shape))))
     own = range(processes.rank, len(batches), processes.n)
     for number in own or [0]:  # a process that is left without a batch takes part, and counts for nothing
         with seeded(seed + number, images.device):
