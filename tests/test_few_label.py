@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import latently as package
 from latently import VAE, Autoencoder, Classifier, FeedForward, FewLabelClassifier, InputError, Network, Trunk, data
+from latently.runs import Run
 
 DIGITS = data.load("digits")
 X, Y = DIGITS.images[:600], DIGITS.labels[:600]
@@ -190,6 +191,23 @@ def test_an_interrupted_run_is_taken_up(latently, tmp_path, monkeypatch):
     assert latently("train", "few-label", "--out", broken, "--resume").code == 0
     for part in ("encoder", "classifier"):
         assert (broken / part / "model.safetensors").read_bytes() == (whole / part / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "other", [{"spread": 0.1}, {"autoencoder": Autoencoder(VAE(3, Network("dense(8)")), epochs=1)}]
+)
+def test_what_is_taken_up_keeps_its_settings(tmp_path, monkeypatch, other):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    settings = {"autoencoder": Autoencoder(VAE(2, Network("dense(8)")), epochs=1), "classifier": small()}
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "fit", stop)
+        with pytest.raises(KeyboardInterrupt):
+            FewLabelClassifier(**settings, random_state=0).fit(X, FEW, run=Run(tmp_path / "r"))
+    with pytest.raises(InputError, match="was begun with"):
+        FewLabelClassifier(**settings | other, random_state=0).fit(X, FEW, run=Run(tmp_path / "r"))
+    assert FewLabelClassifier(**settings, random_state=0).fit(X, FEW, run=Run(tmp_path / "r")).n_taught_ > 60
 
 
 def test_wide_and_deep_takes_the_codes_of_a_run(latently, small_run, tmp_path):

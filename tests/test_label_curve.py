@@ -1,6 +1,8 @@
 """Accuracy against the number of labels: budgets, draws, who judges, and what is foreseen."""
 
 import json
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -120,6 +122,22 @@ def test_the_command_says_who_judged_and_goes_on_where_it_was(tmp_path, capsys, 
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "twice as many labels as 1,437 would add" in out
+
+
+def test_curves_of_corrected_labels_or_pixels_are_not_those_that_were_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(label_curve, "training", lambda largest: Training(epochs=1))
+    images = load("digits")
+    encoder, parts = Autoencoder(epochs=1, random_state=0).fit(images.images), split(images)
+    draw = partial(label_curve.curves, parts=parts, encoder=encoder, draws=1, plain_up_to=0, folder=tmp_path)
+    draw(images)
+    exchanged = np.choose(images.labels % 2, [images.labels + 1, images.labels - 1])  # about as many of each
+    for other in (replace(images, labels=exchanged), replace(images, images=images.images[:, ::-1])):
+        with pytest.raises(InputError, match="other settings or images"):
+            draw(other)
+
+
+def test_codes_that_are_all_one_are_no_numbers_beyond_measure():
+    assert not scaled(np.zeros((4, 2), np.float32), np.arange(4)).any()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from latently import InputError
 from latently.data import load, read_labels, within_budget
 from latently.data.imageset import ImageSet
+from latently.labels import codes_of, is_missing
 
 IMAGES = ImageSet(
     np.zeros((4, 2, 2), np.uint8), np.array([0, 1, -1, -1]), ("x", "y"),
@@ -65,8 +66,20 @@ def test_a_budget_pays_for_its_own_validation():
     trains, chooses = within_budget(digits, 100, seed=0, choosing=True)
     assert (trains.labels >= 0).sum() + len(chooses) == 100
     assert len(chooses) == 20
-    assert not set(trains.names[trains.labels >= 0]) & set(chooses.names)
+    assert not set(trains.names) & set(chooses.names), "a label that spreads would reach them"
+    assert len(trains) == len(digits) - 20
     trains, chooses = within_budget(digits, 100, seed=0, choosing=False)
     assert np.bincount(trains.labels[trains.labels >= 0]).tolist() == [10] * 10
     assert len(chooses) == 0
     assert len(trains) == len(digits), "unlabelled images stay"
+
+
+def test_a_class_goes_by_its_name_and_no_label_by_none():
+    assert codes_of(["A", None, "None", ""], np.array(["A", "None"])).tolist() == [0, -1, 1, -1]
+    assert codes_of(np.array([0.0, 1.0, np.nan]), np.array(["0", "1", "nan"])).tolist() == [0, 1, -1]
+    assert codes_of(["0", "1", "2"], np.array([0.0, 1.0])).tolist() == [0, 1, -1]
+
+
+def test_pandas_says_nothing_in_its_own_way():
+    pandas = pytest.importorskip("pandas")
+    assert is_missing(np.array(["a", pandas.NA, None], dtype=object)).tolist() == [False, True, True]

@@ -125,7 +125,7 @@ def test_encoding_in_shards(latently, address, small_run, tmp_path):
     assert "2 of 3 shards are there already" in again.stderr
     assert (first.stat().st_mtime_ns, third.stat().st_mtime_ns) == before
     assert parquet.read_table(out) == table
-    np.save(tmp_path / "digits.npy", images[:100])
+    np.save(tmp_path / "digits.npy", 255 - images)
     other = latently(*words, out, "--ray", address)
     assert other.code == 2
     assert "holds codes of other images or of another run" in other.err

@@ -243,11 +243,13 @@ def test_a_validation_loss_that_is_no_longer_finite_says_so(digits):
         fit(Recorder(), digits[:20], held_out)
 
 
-@pytest.mark.parametrize(("side", "at_once"), [(8, 1000), (128, 85), (3000, 1)])
-def test_validation_takes_no_more_pixels_at_a_time_than_memory_is_certain_to_hold(side, at_once):
+@pytest.mark.parametrize(("side", "codes", "at_once"), [(8, 1, 1000), (8, 50, 436), (128, 1, 85), (3000, 1, 1)])
+def test_validation_takes_no_more_pixels_at_a_time_than_memory_is_certain_to_hold(side, codes, at_once):
     seen = []
 
     class Watched(Model):
+        codes_per_image = codes
+
         def loss(self, net, x, y, progress):
             seen.append(len(x))
             return {"loss": x.mean((1, 2, 3))}

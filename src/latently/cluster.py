@@ -207,6 +207,10 @@ def one_core() -> Iterator[None]:
     import torch
     from threadpoolctl import threadpool_limits
 
+    n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(n_threads)

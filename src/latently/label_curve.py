@@ -35,7 +35,7 @@ from latently.networks import Trunk
 from latently.pictures import Figure
 from latently.pieces import InTurn, Maker, kept
 from latently.progress import Bar
-from latently.runs import Run
+from latently.runs import Run, digest
 from latently.training import Training, with_defaults
 
 HEAD = "dense(100)"  # study 1's classifier, of pixels and of codes
@@ -152,7 +152,7 @@ def plainly(X: np.ndarray, task: Task, budgets: Sequence[int], draw: int) -> lis
 def scaled(codes: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
     """Codes in units of their spread over the images of an encoder's training, one unit for all dimensions: a dimension
     that carries nothing is not blown up."""
-    return (codes / codes[unlabelled].std(0).max()).astype(np.float32)
+    return (codes / (codes[unlabelled].std(0).max() or 1)).astype(np.float32)
 
 
 # The curve ----------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class Curve:
 def trained_encoder(folder: Path, images: ImageSet, parts: Split, seed: int, device: str) -> Autoencoder:
     """A VAE by our defaults, of the training images without their labels; one that is finished in `folder` is taken."""
     run = Run(folder)
-    about = {"label_curve": {"source": images.source, "n_images": len(images), "seed": seed}}
+    about = {"label_curve": {"source": images.source, "images": digest(images.images), "seed": seed}}
     if run.started:
         same = run.params.get("label_curve") == about["label_curve"]
         require(same, f"{folder} holds an encoder of other images; choose another --out")
@@ -252,7 +252,7 @@ def curves(
     for name, (own, n_draws, _) in ways.items():
         tell(f"{name}: {len(own)} budgets from {own[0]:,} to {own[-1]:,} labels, {n_draws} draws ...")
     about = {"source": images.source, "labels_per_class": np.bincount(images.labels[what.pool]).tolist()}
-    about |= {"n_images": len(images), "encoder": encoder.describe()}
+    about |= {"images": digest(images.images), "labels": digest(images.labels), "encoder": encoder.describe()}
 
     def one_draw(name: str, draw: int) -> list[float]:
         own, _, fit = ways[name]

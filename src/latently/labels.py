@@ -33,24 +33,37 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
 def is_missing(y: np.ndarray) -> np.ndarray:
     """Which labels say nothing: -1, NaN, None, an empty name."""
     if y.dtype.kind == "O":
-        return np.array([label is None or label == "" or label == -1 or label != label for label in y], dtype=bool)
+        return np.array([says_nothing(label) for label in y], dtype=bool)
     if y.dtype.kind in "US":
         return y == ""
     return (y == -1) | np.isnan(y) if y.dtype.kind == "f" else y == -1
 
 
+def says_nothing(label: Any) -> bool:
+    """pandas' NA is neither equal to itself nor not."""
+    return label is None or type(label).__name__ == "NAType" or label in ("", -1) or label != label
+
+
+def name_of(label: Any) -> str:
+    """0.0 is called 0."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
 def codes_of(y: Any, classes: np.ndarray) -> np.ndarray:
     """Labels as indices into `classes`, (n,) int64; -1 where there is none, or one of another class.
 
-    A class goes by its name, too: what was fitted on 0, 1, 2 knows "2" from a file, and the other way round.
+    A class goes by its name, too: what was fitted on 0, 1, 2 or on 0.0, 1.0, 2.0 knows "2" from a file, and the other
+    way round.
 
     >>> codes_of(["2", 0, ""], np.array([0, 1, 2])).tolist()
     [2, 0, -1]
     """
     y = np.asarray(y)
-    codes, names = np.full(len(y), -1), y.astype(str)
-    for code, label in enumerate(classes):
-        codes[(y == label) | (names == str(label))] = code
+    codes, given = np.full(len(y), -1), np.flatnonzero(~is_missing(y))
+    y = y[given]
+    names = np.array([name_of(label) for label in y.tolist()], dtype=str)
+    for code, label in enumerate(classes.tolist()):
+        codes[given[(y == label) | (names == name_of(label))]] = code
     return codes
 
 

@@ -332,7 +332,8 @@ class Run:
 
 def settled(params: dict[str, Any]) -> dict[str, Any]:
     """What makes a run the run it is, every `auto` as it was decided."""
-    same = {name: params.get(name) for name in ("model", "binarise", "classes", "seed", "image_shape")}
+    names = ("model", "binarise", "classes", "seed", "image_shape", "sees", "spread", "encoder")
+    same = {name: params.get(name) for name in names}
     return same | {"training": params["training"] | params["resolved"]}
 
 

@@ -36,7 +36,7 @@ def write_codes(opened: Opened, source: str, out: Path, device: str, address: st
     """
     images = open_ranges(source, opened.preparation)
     opened.require_shape(images.read(0, 1).shape[1:], images.source)
-    about = {"source": images.source, "n_images": len(images), "rows": ROWS, "names": digest(images.names)}
+    about = {"source": images.source, "n_images": len(images), "rows": ROWS, "content": images.content}
     about |= {"weights": hashlib.blake2b((opened.run.path / "model.safetensors").read_bytes()).hexdigest()}
     begin(out, about)
     n_shards = math.ceil(len(images) / ROWS)
@@ -64,10 +64,6 @@ def begin(out: Path, about: dict[str, Any]) -> None:
         return
     check_folder(out)
     write_json(place, about)
-
-
-def digest(names: np.ndarray | None) -> str:
-    return "" if names is None else hashlib.blake2b("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def encode(shards: list[dict[str, Any]], given: tuple[str, str, Ranges], tell: Callable[[int], None]) -> None:

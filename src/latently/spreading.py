@@ -11,6 +11,7 @@ from scipy import sparse
 N_NEIGHBOURS = 10
 ALPHA = 0.99  # share of its neighbours in what an image believes
 N_STEPS = 50
+TINY = 1e-30  # similarity to others of an image whose nearest are all its copies
 
 
 def spread(codes: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
@@ -40,5 +41,5 @@ def neighbours(codes: np.ndarray) -> sparse.csr_matrix:
     similarity = np.exp(-(distance**2) / (scale * scale[index][:, :, 0]))
     one_way = sparse.csr_matrix((similarity.ravel(), index.ravel(), np.arange(0, n * k + 1, k)), (n, n))
     both_ways = one_way.maximum(one_way.T)
-    degree = sparse.diags(1 / np.sqrt(np.asarray(both_ways.sum(1)).ravel()))
+    degree = sparse.diags(1 / np.sqrt(np.maximum(np.asarray(both_ways.sum(1)).ravel(), TINY)))
     return (degree @ both_ways @ degree).tocsr().astype(np.float32)

@@ -290,7 +290,8 @@ def mean_terms(
 ) -> dict[str, float]:
     """Each batch has noise of its own, whichever process draws it: the means do not depend on their number."""
     totals: Terms = {}
-    batches = members.split(max(1, min(VALIDATION_BATCH, VALIDATION_PIXELS // math.prod(images.shape))))
+    pixels = math.prod(images.shape) * model.codes_per_image
+    batches = members.split(max(1, min(VALIDATION_BATCH, VALIDATION_PIXELS // pixels)))
     own = range(processes.rank, len(batches), processes.n)
     for number in own or [0]:  # a process that is left without a batch takes part, and counts for nothing
         with seeded(seed + number, images.device):

@@ -111,6 +111,14 @@ def test_it_removes_noise(fitted, digits):
     assert figures["denoised_mse"] == pytest.approx(by_hand, rel=1e-5)
 
 
+def test_noisy_greys_are_not_binarised_again(digits):
+    fit = Autoencoder(DAE(2, TINY, level=0.3), binarise="static", epochs=1, random_state=0).fit(digits[:200])
+    noisy = fit.corrupt(digits[:50])
+    with torch.no_grad():
+        by_hand = fit.model_.denoise(fit.net_, torch.from_numpy(noisy)[:, None]).mean[:, 0].numpy()
+    assert np.allclose(fit.denoise(noisy), by_hand, atol=1e-6)
+
+
 def test_pixels_beyond_0_to_1_have_no_decibels(digits):
     X = 20 * digits[:200] - 5
     model = DAE(2, TINY, likelihood="squared-error", unclipped=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from latently.data.imageset import UNLABELLED, ImageSet
-from latently.data.kept import kept
+from latently.data.kept import kept, last_written
 from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation, over_black
 from latently.data.reading import reading, require_memory
@@ -86,12 +86,11 @@ def _images(folder: Path, names: list[str], preparation: Preparation, progress: 
     if not stays_on_disk(math.prod(shape)):
         require_memory(math.prod(shape), f"{folder}, {len(names):,} images of {_size(first)},")
         return _decoded(folder, names, preparation, names[0], first)
-    known_by = (f"{name} {stat.st_size} {stat.st_mtime_ns}" for name in names for stat in [(folder / name).stat()])
     parts = (
         _decoded(folder, names[start : start + FILES_IN_A_PART], preparation, names[0], first)
         for start in range(0, len(names), FILES_IN_A_PART)
     )
-    array = kept(folder, preparation, known_by, shape, first.dtype, parts, progress)
+    array = kept(folder, preparation, last_written(folder, names), shape, first.dtype, parts, progress)
     return Mapped(array, str(folder))
 
 

@@ -74,12 +74,15 @@ def indices(images: ImageSet) -> dict[str, int]:
 def within_budget(images: ImageSet, n_labels: int, seed: int, choosing: bool) -> tuple[ImageSet, ImageSet]:
     """`images` of which only `n_labels` keep their label, drawn by `label_budget`, and the images that choose.
 
-    Where `choosing`, a fifth of the budget is set aside for them: a budget pays for its own validation. Else there are
-    none.
+    Where `choosing`, a fifth of the budget is set aside for them: a budget pays for its own validation. They leave the
+    first set, where labels that spread would reach them. Else there are none.
     """
     drawn = np.random.default_rng(seed).permutation(label_budget(images.labels, n_labels, seed))
     n_choosing = n_labels // 5 if choosing else 0
     chooses, trains = drawn[:n_choosing], drawn[n_choosing:]
     labels = np.full(len(images), UNLABELLED, dtype=np.int64)
     labels[trains] = images.labels[trains]
-    return replace(images, labels=labels), images.take(chooses)
+    hidden = replace(images, labels=labels)
+    if not choosing:
+        return hidden, images.take(chooses)
+    return hidden.take(np.setdiff1d(np.arange(len(images)), chooses)), images.take(chooses)

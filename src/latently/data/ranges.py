@@ -9,6 +9,7 @@ import numpy as np
 
 from latently.data.arrays import as_images, as_pixels
 from latently.data.folder import index_folder, read_image
+from latently.data.kept import last_written, letters
 from latently.data.preparation import Preparation
 from latently.data.reading import reading
 from latently.errors import InputError, require
@@ -19,6 +20,7 @@ class Ranges:
     """N images of a folder or of a .npy file, of which nothing is read yet.
 
     read: (start, stop) -> the images from start to stop - 1, as `load` gives them.
+    content: letters by which they are known until one of their files is written.
     names: (N,) of the files; None where images have numbers alone.
     label_names: (N,) of the classes, empty where unlabelled; None where no image has a label.
     """
@@ -26,6 +28,7 @@ class Ranges:
     n_images: int
     read: Callable[[int, int], np.ndarray]
     source: str
+    content: str
     names: np.ndarray | None = None
     label_names: np.ndarray | None = None
 
@@ -39,12 +42,12 @@ def open_ranges(source: str, preparation: Preparation) -> Ranges:
     if path.is_dir():
         names, labels, classes = index_folder(path)
         label_names = np.array([*classes, ""])[labels] if classes else None
-        return Ranges(
-            len(names), partial(_of_folder, path, names, preparation), str(path), np.array(names), label_names
-        )
+        read, content = partial(_of_folder, path, names, preparation), letters(last_written(path, names))
+        return Ranges(len(names), read, str(path), content, np.array(names), label_names)
     readable = path.is_file() and path.suffix.lower() == ".npy"
     require(readable, f"{source} cannot be read a range at a time; expected a folder of images, or a .npy file")
-    return Ranges(len(_mapped(path)), partial(_of_array, path, preparation), str(path))
+    content = letters(last_written(path.parent, [path.name]))
+    return Ranges(len(_mapped(path)), partial(_of_array, path, preparation), str(path), content)
 
 
 def _of_folder(folder: Path, names: list[str], preparation: Preparation, start: int, stop: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from latently.data import arrays, download, idx, table
 from latently.data.folder import read_folder
 from latently.data.imageset import ImageSet
-from latently.data.kept import kept
+from latently.data.kept import kept, last_written
 from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation
 from latently.data.reading import open_plain, reading, require_memory
@@ -70,8 +70,7 @@ def _prepared(images: Mapped, preparation: Preparation, path: Path, progress: bo
     first, parts = preparation.apply(images[:1]), (preparation.apply(part) for part in images.parts())
     if not stays_on_disk(first.nbytes * len(images)):
         return np.concatenate(list(parts))
-    stat, shape = path.stat(), (len(images), *first.shape[1:])
-    known_by = [f"{path.name} {stat.st_size} {stat.st_mtime_ns}"]
+    known_by, shape = last_written(path.parent, [path.name]), (len(images), *first.shape[1:])
     return Mapped(kept(path, preparation, known_by, shape, first.dtype, parts, progress), str(path))
 
 

@@ -282,12 +282,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     # Denoising ------------------------------------------------------------------------------------
 
     def denoise(self, X: Any) -> np.ndarray:
-        """Images rebuilt from noisy ones as they are. -> float32 of the shape of X; for uint8 X in 0..1
+        """Images rebuilt from noisy ones, never binarised. -> float32 of the shape of X; for uint8 X in 0..1
 
         Raises InputError for a model that has not learned it.
         """
         self._require_denoising()
-        trained, batches = self._trained, self._batches(self._images(X))
+        trained, images = self._trained, self._images(X)
+        batches = Batches(images, np.full(len(images), -1), torch.device(trained.device))
         return trained.to_images(trained.rows(lambda raw: self.model_.denoise(self.net_, scale(raw)).mean, batches))
 
     def corrupt(self, X: Any, level: float | None = None, seed: int = 0) -> np.ndarray:

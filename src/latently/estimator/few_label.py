@@ -30,7 +30,7 @@ from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor
 from latently.labels import encode_labels
-from latently.models import FeedForward, model_to_json
+from latently.models import VAE, FeedForward, model_to_json
 from latently.runs import Run, understanding, versions
 from latently.settings import Fraction, Seed, accepts, expected
 
@@ -128,19 +128,24 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
 
     def _fitted_encoder(self, X: Any, run: Run | None, about: dict[str, Any] | None, watching: dict) -> Autoencoder:
         """The one that was given fitted, or is finished in the run folder; else one that learns from X now."""
-        kept = part_of(run, "encoder")
-        given = getattr(self.autoencoder, "estimator", self.autoencoder)  # out of a FrozenEstimator
-        require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
+        kept, given = part_of(run, "encoder"), self._given_encoder
         if kept is not None and kept.finished:
-            return Autoencoder.of_run(kept, "auto" if given is None else given.device)
-        if given is not None and hasattr(given, "net_"):
+            return Autoencoder.of_run(kept, given.device)
+        if hasattr(given, "net_"):
             if kept is not None:
                 given.save(kept.path)
             return given
-        encoder = Autoencoder() if given is None else clone(given)
+        encoder = clone(given)
         if encoder.random_state is None:
             encoder.set_params(random_state=self.seed_)
         return encoder.fit(X, run=kept, about=about, **watching)
+
+    @property
+    def _given_encoder(self) -> Autoencoder:
+        """Out of a FrozenEstimator, where it is in one."""
+        given = getattr(self.autoencoder, "estimator", self.autoencoder)
+        require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
+        return Autoencoder() if given is None else given
 
     def _lesson(self, X: Images, labels: np.ndarray, repeat: bool) -> tuple[np.ndarray, np.ndarray]:
         """Which images the classifier learns from (a `Classifier` from some more than once), and as which class."""
@@ -200,6 +205,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
 
     def describe(self, classifier: Classifier) -> dict[str, Any]:
         """What params.json says: enough to load it, and with the runs in encoder/ and classifier/ to fit it again."""
+        encoder = self._given_encoder
         return {
             "estimator": self.kind,
             "model": model_to_json(classifier.model or FeedForward()),
@@ -207,6 +213,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             "resolved": {},
             "sees": self.sees_,
             "spread": self.spread,
+            "encoder": {"model": model_to_json(encoder.model or VAE()), "training": encoder.training().to_json()},
             "seed": self.seed_,
             "classes": self.classes_.tolist(),
             "versions": versions(),

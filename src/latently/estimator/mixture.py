@@ -46,8 +46,10 @@ class CodeMixture:
         random = np.random.default_rng(seed)
         component = random.choice(len(self.weights), n, p=self.weights)
         noise = random.standard_normal((n, self.means.shape[1]))
-        moved = np.einsum("nij,nj->ni", self.factors[component], noise)
-        return (self.means[component] + moved).astype(np.float32)
+        codes = self.means[component]
+        for number, factor in enumerate(self.factors):
+            codes[component == number] += noise[component == number] @ factor.T
+        return codes.astype(np.float32)
 
     def write(self, folder: Path) -> None:
         write_tensors(folder / FILE, {name: torch.from_numpy(values) for name, values in vars(self).items()})

@@ -22,7 +22,7 @@ from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
 from latently.models import AE, DAE, VAE, model_to_json
 from latently.networks import Network
-from latently.training import Training
+from latently.training import Training, seeded
 
 # The code is a grid of cells, one for 4 x 4 pixels, 64 values each. A pooled value, not a rectified one, ends the VAE's
 # encoder: half of its outputs are log variances, which must be free to fall.
@@ -93,9 +93,9 @@ def figures_of(bench: Bench, name: str, seed: int) -> dict[str, Any]:
 @torch.no_grad()
 def untrained(model: AE | VAE, images: np.ndarray, seed: int) -> np.ndarray:
     """Codes (N, Z) of a network at its first weights."""
-    torch.manual_seed(seed)
     x = to_channels_first(images)
-    net = model.build((x.shape[1], x.shape[2], x.shape[3])).eval()
+    with seeded(seed, x.device):
+        net = model.build((x.shape[1], x.shape[2], x.shape[3])).eval()
     return np.concatenate([model.encode(net, scale(part)).mean.numpy() for part in x.split(1000)])
 
 

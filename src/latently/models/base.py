@@ -42,6 +42,11 @@ class Model(Settings):
         """What `loss` and `reconstruction` are measured in."""
         return "nats"
 
+    @property
+    def codes_per_image(self) -> int:
+        """How many codes of each image the objective decodes."""
+        return 1
+
     def build(self, image_shape: Shape, n_classes: int) -> nn.Module:
         """The network for images of shape (C, H, W). Raises InputError where a setting cannot be."""
         raise NotImplementedError

@@ -69,6 +69,10 @@ class VAE(Model):
         return self.completed(EncoderDecoder(encoder, self.network.build_decoder(image_shape, self.latent_dim)))
 
     @property
+    def codes_per_image(self) -> int:
+        return self.importance_samples
+
+    @property
     def encoder_width(self) -> int:
         """Mean and spread; the flow's context."""
         return 2 * self.latent_dim + (self.flow_width if self.flow_steps else 0)
