@@ -269,7 +269,7 @@ def denoise(
         part: Which part of the split.
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
-    from latently import gallery, outputs, pictures
+    from latently import outputs, pictures
 
     is_folder = not out.suffix
     if is_folder:
@@ -281,7 +281,7 @@ def denoise(
     outputs.require_apart(out, images.source, adds_images=is_folder or out.suffix.lower() == ".png")
     rebuilt = autoencoder_of(opened.estimator, run).denoise(images.images)
     if is_folder:
-        outputs.write_images(out, images.names, gallery.as_drawn(rebuilt))
+        outputs.write_images(out, images.names, rebuilt)
     elif out.suffix.lower() == ".png":
         noisy, names = images.images[:20], ("noisy", "rebuilt")
         pictures.save(pictures.reconstructions(noisy, rebuilt[:20], names=names, title="Noisy images, rebuilt"), out)

@@ -12,7 +12,6 @@ from latently.console import in_text, note
 from latently.data import ImageSet
 from latently.errors import require
 from latently.estimator import Autoencoder
-from latently.gallery import as_drawn
 from latently.models import MODELS, can
 from latently.opened import Opened
 from latently.pictures import Figure
@@ -193,12 +192,12 @@ def draw(comparison: Comparison) -> dict[str, Figure]:
     coders = {name: opened.estimator for name, opened in comparison.runs.items() if is_autoencoder(opened)}
     if coders:
         images = shared_images(comparison)
-        rows = {"original": as_drawn(next(iter(coders.values())).seen(images.images))}
-        rows |= {name: as_drawn(each.reconstruct(images.images, images.label_names)) for name, each in coders.items()}
+        rows = {"original": next(iter(coders.values())).seen(images.images)}
+        rows |= {name: each.reconstruct(images.images, images.label_names) for name, each in coders.items()}
         drawn["reconstructions"] = pictures.rows(rows, "The same images, rebuilt by each")
     samplers = {name: each for name, each in coders.items() if can(each.model_, "prior")}
     if samplers:
-        sheets = {name: as_drawn(each.sample(SAMPLES, random_state=0)) for name, each in samplers.items()}
+        sheets = {name: each.sample(SAMPLES, random_state=0) for name, each in samplers.items()}
         drawn["samples"] = pictures.sheets(sheets, 5, min(3, len(sheets)), "Samples from the prior of each")
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for name, opened in comparison.runs.items():

@@ -77,7 +77,7 @@ def draw_curves(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
 
 def draw_reconstructions(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
     images, labels = data.images[: drawing.n or 20], data.label_names[: drawing.n or 20]
-    return pictures.reconstructions(as_drawn(estimator.seen(images)), as_drawn(estimator.reconstruct(images, labels)))
+    return pictures.reconstructions(estimator.seen(images), estimator.reconstruct(images, labels))
 
 
 def draw_scatter(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
@@ -101,7 +101,7 @@ def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Fig
     if estimator.model_.takes_labels:
         label = str(estimator.classes_[0]) if label is None else label
         title = f"Images decoded over the plane of codes, as {label}"
-    return pictures.canvas(as_drawn(estimator.inverse_transform(codes, label)), codes[:, 0], codes[:, 1], title)
+    return pictures.canvas(estimator.inverse_transform(codes, label), codes[:, 0], codes[:, 1], title)
 
 
 def draw_samples(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
@@ -111,7 +111,7 @@ def draw_samples(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Fi
         each = -(-drawing.n // len(classes)) or 10
         images = estimator.sample(len(classes) * each, drawing.seed, np.repeat(classes, each))
         return per_class(images, classes, [""] * each, "Samples from the prior, by the label they were asked for")
-    return pictures.samples(as_drawn(estimator.sample(drawing.n or 64, random_state=drawing.seed)))
+    return pictures.samples(estimator.sample(drawing.n or 64, random_state=drawing.seed))
 
 
 def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
@@ -129,7 +129,7 @@ def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) ->
     for row, dim in enumerate(dims):
         codes[row, :, dim] = mean[dim] + stddev[dim] * STEPS
     images = estimator.inverse_transform(codes.reshape(-1, len(start)), labels[0])
-    blocks = as_drawn(images).reshape(len(dims), len(STEPS), *images.shape[1:])
+    blocks = images.reshape(len(dims), len(STEPS), *images.shape[1:])
     return pictures.traversals(blocks, STEPS, [int(dim) for dim in dims], None if nats is None else nats[dims])
 
 
@@ -138,7 +138,7 @@ def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figu
     worst = np.argsort(scores)[: drawing.n or 30]
     captions = [f"{name}\n{score:.1f}" for name, score in zip(data.names[worst], scores[worst], strict=True)]
     title = f"The images that the model explains worst ({score_name(estimator)})"
-    return pictures.sheet(as_drawn(estimator.seen(data.images[worst])), captions, title)
+    return pictures.sheet(estimator.seen(data.images[worst]), captions, title)
 
 
 # Denoising ------------------------------------------------------------------------------------------------------------
@@ -154,13 +154,13 @@ def draw_denoising(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> 
         "reconstruction": rebuilt,
         "residual, 0 is grey": about_grey(rebuilt - originals),
     }
-    return pictures.rows({name: as_drawn(images) for name, images in rows.items()}, title)
+    return pictures.rows(rows, title)
 
 
 def draw_noisy(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
     images = data.images[: drawing.n or 25]
     noisy = estimator.corrupt(images, drawing.noise, drawing.seed)
-    return pictures.sheet(as_drawn(noisy), None, noise_in_words(estimator, drawing), columns=5)
+    return pictures.sheet(noisy, None, noise_in_words(estimator, drawing), columns=5)
 
 
 def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
@@ -179,7 +179,7 @@ def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> 
     captions = [f"image {name}" for name in data.names[: len(shown)]] + ["mean, scaled"]
     captions += [f"PC {place}, {share:.0%}" for place, share in enumerate(pca.explained_variance_ratio_, 1)]
     title = f"Residuals: rebuilt minus original, grey is 0. {noise_in_words(estimator, drawing)}"
-    return pictures.sheet(as_drawn(about_grey(np.concatenate([shown, scaled]))), captions, title, columns=6)
+    return pictures.sheet(about_grey(np.concatenate([shown, scaled])), captions, title, columns=6)
 
 
 def denoised(estimator: Autoencoder, images: np.ndarray, drawing: Drawing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -212,13 +212,13 @@ def draw_analogies(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> 
     block = np.concatenate([estimator.seen(chosen.images)[:, None], under], axis=1)
     columns = ["image", *map(str, estimator.classes_[:MOST_CLASSES])]
     title = "Analogies: the code of an image, decoded under every label"
-    return pictures.grid(as_drawn(block), list(chosen.label_names), columns, title)
+    return pictures.grid(block, list(chosen.label_names), columns, title)
 
 
 def draw_label_means(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
     classes, codes = label_means(estimator, data)
     title = "The mean code of each label's images, decoded under that label"
-    return pictures.sheet(as_drawn(estimator.inverse_transform(codes, classes)), list(classes), title, columns=5)
+    return pictures.sheet(estimator.inverse_transform(codes, classes), list(classes), title, columns=5)
 
 
 def draw_mean_noise(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
@@ -244,7 +244,7 @@ def label_means(estimator: Autoencoder, data: ImageSet) -> tuple[np.ndarray, np.
 def per_class(images: np.ndarray, classes: np.ndarray, columns: list[str], title: str) -> Figure:
     """Images (classes * columns, ...) in a row per class."""
     block = images.reshape(len(classes), len(columns), *images.shape[1:])
-    return pictures.grid(as_drawn(block), list(map(str, classes)), columns, title)
+    return pictures.grid(block, list(map(str, classes)), columns, title)
 
 
 # Classes --------------------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def draw_mistakes(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
     title = "The surest mistakes: true class, and what was predicted"
     if not wrong[worst].all():
         title = "All mistakes, then the least sure" if wrong.any() else "No mistake; the least sure"
-    return pictures.sheet(as_drawn(estimator.seen(images[worst])), captions, title)
+    return pictures.sheet(estimator.seen(images[worst]), captions, title)
 
 
 def judged(estimator: Any, data: ImageSet) -> tuple[Images, np.ndarray, np.ndarray]:
@@ -276,11 +276,6 @@ def judged(estimator: Any, data: ImageSet) -> tuple[Images, np.ndarray, np.ndarr
     require(bool((true >= 0).any()), "none of these images carries a label of a class that the classifier knows")
     images = taken(data.images, true >= 0)
     return images, true[true >= 0], estimator.predict_proba(images).argmax(1)
-
-
-def as_drawn(images: np.ndarray) -> np.ndarray:
-    """(N, ...) -> images in 0..1: what reaches beyond (a gaussian likelihood's) is clipped, not rescaled."""
-    return np.clip(images, 0, 1)
 
 
 KINDS: dict[str, Callable[..., Figure]] = {

@@ -70,10 +70,10 @@ def check_folder(out: Path) -> None:
 
 
 def write_images(out: Path, names: np.ndarray, images: np.ndarray) -> None:
-    """A PNG for each image (N, H, W[, C]), floats 0..1, under its name; folders in a name are made."""
+    """A PNG for each image (N, H, W[, C]), floats clipped to 0..1, under its name; folders in a name are made."""
     from PIL import Image
 
-    for name, pixels in zip(names, np.rint(images * 255).astype(np.uint8), strict=True):
+    for name, pixels in zip(names, np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8), strict=True):
         place = out / (name if name.lower().endswith(".png") else f"{name}.png")
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place)

@@ -17,7 +17,6 @@ from latently.data.imageset import UNLABELLED
 from latently.data.labels import indices
 from latently.errors import require
 from latently.estimator import Autoencoder
-from latently.gallery import as_drawn
 from latently.pictures import Figure
 
 NEAR = 0.25  # of the median distance between nearest images: the default threshold (docs/decisions.md)
@@ -59,7 +58,7 @@ class Pairs:
     def picture(self, estimator: Autoencoder, images: ImageSet) -> Figure:
         """The closest pairs, one above the other. Raises InputError where there is none."""
         require(len(self.first) > 0, f"no two images are closer than {self.threshold:g}, so there is nothing to draw")
-        one, like = (as_drawn(estimator.seen(images.images[each[:DRAWN]])) for each in (self.first, self.second))
+        one, like = (estimator.seen(images.images[each[:DRAWN]]) for each in (self.first, self.second))
         captions = [f"{distance:.3g}" for distance in self.distance[:DRAWN]]
         return pictures.reconstructions(
             one, like, captions, names=("image", "its like"), title="Near-duplicates, and the distance of their codes"
@@ -175,9 +174,7 @@ class Neighbours:
         block = np.concatenate([self.queries.images[some, None], images.images[self.places[some]]], axis=1)
         seen = estimator.seen(block.reshape(-1, *images.image_shape)).reshape(block.shape)
         columns = ["query", *map(str, range(1, block.shape[1]))]
-        return pictures.grid(
-            as_drawn(seen), self.queries.names[some].tolist(), columns, "The nearest images by their codes"
-        )
+        return pictures.grid(seen, self.queries.names[some].tolist(), columns, "The nearest images by their codes")
 
 
 def neighbours(estimator: Autoencoder, images: ImageSet, queries: ImageSet, n: int) -> Neighbours:

@@ -12,14 +12,14 @@ from typing import Any
 from latently import pictures
 from latently.augmentation import Augmentation
 from latently.errors import require
-from latently.estimates import Estimate, estimate, percent
+from latently.estimates import estimate, percent
 from latently.estimator import Classifier
 from latently.estimator import load as load_estimator
 from latently.estimator.together import fit_together
 from latently.evaluation import evaluate, mean, nll_nats
 from latently.experiments.encoders import kept
 from latently.experiments.study import Result, Study
-from latently.experiments.table import Row, to_csv
+from latently.experiments.table import Row, beside, to_csv
 from latently.experiments.trials import Bench
 from latently.models import FeedForward
 from latently.networks import Trunk
@@ -75,19 +75,12 @@ def rows_of(bench: Bench, name: str) -> list[Row]:
         row: Row = {"preset": name, "variant": variant, "seeds": len(figures), "epochs": epochs(figures)}
         row |= {"accuracy": accuracy, "nll_nats": estimate([each["nll_nats"] for each in figures])}
         published = CLASSIFIERS[name].accuracy if name in CLASSIFIERS else None
-        rows.append(row if bench.quick or published is None else row | judged(100 * published, accuracy, variant))
+        rows.append(row if bench.quick or published is None else row | beside(100 * published, accuracy, 2))
     return rows
 
 
 def epochs(figures: Sequence[dict[str, Any]]) -> str:
     return ", ".join(str(each["epochs"]) for each in figures)
-
-
-def judged(published: float, accuracy: Estimate, variant: str) -> Row:
-    gap = published - accuracy.mean
-    words = f"{abs(gap):.2f} {'above' if gap > 0 else 'below'} ours"
-    inside = variant == "faithful" and accuracy.contains(published)
-    return {"published": published, "published_is": "inside" if inside else words}
 
 
 def faithful(bench: Bench, name: str) -> list[dict[str, Any]]:

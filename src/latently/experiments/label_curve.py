@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from latently import label_curve, pictures
-from latently.estimates import Estimate, percent
+from latently.estimates import percent
 from latently.estimator.together import fit_together
 from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, codes, described, encoder, kept
 from latently.experiments.study import Result, Study
-from latently.experiments.table import Row
+from latently.experiments.table import Row, beside
 from latently.experiments.trials import Bench, Trial
 from latently.label_curve import HEAD, Curve, Task
 from latently.presets import CLASSIFIERS
@@ -115,13 +115,7 @@ def row(bench: Bench, n: int, mine: Curves, theirs: Curve) -> Row:
     figures: Row = {"labels": n} | {column(name): percent(curve.at(n)) for name, curve in mine.items()}
     pixels = percent(theirs.at(n))
     figures |= {"pixels_5000_more": pixels}
-    return figures if bench.quick else figures | judged(100 * PUBLISHED[n], pixels)
-
-
-def judged(published: float, ours: Estimate) -> Row:
-    gap = published - ours.mean
-    verdict = "inside" if ours.contains(published) else f"{abs(gap):.1f} {'above' if gap > 0 else 'below'}"
-    return {"published": published, "published_is": verdict}
+    return figures if bench.quick else figures | beside(100 * PUBLISHED[n], pixels)
 
 
 def column(name: str) -> str:

@@ -18,7 +18,7 @@ from latently.estimator.together import fit_together
 from latently.experiments import elbo
 from latently.experiments.encoders import CODES, ENCODERS, SWEEP_EPOCHS, described, encoder, kept, kept_codes
 from latently.experiments.study import Result, Study
-from latently.experiments.table import Row, to_csv
+from latently.experiments.table import Row, beside, to_csv
 from latently.experiments.trials import Bench, Trial
 from latently.label_curve import scaled
 from latently.models import VAE, FeedForward
@@ -171,10 +171,8 @@ def judged(bench: Bench, published: float, faithful: Estimate, ours: Estimate) -
     """A quick run trains too little to be held against what was published."""
     if bench.quick:
         return {"faithful": faithful, "ours": ours}
-    gap = published - faithful.mean
-    inside = "inside" if faithful.contains(published) else f"{abs(gap):.1f} {'above' if gap > 0 else 'below'} ours"
     reached = f"{'reached' if ours.mean >= published else 'missed'} by {abs(ours.mean - published):.2f}"
-    return {"published": published, "faithful": faithful, "published_is": inside, "ours": ours, "and_ours": reached}
+    return {"faithful": faithful} | beside(published, faithful) | {"ours": ours, "and_ours": reached}
 
 
 # The two questions --------------------------------------------------------------------------------

@@ -20,6 +20,17 @@ def write_table(folder: Path, rows: Sequence[Row], about: dict[str, Any], notes:
     write_text(folder / "table.md", to_markdown(rows, about, notes))
 
 
+def beside(published: float, found: Estimate, digits: int = 1) -> Row:
+    """A published figure, and where it lies to the interval that was found.
+
+    >>> beside(97.5, Estimate(97.64, 0.04, 5))["published_is"]
+    '0.1 below'
+    """
+    gap = published - found.mean
+    words = f"{abs(gap):.{digits}f} {'above' if gap > 0 else 'below'}"
+    return {"published": published, "published_is": "inside" if found.contains(published) else words}
+
+
 def to_csv(rows: Sequence[Row]) -> str:
     flat = [flattened(row) for row in rows]
     text = io.StringIO(newline="")
