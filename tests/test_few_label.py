@@ -159,6 +159,11 @@ def test_labels_of_a_file(latently, tmp_path):
     assert ran.code == 0, ran.err
     figures = latently("evaluate", run, "--json").json
     assert figures["per_class"].keys() == {"even", "odd"}
+    before = labels.read_text()
+    refused = latently("predict", run, "--out", labels)
+    assert refused.code == 2
+    assert "the labels that" in refused.err
+    assert labels.read_text() == before
     assert figures["n_images"] < 60, "only what the file labels is judged"
 
 
@@ -208,6 +213,32 @@ def test_what_is_taken_up_keeps_its_settings(tmp_path, monkeypatch, other):
     with pytest.raises(InputError, match="was begun with"):
         FewLabelClassifier(**settings | other, random_state=0).fit(X, FEW, run=Run(tmp_path / "r"))
     assert FewLabelClassifier(**settings, random_state=0).fit(X, FEW, run=Run(tmp_path / "r")).n_taught_ > 60
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [("history.csv",), ("history.csv", "classifier", "encoder/model.safetensors")],
+    ids=["before the last file", "before the weights of a given encoder"],
+)
+def test_a_kill_between_two_files_is_taken_up(latently, small_run, tmp_path, gone):
+    run = tmp_path / "r"
+    words = ("--n-labels", 30, "--encoder", small_run, *SMALL[:2], "--epochs", 1)
+    assert latently("train", "few-label", "--data", "digits", *words, "--out", run).code == 0
+    weights = (run / "classifier/model.safetensors").read_bytes()
+    for name in gone:
+        shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
+    resumed = latently("train", "few-label", "--out", run, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert (run / "classifier/model.safetensors").read_bytes() == weights
+    assert latently("evaluate", run).code == 0
+
+
+def test_a_grid_search_reaches_models_that_are_left_to_their_default():
+    few = FewLabelClassifier(Autoencoder(epochs=1), KNeighborsClassifier(), spread=0)
+    few.set_params(autoencoder__model__latent_dim=3)
+    assert few.fit(X, FEW).encoder_.transform(X[:1]).shape == (1, 3)
+    search = GridSearchCV(Autoencoder(epochs=1), {"model__latent_dim": [2, 3]}, cv=2).fit(X[:100])
+    assert search.best_params_["model__latent_dim"] in (2, 3)
 
 
 def test_wide_and_deep_takes_the_codes_of_a_run(latently, small_run, tmp_path):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,8 +143,16 @@ def test_codes_that_are_all_one_are_no_numbers_beyond_measure():
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
-    [("--draws 0", "--draws is 0"), ("--plain-up-to -1", "--plain-up-to is -1"), ("--seed -1", "--seed is -1")],
+    [
+        ("--out photos", "holds something already"),
+        ("--draws 0", "--draws is 0"),
+        ("--plain-up-to -1", "--plain-up-to is -1"),
+        ("--seed -1", "--seed is -1"),
+    ],
 )
-def test_a_curve_that_cannot_be_is_a_sentence(words, sentence, tmp_path, capsys):
-    assert main(["label-curve", "--data", "digits", *words.split(), "--out", str(tmp_path / "x")]) == 2
+def test_a_curve_that_cannot_be_is_a_sentence(words, sentence, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("photos/1.png").write_bytes(b"")
+    assert main(["label-curve", "--data", "digits", "--out", "x", *words.split()]) == 2
     assert sentence in capsys.readouterr().err

@@ -31,9 +31,19 @@ def labels_of(tmp_path):
         "image,label\na/one.png,cat\na/two.png,dog\n\n",
         "0,cat\n1,dog\n",
         "one.png, cat\na/two.png,dog\nthree.png,\n",
+        "file name,label\n0,cat\n1,dog\n",
+        "photo,class\n0,cat\n1,dog\n",
         "\ufefffile,class\na/one.png,cat\na/one.png,cat\n1,dog\n",
     ],
-    ids=["names", "a header", "numbers", "short names and an empty label", "byte order mark and a line twice"],
+    ids=[
+        "names",
+        "a header",
+        "numbers",
+        "short names and an empty label",
+        "two words",
+        "a label's word",
+        "byte order mark and a line twice",
+    ],
 )
 @pytest.mark.filterwarnings("ignore:the class")
 def test_labels_are_read(labels_of, text):

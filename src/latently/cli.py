@@ -278,7 +278,7 @@ def denoise(
         outputs.check_out(out, (*outputs.ARRAY_ENDINGS, ".png"))
     opened = open_run(run, data, device)
     images = opened.part(part)
-    outputs.require_apart(out, images.source, adds_images=is_folder or out.suffix.lower() == ".png")
+    opened.require_apart(out, adds_images=is_folder or out.suffix.lower() == ".png")
     rebuilt = autoencoder_of(opened.estimator, run).denoise(images.images)
     if is_folder:
         outputs.write_images(out, images.names, rebuilt)
@@ -329,7 +329,7 @@ def predict(
     classifier: Any = opened.estimator
     require(isinstance(classifier, ClassPredictor), f"{run} is no classifier; train one: latently train classifier")
     images = opened.part(part)
-    outputs.require_apart(out, images.source, adds_images=False)
+    opened.require_apart(out, adds_images=False)
     p = classifier.predict_proba(images.images)
     best = p.argmax(1)
     columns = {"class": classifier.classes_[best].astype(str), "probability": p.max(1)}
@@ -376,7 +376,7 @@ def similar(
     autoencoder = autoencoder_of(opened.estimator, run)
     images = opened.part(part)
     if out:
-        outputs.require_apart(out, images.source, adds_images=out.suffix.lower() == ".png")
+        opened.require_apart(out, adds_images=out.suffix.lower() == ".png")
     found: Any
     if duplicates:
         found = similar_room.duplicates(autoencoder, images, threshold)
@@ -505,7 +505,7 @@ def plot(
             place = out or opened.run.figure(each)
             images = None if each in gallery.WITHOUT_IMAGES else opened.part(part or opened.judged_part)
             if images:
-                outputs.require_apart(place, images.source, adds_images=True)
+                opened.require_apart(place, adds_images=True)
             pictures.save(gallery.draw(each, opened.estimator, images, drawing), place)
             print(place)
 
@@ -745,7 +745,7 @@ def label_curve(
     """
     from latently import data as data_room
     from latently import label_curve as curve_room
-    from latently import pictures
+    from latently import outputs, pictures
     from latently.estimates import percent
     from latently.runs import write_json
 
@@ -759,6 +759,8 @@ def label_curve(
         prepared = data_room.Preparation(image_size, channels)
         images = data_room.load(data, prepared, progress=sys.stderr.isatty())
         parts = data_room.split(images, seed=seed)
+    outputs.check_folder(out, ("encoder", "draws", "label-curve.json", "label-curve.png"))
+    outputs.require_apart(out, images.source, adds_images=True)
     if labels:
         images = data_room.read_labels(labels, images)
     curve_room.task(images.labels, parts.train, parts.validation, parts.test)  # fails before a long training does
@@ -908,7 +910,7 @@ def write_outputs(
     outputs.check_out(out, (*outputs.ARRAY_ENDINGS, ".png"))
     opened = open_run(path, source, device)
     images = opened.part(part)
-    outputs.require_apart(out, images.source, adds_images=out.suffix.lower() == ".png")
+    opened.require_apart(out, adds_images=out.suffix.lower() == ".png")
     if out.suffix.lower() == ".png":
         pictures.save(gallery.draw(picture, opened.estimator, images), out)
     else:

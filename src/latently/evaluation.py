@@ -82,6 +82,8 @@ def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, 
     `per_class`: precision, recall and number of images. A label of a class that was never trained on counts as wrong,
     and `nll_nats` leaves it out. Raises InputError where no image carries a label.
     """
+    n_images, n_labels = len(X), len(y)
+    require(n_images == n_labels, f"{n_labels:,} labels came for {n_images:,} images")
     labelled = ~is_missing(np.asarray(y))
     require(bool(labelled.any()), "none of these images carries a label, so there is nothing to judge a classifier by")
     true = estimator.label_codes(np.asarray(y)[labelled])

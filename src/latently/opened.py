@@ -10,6 +10,7 @@ from latently import data, estimator, evaluation
 from latently.console import note
 from latently.data import ImageSet, Split
 from latently.errors import InputError, require
+from latently.outputs import require_apart
 from latently.runs import DataRecord, Run, understanding
 
 
@@ -55,6 +56,14 @@ class Opened:
             print(f"{changed(images, record, run)}; all are taken as new images", file=sys.stderr)
         self.require_shape(images.image_shape, images.source)
         return images
+
+    def require_apart(self, out: Path, adds_images: bool) -> None:
+        """Raise InputError where writing `out` would replace images that are read or the run's file of labels, or add
+        images to the folder that is read."""
+        require_apart(out, self.images.source, adds_images)
+        labels = self.run.options.get("labels")
+        own = labels and out.resolve() == Path(labels).resolve()
+        require(not own, f"--out is {out}, the labels that {self.run.path} was trained with; choose another name")
 
     def require_shape(self, have: tuple[int, ...], source: str) -> None:
         """Raise InputError for images of another shape than the run's."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from latently.data import NAMED
 from latently.errors import require
-from latently.files import replacing
+from latently.files import is_temporary, replacing
 from latently.runs import OURS, require_place
 
 ARRAY_ENDINGS = (".npz", ".npy", ".csv")
@@ -62,10 +62,10 @@ def write_csv(file: BinaryIO, names: np.ndarray, arrays: dict[str, np.ndarray]) 
             writer.writerows(rows.tolist())
 
 
-def check_folder(out: Path) -> None:
-    """Raise InputError unless `out` is a new or empty folder, in a place where one can be."""
-    empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    require(empty, f"--out is {out}, which holds something already; give a new folder")
+def check_folder(out: Path, ours: tuple[str, ...] = ()) -> None:
+    """Raise InputError unless `out` is a new folder, or holds nothing that is not `ours`, where a folder can be."""
+    free = not out.exists() or (out.is_dir() and all(each.name in ours or is_temporary(each) for each in out.iterdir()))
+    require(free, f"--out is {out}, which holds something already; give a new folder")
     require_place(out)
 
 

@@ -201,8 +201,9 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """The weights are the last thing that training writes, in a run of two parts the classifier's."""
-        return any((self.path / part / "model.safetensors").exists() for part in ("", "classifier"))
+        """The weights are the last thing that training writes; in a run of two parts its history, after all weights."""
+        in_parts = (self.path / "classifier" / "model.safetensors", self.path / "history.csv")
+        return (self.path / "model.safetensors").exists() or all(path.exists() for path in in_parts)
 
     # Beginning --------------------------------------------------------------------------------------------------------
 
@@ -250,6 +251,8 @@ class Run:
         with understanding(self.path / "params.json"):
             then = settled(then)
         for name, now in settled(json.loads(as_json(params))).items():
+            if then[name] is None:  # an earlier version did not write it down
+                continue
             require(
                 then[name] == now,
                 f"{self.path} was begun with {name} {then[name]!r}, not {now!r}; choose another folder",

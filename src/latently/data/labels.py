@@ -12,7 +12,9 @@ from latently.data.reading import open_plain, reading
 from latently.data.splits import label_budget
 from latently.errors import InputError, require
 
-HEADERS = ("image", "file", "filename", "file_name", "name", "index")  # a first line that starts so is no image
+# A first line that starts or ends so is no image.
+HEADERS = ("image", "file", "filename", "file_name", "file name", "path", "name", "index")
+LABEL_HEADERS = ("label", "labels", "class", "target")
 
 
 def read_labels(path: Path, images: ImageSet) -> ImageSet:
@@ -48,7 +50,7 @@ def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
     with reading(where, "CSV"):
         lines = list(csv.reader(text.splitlines()))
     for number, cells in enumerate(lines, start=1):
-        if not any(cells) or (number == 1 and cells[0].strip().lower() in HEADERS):
+        if not any(cells) or (number == 1 and is_header(cells, index_of)):
             continue
         require(len(cells) == 2, f"{where}, line {number}: {len(cells)} columns; expected two, image and label")
         name, label = (cell.strip() for cell in cells)
@@ -58,6 +60,11 @@ def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
         before, line = given.setdefault(index, (label, number))
         require(before == label, f"{where}, line {number}: {name} is {label!r}, but line {line} says {before!r}")
     return {index: label for index, (label, _) in given.items() if label}
+
+
+def is_header(cells: list[str], index_of: dict[str, int]) -> bool:
+    first, last = cells[0].strip(), cells[-1].strip().lower()
+    return first.lower() in HEADERS or (last in LABEL_HEADERS and first not in index_of)
 
 
 def indices(images: ImageSet) -> dict[str, int]:

@@ -52,6 +52,12 @@ class ImageEstimator(BaseEstimator, Training):
     model: Model | None = None
     random_state: int | np.random.RandomState | None = None
 
+    def set_params(self, **params: Any) -> Self:
+        """`model__latent_dim` and the like also reach a model that is left to its default."""
+        if self.model is None and "model" not in params and any(name.startswith("model__") for name in params):
+            self.model = self._default_model()
+        return super().set_params(**params)
+
     # What a kind of estimator says of itself ------------------------------------------------------
 
     def _default_model(self) -> Model:

@@ -105,15 +105,26 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         X = X if isinstance(X, Mapped) else np.asarray(X)
         chosen, taught = self._lesson(X, labels, repeat=isinstance(classifier, Classifier))
         self.n_taught_ = len(np.unique(chosen))
-        if isinstance(classifier, Classifier):
-            held_out = validation and (self.features(validation[0]), validation[1])
-            watching |= {"validation": held_out, "run": part_of(run, "classifier"), "about": about}
+        kept = part_of(run, "classifier")
+        if kept is not None and kept.finished:  # killed before the last file of the whole was written
+            self.classifier_ = Classifier.of_run(kept, classifier.device)
         else:
-            watching = {}
-        self.classifier_ = classifier.fit(self.features(taken(X, chosen)), self.classes_[taught], **watching)
+            self.classifier_ = self._taught(classifier, X, chosen, taught, validation, kept, about, watching)
         if run is not None:
             run.write_history(self.history_)
         return self
+
+    def _taught(
+        self, classifier: Any, X: Any, chosen: np.ndarray, taught: np.ndarray, validation: tuple[Any, Any] | None,
+        run: Run | None, about: dict[str, Any] | None, watching: dict[str, Any],
+    ) -> Any:  # fmt: skip
+        """The classifier, fitted to the images `chosen` of X as classes `taught`."""
+        if isinstance(classifier, Classifier):
+            held_out = validation and (self.features(validation[0]), validation[1])
+            watching = watching | {"validation": held_out, "run": run, "about": about}
+        else:
+            watching = {}
+        return classifier.fit(self.features(taken(X, chosen)), self.classes_[taught], **watching)
 
     def _draw_seed(self) -> int:
         seed = fresh_seed() if self.random_state is None else self.random_state
@@ -133,7 +144,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             return Autoencoder.of_run(kept, given.device)
         if hasattr(given, "net_"):
             if kept is not None:
-                given.save(kept.path)
+                given.save(kept.path, overwrite=kept.started)
             return given
         encoder = clone(given)
         if encoder.random_state is None:
