@@ -15,6 +15,7 @@ from latently import pictures
 from latently.augmentation import Augmentation
 from latently.estimates import Estimate, estimate, percent
 from latently.estimator.together import fit_together
+from latently.evaluation import active_units
 from latently.experiments import elbo
 from latently.experiments.encoders import CODES, ENCODERS, SWEEP_EPOCHS, described, encoder, kept, kept_codes
 from latently.experiments.study import Result, Study
@@ -152,7 +153,9 @@ def code_row(bench: Bench, latent_dim: int, hidden: int, published: float) -> Ro
     }
     about |= {"labels": len(bench.split(SPLIT).validation), "encoder_epochs": coded["faithful"].training.epochs}
     found = about | judged(bench, published, faithful, ours)
-    return found | {"ours_full_kl": full, "our_encoder_epochs": coded["ours"].training.epochs}
+    found |= {"ours_full_kl": full, "our_encoder_epochs": coded["ours"].training.epochs}
+    active = [active_units(kept_codes(bench, trial)) for trial in coded.values()]
+    return found | {"active_units": "{}, {}, {}".format(*active)}
 
 
 def pixel_row(bench: Bench, part: str, hidden: int, published: float) -> Row:
@@ -210,7 +213,8 @@ def notes(bench: Bench, prior: Sequence[Row]) -> list[str]:
         "convolutional VAE and its classifier by its recipes. Ours: the same networks by our training, at "
         f"{OUR_BETA:g} of the KL (2 dimensions: all of it); ours_full_kl: at its full weight, as long as the faithful "
         f"one. One encoder each. Encoders of {short} dimensions trained for {SHORT} epochs in place of 35, where the "
-        "table says so.",
+        "table says so. active_units: dimensions that carry something (evaluate), of the three encoders in that order: "
+        "faithful, ours at full weight, ours.",
         f"prior.csv: {PRIOR_HIDDEN} hidden units on other encoders. {ENCODERS.format(SWEEP_EPOCHS)} {CODES}",
         "The interval is over encoders where there are several, over classifiers where there is one.",
         f"{PRIOR_HIDDEN} hidden units, our training: {'; '.join(told)}.",
