@@ -856,7 +856,8 @@ def autoencoder_of(estimator: Any, path: Path) -> "Autoencoder":
 
 
 def require_codes(kind: str, path: Path) -> None:
-    require(kind == "autoencoder", f"{path} is a classifier and has no codes; see latently predict --help")
+    hint = f"those of its encoder are {path / 'encoder'}'s" if kind == "few-label" else "see latently predict --help"
+    require(kind == "autoencoder", f"{path} is a classifier and has no codes; {hint}")
 
 
 def mixture_of(run: Path, source: str | None, components: int | None, device: str) -> "CodeMixture":
