@@ -9,6 +9,7 @@ from scipy import stats
 
 from latently import VAE, InputError, Network
 from latently.cli import main
+from latently.data import load
 from latently.estimates import Estimate, estimate
 from latently.estimator import load as load_estimator
 from latently.experiments import STUDIES, Bench, bounds, elbo, find, panels
@@ -75,6 +76,17 @@ def test_a_trial_of_other_settings_or_images_is_not_taken_for_this_one(bench):
     bench.quick, bench.splits, bench.images = True, {}, bench.images.take(np.arange(500))
     with pytest.raises(InputError, match="other settings or images"):
         bench.fit(TINY)
+
+
+def test_images_that_changed_behind_their_path_are_other_images(tmp_path):
+    images = load("digits").pixels[:200]
+    np.save(tmp_path / "mine.npy", images)
+    bench = Bench(tmp_path / "out", source=str(tmp_path / "mine.npy"))
+    bench.fit(TINY)
+    Bench(tmp_path / "out", source=str(tmp_path / "mine.npy")).fit(TINY)
+    np.save(tmp_path / "mine.npy", images[::-1])
+    with pytest.raises(InputError, match="other settings or images"):
+        Bench(tmp_path / "out", source=str(tmp_path / "mine.npy")).fit(TINY)
 
 
 def test_a_trial_from_before_a_setting_existed_is_taken_up(bench):

@@ -262,6 +262,7 @@ def test_settings_come_from_a_file_and_from_a_preset(latently, tmp_path):
     ("words", "sentence"),
     [
         ("--labels missing.csv", "--labels is missing.csv, which does not exist"),
+        ("--labels .", "--labels is ., which is a folder; expected a CSV file"),
         ("--encoder missing", "missing does not exist; give a run folder"),
         ("--n-labels 5", "a budget of 5 labels cannot cover 10 classes"),
         ("--n-labels 99999", "a budget of 99999 labels was asked for; expected 1..1437"),

@@ -207,7 +207,7 @@ def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptio
     """The settings in a JSON file: a run's params.json, all of them but its place, or {"model": {}, "training": {}}."""
     require(path.is_file(), f"--config is {path}, which does not exist; expected a JSON file, a params.json for one")
     values = read_json(path)
-    with understanding(path):
+    with understanding(path, "expected settings as in a run's params.json"):
         if "format" in values and path.name == "params.json" and "data" in values:
             model, training, options = stored_settings(Run(path.parent))
             training = Training.from_json(values["training"])  # as it was asked for: this machine may decide otherwise

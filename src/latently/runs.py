@@ -76,6 +76,8 @@ def understanding(path: Path, advice: str = RESTORE) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+        if isinstance(error, InputError) and str(error).endswith(advice):
+            raise  # said already, within
         reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise InputError(f"{path} cannot be used: {reason}; {advice}") from None
 

@@ -25,7 +25,8 @@ def read_labels(path: Path, images: ImageSet) -> ImageSet:
     file without a label; warns of a class with a single one.
     """
     where = str(path)
-    require(path.is_file(), f"--labels is {where}, which does not exist; expected a CSV file of image, label")
+    problem = "is a folder" if path.is_dir() else "does not exist"
+    require(path.is_file(), f"--labels is {where}, which {problem}; expected a CSV file of image, label")
     with reading(where, "CSV"), open_plain(path) as stream:
         text = stream.read().decode("utf-8-sig")
     known = labels_in(text, where, images)

@@ -138,7 +138,7 @@ def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: 
     """Kept in a run folder of its own, and taken up where it was killed."""
     run = Run(bench.folder / "trials" / name)
     about = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "split": split}
-    about |= {"source": bench.images.source, "n_train": len(bench.split(split).train)}
+    about |= {"source": bench.known_by, "n_train": len(bench.split(split).train)}
     if run.started:
         same = with_defaults(run.params.get("trial")) == about
         require(same, f"{run.path} holds a trial with other settings or images; choose another --out")

@@ -160,7 +160,7 @@ def fitted(bench: Bench, name: str, estimator: Any) -> Any:
     run = Run(bench.folder / "trials" / name)
     n_train = len(bench.split("auto").train)
     trial = {"model": model_to_json(estimator.model), "seed": estimator.random_state or 0, "n_train": n_train}
-    trial |= {"source": bench.images.source, "training": training_of(estimator)}
+    trial |= {"source": bench.known_by, "training": training_of(estimator)}
     estimator.set_params(random_state=trial["seed"])
     if run.started:
         same = with_defaults(run.params["trial"]) == trial

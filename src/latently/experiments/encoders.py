@@ -40,7 +40,7 @@ def encoder(bench: Bench, kind: str, latent_dim: int, seed: int, split: str = "a
 
 
 def described(bench: Bench, trial: Trial) -> dict[str, Any]:
-    return trial.to_json(bench.images.source, len(bench.split(trial.split).train))
+    return trial.to_json(bench.known_by, len(bench.split(trial.split).train))
 
 
 def codes(bench: Bench, trial: Trial, feature: Feature = "mean") -> np.ndarray:
@@ -87,7 +87,7 @@ def kept(
 ) -> Any:  # fmt: skip
     """What `compute` gave, kept as JSON beside the trials; `first` asks for what it needs, a trained encoder, say.
     Raises InputError where that is of other settings."""
-    about = settings | {"source": bench.images.source, "quick": bench.quick}
+    about = settings | {"source": bench.known_by, "quick": bench.quick}
     path = bench.folder / "trials" / f"{name}.json"
     if not path.exists():
         first()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from latently.data import ImageSet, Split, load, split
+from latently.data import NAMED, ImageSet, Split, load, split
 from latently.data.batches import Binarise
 from latently.errors import require
 from latently.estimator import Autoencoder
@@ -18,7 +18,7 @@ from latently.evaluation import evaluate
 from latently.models import Model, model_from_json, model_to_json
 from latently.pieces import InTurn, Maker
 from latently.progress import Bar
-from latently.runs import Run, read_json, understanding
+from latently.runs import Run, digest, read_json, understanding
 from latently.training import Training, Watcher, has_bfloat16, resolve_device, with_defaults
 
 Item = TypeVar("Item")
@@ -68,6 +68,10 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.images: ImageSet = load(self.source)
+        self.known_by = self.images.source
+        """By what trials know their images again: a known name, or a path and what lies there now."""
+        if self.source not in NAMED:
+            self.known_by += f" ({digest(self.images.images)}, labels {digest(self.images.labels)})"
 
     @property
     def table(self) -> Path:
@@ -112,7 +116,7 @@ class Bench:
     def train(self, trial: Trial, run: Run, watchers: Sequence[Watcher]) -> None:
         settings = trial.training.get_params() | {"random_state": trial.seed}
         train, validation = self.part("train", trial.split), self.part("validation", trial.split)
-        about = {"trial": trial.to_json(self.images.source, len(train))}
+        about = {"trial": trial.to_json(self.known_by, len(train))}
         with Bar() as bar:
             estimator = Autoencoder(trial.model, binarise=trial.binarise, **settings)
             estimator.fit(train.images, validation=validation.images, run=run, about=about, watchers=[bar, *watchers])
@@ -121,7 +125,7 @@ class Bench:
         """Its run folder. Raises InputError where that holds a trial of the same name and other settings or images."""
         run = Run(self.folder / "trials" / trial.name)
         if run.started:
-            now = trial.to_json(self.images.source, len(self.split(trial.split).train))
+            now = trial.to_json(self.known_by, len(self.split(trial.split).train))
             with understanding(run.path / "params.json"):
                 same = as_now(run.params["trial"]) == as_now(now)
             require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
