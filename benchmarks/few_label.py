@@ -43,9 +43,9 @@ def spread(encoder: Autoencoder | None, few: ImageSet, draw: int) -> FewLabelCla
 
 def alone(few: ImageSet, draw: int, images_shown: int = 336_000) -> Classifier:
     """Every labelled image as often as it takes for four epochs of as many images as the other way shows."""
-    labelled = np.flatnonzero(few.labels >= 0)
-    often = np.tile(labelled, images_shown // 4 // len(labelled))
-    return Classifier(epochs=4, random_state=draw).fit(few.images[often], few.labels[often])
+    labelled = few.labelled()
+    repeats = np.full(len(labelled), images_shown // 4 // len(labelled))
+    return Classifier(epochs=4, random_state=draw).fit(labelled.images, labelled.labels, repeats=repeats)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from latently.augmentation import Augmentation
+from latently.augmentation import Augmentation, affine_grid
 
 DIGITS = torch.tensor(load_digits().images[:64] / 16, dtype=torch.float32)[:, None]
 
@@ -49,6 +49,16 @@ def test_a_zoom_out_halves_the_sides(most):
     square = torch.zeros(1, 1, 16, 16)
     square[:, :, 4:12, 4:12] = 1
     assert float(only(zoom=0.999)(square).sum()) == pytest.approx(64 / 4, rel=0.05)
+
+
+def test_the_grid_is_torchs_and_exact_under_autocast():
+    """In bfloat16 a pixel of a large image would come from its neighbour."""
+    affine = Augmentation().affine(torch.zeros(5, 1, 224, 160))
+    torchs = torch.nn.functional.affine_grid(affine, [5, 1, 224, 160], align_corners=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = affine_grid(affine, (224, 160))
+    assert ours.dtype == torch.float32
+    torch.testing.assert_close(ours, torchs, atol=1e-5, rtol=0)
 
 
 def test_an_elastic_field_has_the_size_that_it_says():

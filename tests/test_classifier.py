@@ -52,14 +52,24 @@ def test_unlabelled_images_are_left_out(y, nothing):
     [
         (np.full(400, -1), "no image carries a label"),
         (np.where(Y > 4, 1, -1), "of one class, 1; .* -1 means unlabelled here: call the classes 0 and 1"),
+        (["+1" if y > 4 else -1 for y in Y], r"of one class, \+1; .* -1 means unlabelled here"),
         (np.full(400, "cat"), "of one class, cat"),
         (Y[:5], "inconsistent numbers of samples"),
     ],
-    ids=["none", "-1 and 1", "one class", "too few"],
+    ids=["none", "-1 and 1", "-1 and '+1'", "one class", "too few"],
 )
 def test_labels_that_cannot_be_used_are_told(y, sentence):
     with pytest.raises(ValueError, match=sentence):
         small().fit(X, y)
+
+
+def test_an_epoch_holds_an_image_as_often_as_was_asked():
+    once = small().fit(X[:200], Y[:200])
+    some = small().fit(X, Y, repeats=np.arange(400) < 200)
+    assert np.array_equal(some.predict_proba(X), once.predict_proba(X)), "what comes no time is not there"
+    twice = small(epochs=1, batch_size=100).fit(X, Y, repeats=np.full(400, 2))
+    assert len(twice.net_.state_dict()) > 0
+    assert twice.training_.n_epochs == 1
 
 
 def test_probabilities_are_those_of_the_softmax():

@@ -399,6 +399,12 @@ def test_a_conditional_model_learns_from_what_is_labelled(latently, photographs,
     assert latently("train", "cvae", "--out", tmp_path / "r", "--resume").code == 0
 
 
+def test_a_classifier_says_how_many_labels_train(latently, tmp_path):
+    words = ("train", "classifier", "--data", "digits", "--layers", "dense(8)", "--epochs", 1, "--n-labels", 20)
+    assert "on digits: 20 images train, 0 validate" in latently(*words, "--out", tmp_path / "a").err
+    assert "on digits: 16 images train, 4 validate" in latently(*words, "--patience", 1, "--out", tmp_path / "b").err
+
+
 # Images of one's own
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.svm import SVC
 
 from latently import (
     AE,
@@ -14,6 +15,7 @@ from latently import (
     Autoencoder,
     Classifier,
     FeedForward,
+    FewLabelClassifier,
     InputError,
     Network,
     Trunk,
@@ -64,9 +66,20 @@ def test_the_figures_of_a_classifier_are_scikit_learns(classifier, digits):
 def test_unlabelled_images_are_not_judged(classifier, digits):
     y = digits.label_names.copy()
     y[100:] = ""
+    mixed = [*y[:100].tolist(), *[-1] * 200]
+    assert evaluate(classifier, digits.images, mixed) == evaluate(classifier, digits.images, y)
     assert evaluate(classifier, digits.images, y) == evaluate(classifier, digits.images[:100], y[:100])
     with pytest.raises(InputError, match="none of these images carries a label"):
         evaluate(classifier, digits.images, np.full(300, ""))
+
+
+def test_a_classifier_without_probabilities_is_judged_by_its_classes(vae, digits):
+    fitted = FewLabelClassifier(vae, SVC(), spread=0).fit(digits.images, digits.label_names)
+    figures = evaluate(fitted, digits.images, digits.label_names.tolist())
+    assert figures["accuracy"] == fitted.score(digits.images, digits.label_names)
+    assert "nll_nats" not in figures
+    with pytest.raises(InputError, match="a classifier is judged by labels: give y"):
+        evaluate(fitted, digits.images)
 
 
 def test_a_class_that_was_never_trained_on_counts_as_wrong(classifier, digits):

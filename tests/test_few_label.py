@@ -14,7 +14,18 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import latently as package
-from latently import VAE, Autoencoder, Classifier, FeedForward, FewLabelClassifier, InputError, Network, Trunk, data
+from latently import (
+    CVAE,
+    VAE,
+    Autoencoder,
+    Classifier,
+    FeedForward,
+    FewLabelClassifier,
+    InputError,
+    Network,
+    Trunk,
+    data,
+)
 from latently.runs import Run
 
 DIGITS = data.load("digits")
@@ -110,6 +121,31 @@ def test_settings_out_of_range_are_told(encoder):
         FewLabelClassifier(encoder, sees="all").fit(X, FEW)
     with pytest.raises(InputError, match="expected an Autoencoder"):
         FewLabelClassifier(LogisticRegression()).fit(X, FEW)
+
+
+def test_what_cannot_be_is_told_before_codes_are_learned(encoder, tmp_path):
+    conditional = Autoencoder(CVAE(2, Network("dense(8)")), epochs=1).fit(X, Y)
+    for few, images, sentence in (
+        (FewLabelClassifier(QUICK_ENCODER, small(patience=2)), X, "patience needs validation images"),
+        (FewLabelClassifier(conditional, small()), X, "a conditional autoencoder wants the label of every image"),
+        (FewLabelClassifier(Autoencoder(CVAE(2)), small()), X, "wants the label of every image"),
+        (FewLabelClassifier(encoder, small()), X[:, 1:], "expecting 8 features"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            few.fit(images, FEW, run=Run(tmp_path / "run"))
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_lesson_holds_no_image_twice(encoder, monkeypatch):
+    """Labelled images come several times in an epoch, by number: of large ones there would not be the memory."""
+    given = {}
+    monkeypatch.setattr(Classifier, "fit", lambda self, X, y, **settings: given.update(X=X, **settings) or self)
+    FewLabelClassifier(encoder, small()).fit(X, FEW)
+    assert len(given["X"]) == 60 + round(0.8 * 540)
+    labelled, spread = given["repeats"][:60], given["repeats"][60:]
+    assert np.all(labelled == labelled[0])
+    assert labelled.sum() == pytest.approx(spread.sum(), rel=0.2), "as many given labels as spread ones"
+    assert given["repeats"].sum() == pytest.approx(20_000, rel=0.05)
 
 
 # Commands -------------------------------------------------------------------------------------------------------------
@@ -265,6 +301,8 @@ def test_settings_come_from_a_file_and_from_a_preset(latently, tmp_path):
         ("--labels .", "--labels is ., which is a folder; expected a CSV file"),
         ("--encoder missing", "missing does not exist; give a run folder"),
         ("--n-labels 5", "a budget of 5 labels cannot cover 10 classes"),
+        ("--n-labels 4 --patience 2", "a budget of 4 labels cannot cover 10 classes"),
+        ("--n-labels 11 --patience 2", "of 11 labels 2 choose the epoch"),
         ("--n-labels 99999", "a budget of 99999 labels was asked for; expected 1..1437"),
         ("--layers dense(0)", "width is 0 in 'dense(0)'"),
         ("--tensorboard", "--tensorboard follows one training"),

@@ -34,6 +34,11 @@ def test_a_power_law_is_foreseen_and_its_interval_comes_from_the_draws():
     assert curve.until(80).predicted(320).mean == pytest.approx(curve.at(320).mean)
 
 
+def test_nothing_is_gained_where_no_image_is_wrong():
+    perfect = Curve([20, 40, 80], np.ones((3, 3)), n_judges=500)
+    assert perfect.gain().mean == 0
+
+
 def test_only_the_last_eightfold_of_labels_foresees():
     n = [10, 20, 40, 80, 160]
     bent = Curve(n, 1 - np.array([[0.9, 0.4, 0.2, 0.1, 0.05]]), n_judges=10_000)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from latently import InputError, label_curve
+from latently import InputError, data, label_curve
 from latently.code_figures import matched_accuracy
 from latently.experiments import Bench, classifiers, code_distances, encoders, find, latent_table
 from latently.experiments import label_curve as label_curve_study
@@ -74,6 +74,15 @@ def test_labels_that_codes_save():
 
 
 # The other four -----------------------------------------------------------------------------------
+
+
+def test_a_study_of_labels_wants_them_all(tmp_path):
+    """Unlabelled images would be judged as wrong."""
+    digits = data.load("digits")
+    some = np.where(np.arange(len(digits)) < 99, digits.labels, -1)
+    np.savez(tmp_path / "some.npz", images=digits.images, labels=some)
+    with pytest.raises(InputError, match=r"wants a label of every image, and 1,698 of .* have none"):
+        find("code-distances").reproduce(Bench(tmp_path / "out", source=str(tmp_path / "some.npz"), quick=True))
 
 
 def test_codes_vs_pixels(bench):

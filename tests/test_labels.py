@@ -6,7 +6,7 @@ import pytest
 from latently import InputError
 from latently.data import load, read_labels, within_budget
 from latently.data.imageset import ImageSet
-from latently.labels import codes_of, is_missing
+from latently.labels import codes_of, encode_labels, is_missing
 
 IMAGES = ImageSet(
     np.zeros((4, 2, 2), np.uint8), np.array([0, 1, -1, -1]), ("x", "y"),
@@ -33,6 +33,7 @@ def labels_of(tmp_path):
         "one.png, cat\na/two.png,dog\nthree.png,\n",
         "file name,label\n0,cat\n1,dog\n",
         "photo,class\n0,cat\n1,dog\n",
+        "0,cat\n1,dog\n2,-1\n",
         "\ufefffile,class\na/one.png,cat\na/one.png,cat\n1,dog\n",
     ],
     ids=[
@@ -42,6 +43,7 @@ def labels_of(tmp_path):
         "short names and an empty label",
         "two words",
         "a label's word",
+        "-1 for no label",
         "byte order mark and a line twice",
     ],
 )
@@ -82,6 +84,30 @@ def test_a_budget_pays_for_its_own_validation():
     assert np.bincount(trains.labels[trains.labels >= 0]).tolist() == [10] * 10
     assert len(chooses) == 0
     assert len(trains) == len(digits), "unlabelled images stay"
+
+
+@pytest.mark.parametrize("n", [12, 20, 33])
+def test_every_class_keeps_labels_to_train_on(n):
+    """Drawn at random, those that choose would take the only ones of a class."""
+    digits = load("digits")
+    for seed in range(20):
+        trains, chooses = within_budget(digits, n, seed, choosing=True)
+        counts = np.bincount(trains.labelled().labels, minlength=10)
+        assert counts.min() >= 1
+        assert counts.sum() + len(chooses) == n
+        assert not set(trains.labelled().names) & set(chooses.names)
+    with pytest.raises(InputError, match="of 11 labels 2 choose the epoch, and 9 cannot cover 10 classes"):
+        within_budget(digits, 11, 0, choosing=True)
+
+
+def test_a_list_keeps_what_it_mixes():
+    """NumPy makes names of all: "-1" and "nan" would be classes."""
+    classes, codes = encode_labels(["cat", "dog", -1, None, float("nan"), "", "cat"])
+    assert classes.tolist() == ["cat", "dog"]
+    assert codes.tolist() == [0, 1, -1, -1, -1, -1, 0]
+    assert codes_of(["dog", -1, float("nan")], classes).tolist() == [1, -1, -1]
+    classes, codes = encode_labels([3, 5, -1, 3])
+    assert (classes.tolist(), codes.tolist()) == ([3, 5], [0, 1, -1, 0])
 
 
 def test_a_class_goes_by_its_name_and_no_label_by_none():

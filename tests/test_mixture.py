@@ -48,6 +48,8 @@ def test_a_plain_autoencoder_can_be_sampled_from(ae, digits):
         ae.sample(5)
     with pytest.raises(InputError, match="no mixture was fitted"):
         Autoencoder(AE(2, SMALL), epochs=1).fit(digits).sample(5, sampler="mixture")
+    with pytest.raises(InputError, match="sampler is 'mixtur'; expected 'prior' or 'mixture'"):
+        ae.sample(5, sampler="mixtur")
 
 
 def test_its_samples_look_more_like_the_data_than_the_prior_s(digits):

@@ -5,6 +5,7 @@ shift, d a smooth field. Bilinear between pixels; beyond the edge the edge goes 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +28,8 @@ class Augmentation(Settings):
     zoom: Probability = 0.1
     """Largest share by which a training image is made larger or smaller, each side by itself."""
     elastic: NonNegative = 0.025
-    """Standard deviation, in sides, of a smooth random field that bends a training image (Simard et al. 2003)."""
+    """Standard deviation, in sides, of a smooth random field that bends a training image (Simard et al. 2003), at the
+    points between which it is smooth."""
 
     @classmethod
     def none(cls) -> "Augmentation":
@@ -38,7 +40,7 @@ class Augmentation(Settings):
         is_row = x.shape[2] == 1
         if is_row or self == Augmentation.none():
             return x
-        grid = F.affine_grid(self.affine(x), list(x.shape), align_corners=False)  # (B, H, W, 2): x and y in -1..1
+        grid = affine_grid(self.affine(x), x.shape[2:])
         if self.elastic:
             grid = grid + self.field(x)
         return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
@@ -62,3 +64,13 @@ class Augmentation(Settings):
         coarse = torch.randn(len(x), 2, CELLS + 1, CELLS + 1, device=x.device)
         fine = F.interpolate(coarse, x.shape[2:], mode="bicubic", align_corners=True)
         return 2 * self.elastic * fine.permute(0, 2, 3, 1)  # a side is 2 long
+
+
+def affine_grid(affine: Tensor, sides: Sequence[int]) -> Tensor:
+    """Where each pixel comes from, (B, H, W, 2) float32, x and y in -1..1 from edge to edge.
+
+    As torch's of that name, but for a matrix product, which autocast would take in bfloat16: an eighth of a pixel.
+    """
+    y, x = ((torch.arange(side, device=affine.device) + 0.5) * 2 / side - 1 for side in sides)
+    column, row, shift = affine[:, None, None].unbind(-1)  # (B, 1, 1, 2) each
+    return column * x[None, None, :, None] + row * y[None, :, None, None] + shift

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from latently import gallery, pictures
-from latently.data import ImageSet, Preparation, label_budget, load, split
+from latently.data import ImageSet, Preparation, label_budget, load, split, unit
 from latently.estimator import Autoencoder
 from latently.evaluation import evaluate
 from latently.models import VAE
@@ -42,7 +42,7 @@ def describe_data(digits: ImageSet) -> dict[str, Any]:
 
 def few_labels(codes: np.ndarray, digits: ImageSet, seed: int) -> dict[str, float]:
     """Accuracy of one classifier on codes (N, Z) and on pixels, for each budget: mean and spread over draws."""
-    pixels = digits.pixels.reshape(len(digits), -1) / 255
+    pixels = unit(digits.pixels.reshape(len(digits), -1))
     figures: dict[str, float] = {}
     for n_labels in BUDGETS:
         for name, features in (("codes", codes), ("pixels", pixels)):

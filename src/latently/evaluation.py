@@ -10,7 +10,7 @@ import numpy as np
 from latently.densities import bits_per_dim
 from latently.errors import require
 from latently.estimator import Autoencoder, ClassPredictor
-from latently.labels import is_missing
+from latently.labels import as_labels, is_missing
 from latently.models import can
 
 ACTIVE_VARIANCE = 0.01  # over images, of the posterior mean, above which a unit is active (Burda et al. 2015, 5.2)
@@ -80,15 +80,24 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
 def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, Any]:
     """`accuracy`; `nll_nats`, minus log p of the true class; `calibration_error`; `n_images`, those with a label; and
     `per_class`: precision, recall and number of images. A label of a class that was never trained on counts as wrong,
-    and `nll_nats` leaves it out. Raises InputError where no image carries a label.
+    and `nll_nats` leaves it out; a classifier without probabilities has neither that nor `calibration_error`. Raises
+    InputError where no image carries a label.
     """
+    require(y is not None, "a classifier is judged by labels: give y")
     n_images, n_labels = len(X), len(y)
     require(n_images == n_labels, f"{n_labels:,} labels came for {n_images:,} images")
-    labelled = ~is_missing(np.asarray(y))
+    y = as_labels(y)
+    labelled = ~is_missing(y)
     require(bool(labelled.any()), "none of these images carries a label, so there is nothing to judge a classifier by")
-    true = estimator.label_codes(np.asarray(y)[labelled])
-    p = estimator.predict_proba(X)[labelled]
-    predicted, known = p.argmax(1), true >= 0
+    true = estimator.label_codes(y[labelled])
+    figures: dict[str, Any] = {}
+    if hasattr(estimator, "predict_proba"):
+        p, known = estimator.predict_proba(X)[labelled], true >= 0
+        predicted = p.argmax(1)
+        figures["nll_nats"] = nll_nats(p[known], true[known])
+        figures["calibration_error"] = calibration_error(p.max(1), predicted == true)
+    else:
+        predicted = estimator.label_codes(estimator.predict(X))[labelled]
     right = predicted == true
     per_class = {
         str(name): {
@@ -98,13 +107,7 @@ def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, 
         }
         for code, name in enumerate(estimator.classes_)
     }
-    return {
-        "accuracy": mean(right),
-        "nll_nats": nll_nats(p[known], true[known]),
-        "calibration_error": calibration_error(p.max(1), right),
-        "n_images": len(true),
-        "per_class": per_class,
-    }
+    return {"accuracy": mean(right)} | figures | {"n_images": len(true), "per_class": per_class}
 
 
 def mean(values: np.ndarray) -> float:

@@ -10,6 +10,7 @@ outputs that it is asked for. A conditional model also takes labels (n,), int64 
 posterior's and the decoder's. The metadata say the classes, the shape of an image and what its pixels are.
 """
 
+import copy
 import json
 import logging
 import warnings
@@ -100,7 +101,8 @@ def export(estimator: Any, out: Path) -> list[dict[str, Any]]:
     import onnx
 
     rows = []
-    estimator_on_cpu(estimator)
+    estimator = copy.deepcopy(estimator)  # the caller's stays where it is
+    move_to_cpu(estimator)
     for name, plan in plans(estimator).items():
         path = out if name == "model" else out.with_suffix(f".{name}{out.suffix}")
         model = as_onnx(plan)
@@ -125,10 +127,10 @@ def about(estimator: Any) -> dict[str, Any]:
     }
 
 
-def estimator_on_cpu(estimator: Any) -> None:
+def move_to_cpu(estimator: Any) -> None:
     for part in ("encoder_", "classifier_"):
         if hasattr(estimator, part):
-            estimator_on_cpu(getattr(estimator, part))
+            move_to_cpu(getattr(estimator, part))
     if "net_" in vars(estimator):
         estimator.net_.cpu().eval()
 

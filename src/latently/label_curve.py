@@ -193,7 +193,7 @@ class Curve:
 
     def gain(self) -> Estimate:
         """What twice as many labels as the largest budget would add to its accuracy."""
-        return estimate((self._predictions(2 * self.budgets[-1]) - self.accuracies[:, -1]).tolist())
+        return estimate((self._predictions(2 * self.budgets[-1]) - (1 - self._errors()[:, -1])).tolist())
 
     def to_json(self) -> dict[str, Any]:
         """Shares, by budget and draw; and what is foreseen of twice the labels."""
@@ -201,11 +201,14 @@ class Curve:
         ahead = {"labels": 2 * self.budgets[-1], "accuracy": self.predicted(2 * self.budgets[-1]).to_json()}
         return {"points": points, "twice_the_labels": ahead | {"gain": self.gain().to_json()}}
 
+    def _errors(self) -> np.ndarray:
+        """(draws, budgets); half an image at least, for no error at all has no logarithm."""
+        return np.maximum(1 - self.accuracies, 0.5 / self.n_judges)
+
     def _predictions(self, n: int) -> np.ndarray:
         budgets = np.array(self.budgets)
         recent = budgets >= budgets[-1] / 8
-        half_an_image = 0.5 / self.n_judges  # no error at all has no logarithm
-        errors = np.maximum(1 - self.accuracies[:, recent], half_an_image)  # (draws, recent)
+        errors = self._errors()[:, recent]
         if recent.sum() == 1:
             return 1 - errors[:, 0]
         slopes, levels = np.polyfit(np.log(budgets[recent] / n), np.log(errors).T, 1)  # (draws,) each

@@ -15,19 +15,23 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.utils import column_or_1d  # not at the top: what only makes images would wait for it
     from sklearn.utils.multiclass import check_classification_targets
 
-    y = column_or_1d(np.asarray(y), warn=True)
+    y = column_or_1d(as_labels(y), warn=True)
     missing = is_missing(y)
     require(not missing.all(), "no image carries a label; a classifier needs some of two classes or more")
     present = np.array(y[~missing].tolist())  # of one type, also where None stood among the names
     check_classification_targets(present)
     classes, known = np.unique(present, return_inverse=True)
-    hint = (
-        "; -1 means unlabelled here: call the classes 0 and 1" if missing.any() and classes.dtype.kind in "if" else ""
-    )
+    two = missing.any() and (classes.dtype.kind in "if" or classes[0] in ("1", "+1"))
+    hint = "; -1 means unlabelled here: call the classes 0 and 1" if two else ""
     require(len(classes) >= 2, f"all labels are of one class, {classes[0]}; a classifier needs two or more{hint}")
     codes = np.full(len(y), -1)
     codes[~missing] = known
     return classes, codes
+
+
+def as_labels(y: Any) -> np.ndarray:
+    """Labels as an array. Of a list that mixes names with -1 or NaN, NumPy alone would make names of all."""
+    return np.array(y, dtype=object) if isinstance(y, list | tuple) else np.asarray(y)
 
 
 def is_missing(y: np.ndarray) -> np.ndarray:
@@ -58,7 +62,7 @@ def codes_of(y: Any, classes: np.ndarray) -> np.ndarray:
     >>> codes_of(["2", 0, ""], np.array([0, 1, 2])).tolist()
     [2, 0, -1]
     """
-    y = np.asarray(y)
+    y = as_labels(y)
     codes, given = np.full(len(y), -1), np.flatnonzero(~is_missing(y))
     y = y[given]
     names = np.array([name_of(label) for label in y.tolist()], dtype=str)

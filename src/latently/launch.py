@@ -300,8 +300,6 @@ def train_run(
     if isinstance(options, LabelledOptions) and options.labels:
         images = read_labels(options.labels, images)
     parts = split_for(run if resuming else None, images, options)
-    patient = training.patience is None or len(parts.validation) > 0
-    require(patient, f"--patience needs validation images, and the split {parts.kind!r} has none; leave --patience out")
     record = DataRecord.of(images, parts, prepared, options.seed, options.limit)
     about: dict[str, Any] = {
         "data": record.to_json(),
@@ -370,11 +368,16 @@ def fit(
         about["labelled"] = {"n_train": len(train), "n_validation": len(validation)}
     if isinstance(options, ClassifierOptions) and options.n_labels:
         train, validation = within_budget(train, options.n_labels, options.seed, training.patience is not None)
+    if isinstance(estimator, Classifier):
+        about["labelled"] = {"n_train": len(train.labelled()), "n_validation": len(validation.labelled())}
+    judges = held_out(validation, estimator)
+    none = f"--patience needs validation images, and there are none in the split {parts.kind!r}"
+    require(training.patience is None or judges is not None, f"{none}, or none with a label; leave --patience out")
     try:
         estimator.fit(
             train.images,
             train.label_names,
-            validation=held_out(validation, estimator),
+            validation=judges,
             run=run,
             about=about,
             watchers=watchers,

@@ -68,6 +68,11 @@ def accepts(annotation: Any, value: Any) -> bool:
     return isinstance(value, annotation)
 
 
+def require_setting(name: str, value: Any, annotation: Any) -> None:
+    """Raises InputError where `value` does not belong to a field of this type."""
+    require(accepts(annotation, value), f"{name} is {value!r}; expected {expected(annotation)}")
+
+
 class Settings:
     """A dataclass whose fields can be listed, set, checked and written as JSON, in scikit-learn's manners."""
 
@@ -101,8 +106,7 @@ class Settings:
         """Hold every field against its type and range. Raises InputError with the field's name."""
         for name, annotation in self.field_types().items():
             value = getattr(self, name)
-            sentence = f"{name} is {value!r}; expected {expected(annotation)}"
-            require(accepts(annotation, value), sentence)
+            require_setting(name, value, annotation)
             if isinstance(value, Settings):
                 value.check()
         return self

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from latently import pictures
-from latently.data import ImageSet, Preparation, read_image
+from latently.data import ImageSet, Preparation, read_image, unit
 from latently.data.imageset import UNLABELLED
 from latently.data.labels import indices
 from latently.errors import require
@@ -137,7 +137,7 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparatio
         have, want = pixels.shape, images.image_shape
         fits = f"--query is {word}, an image of shape {have}; those of {images.source} are {want}: resize it"
         require(have == want, fits)
-        pixels_of.append(pixels if images.images.dtype == np.uint8 else pixels.astype(np.float32) / 255)
+        pixels_of.append(pixels if images.images.dtype == np.uint8 else unit(pixels))
         labels.append(UNLABELLED)
     names = [word if row is None else str(images.names[row]) for word, row in zip(words, rows, strict=True)]
     return ImageSet(np.stack(pixels_of), np.array(labels), images.classes, np.array(names), "queries")

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from latently.data.batches import Batches
 from latently.errors import require
-from latently.labels import codes_of, kept_classes
+from latently.labels import as_labels, codes_of, kept_classes
 from latently.models import can, model_from_json
 from latently.networks import Shape, laid_out
 from latently.runs import Run, understanding
-from latently.settings import Seed, accepts, expected
+from latently.settings import Seed, require_setting
 from latently.training import resolve_device
 
 VALUES_PER_BATCH = 2**19  # most pixels in one batch: 10 images of 128 x 128 x 3; never over 256 images
@@ -94,7 +94,7 @@ class Trained:
         model has no prior.
         """
         require(n >= 1, f"n is {n}; expected at least 1")
-        require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
+        require_setting("random_state", seed, Seed)
         if labels is None and self.classes is not None:
             labels = np.resize(self.classes, n)
         return self.decode((codes or self.prior_codes)(n, int(seed)), labels)
@@ -134,12 +134,12 @@ def told(model: Any, classes: np.ndarray | None, labels: Any, n: int) -> tuple[T
         return ()
     wants = wants_labels(model)
     require(labels is not None, f"{wants}: give y")
-    labels = np.asarray(labels)
+    labels = as_labels(labels)
     labels = np.full(n, labels) if labels.ndim == 0 else labels
     require(labels.shape == (n,), f"y has shape {labels.shape}; expected one label, or ({n},): one for each image")
     assert classes is not None
     codes = codes_of(labels, classes)
-    strange = "none" if (codes >= 0).all() else repr(labels[codes < 0][0].item())
+    strange = "none" if (codes >= 0).all() else repr(labels[codes < 0].tolist()[0])
     known = ", ".join(map(repr, classes.tolist()))
     require(strange == "none", f"{wants}, and {strange} is none that was fitted; there are {known}")
     return (torch.from_numpy(codes),)

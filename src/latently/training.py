@@ -197,6 +197,11 @@ def sketch(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Mod
         raise InputError(f"no network can be built like this for images {image_shape}: {error}") from error
 
 
+def require_validation(settings: Training, given: bool) -> None:
+    """Raises InputError where epochs are to be chosen and there is nothing to choose by."""
+    require(given or settings.patience is None, "patience needs validation images: give some, or leave patience out")
+
+
 def check_memory(
     model: Model, net: nn.Module, image_shape: tuple[int, ...], n_images: int, bytes_per_pixel: int, settings: Training
 ) -> None:
@@ -445,8 +450,7 @@ class Loop:
     processes: Processes = ALONE
 
     def __post_init__(self) -> None:
-        needs_validation = self.settings.patience is not None and self.validation is None
-        require(not needs_validation, "patience needs validation images: give some, or leave patience out")
+        require_validation(self.settings, self.validation is not None)
         couples = self.settings.clip_norm is not None and isinstance(self.net, Stack)
         require(not couples, "clip_norm would bound one gradient of all nets that train together: leave it out")
         least = min(len(self.images), self.settings.batch_size)

@@ -4,6 +4,7 @@ from latently.data.folder import read_image
 from latently.data.imageset import ImageSet
 from latently.data.labels import read_labels, within_budget
 from latently.data.mapped import Images, Mapped, taken
+from latently.data.pixels import unit
 from latently.data.preparation import Preparation
 from latently.data.sources import NAMED, load
 from latently.data.splits import SPLITS, Split, label_budget, split
@@ -22,5 +23,6 @@ __all__ = [
     "read_labels",
     "split",
     "taken",
+    "unit",
     "within_budget",
 ]

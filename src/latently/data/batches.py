@@ -62,7 +62,8 @@ class Batches:
     images: (N, C, H, W) uint8, or float32. labels: (N,) int64, -1 = unlabelled.
     binarise: static = one draw, made here and kept (a function of seed and pixels alone, so that whatever is given
     later is drawn the same way); dynamic = a new draw whenever a batch is used.
-    draws: what each of K nets sees; without them one net sees all images.
+    members: (m,) ints, the images that an epoch of one net holds, some perhaps more than once; by default each once.
+    draws: what each of K nets sees, in the place of members.
     epoch_images: how many images, repeated or not, an epoch of draws holds; by default the members of the largest.
     """
 
@@ -73,6 +74,7 @@ class Batches:
         device: torch.device,
         binarise: Binarise = "none",
         seed: int = 0,
+        members: np.ndarray | None = None,
         draws: Sequence[Draw] = (),
         epoch_images: int | None = None,
     ) -> None:
@@ -86,8 +88,8 @@ class Batches:
         self.labels = torch.as_tensor(labels, dtype=torch.int64, device=self.home)
         self.draws = draws
         self.nets = (len(draws),) if draws else ()  # the dimension in front that nets which train together add
-        self.members = [draw.members.to(self.home) for draw in draws]
-        self.members = self.members or [torch.arange(len(images), device=self.home)]
+        of_one = torch.as_tensor(np.arange(len(images)) if members is None else members, dtype=torch.int64)
+        self.members = [each.to(self.home) for each in ([draw.members for draw in draws] or [of_one])]
         self.epoch_images = epoch_images or max(map(len, self.members))
 
     def __len__(self) -> int:
@@ -97,7 +99,7 @@ class Batches:
     def order(self, seed: int, epoch: int) -> Tensor:
         """The images of an epoch: (n,), or (K, n) for K nets, by their own seeds."""
         if not self.draws:
-            return permutation(len(self), seed, epoch).to(self.home)
+            return self.members[0][permutation(len(self), seed, epoch).to(self.home)]
         return torch.stack([draw.order(len(self), epoch) for draw in self.draws]).to(self.home)
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:

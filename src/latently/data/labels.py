@@ -20,9 +20,9 @@ LABEL_HEADERS = ("label", "labels", "class", "target")
 def read_labels(path: Path, images: ImageSet) -> ImageSet:
     """`images` with the labels of a CSV file: a line holds an image's name or number (from 0), and its label.
 
-    Images without a line, or with an empty label, are unlabelled. A file's name may be given without its folder where
-    that says which one is meant. Raises `InputError` for a line that names no image, two lines that disagree, and a
-    file without a label; warns of a class with a single one.
+    Images without a line, or with the label -1 or none, are unlabelled. A file's name may be given without its folder
+    where that says which one is meant. Raises `InputError` for a line that names no image, two lines that disagree, and
+    a file without a label; warns of a class with a single one.
     """
     where = str(path)
     problem = "is a folder" if path.is_dir() else "does not exist"
@@ -60,7 +60,7 @@ def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
             raise InputError(f"{where}, line {number}: there is no image {name!r} in {images.source}")
         before, line = given.setdefault(index, (label, number))
         require(before == label, f"{where}, line {number}: {name} is {label!r}, but line {line} says {before!r}")
-    return {index: label for index, (label, _) in given.items() if label}
+    return {index: label for index, (label, _) in given.items() if label not in ("", str(UNLABELLED))}
 
 
 def is_header(cells: list[str], index_of: dict[str, int]) -> bool:
@@ -83,11 +83,16 @@ def within_budget(images: ImageSet, n_labels: int, seed: int, choosing: bool) ->
     """`images` of which only `n_labels` keep their label, drawn by `label_budget`, and the images that choose.
 
     Where `choosing`, a fifth of the budget is set aside for them: a budget pays for its own validation. They leave the
-    first set, where labels that spread would reach them. Else there are none.
+    first set, where labels that spread would reach them. Else there are none. Raises `InputError` where the labels that
+    train cannot cover all classes.
     """
-    drawn = np.random.default_rng(seed).permutation(label_budget(images.labels, n_labels, seed))
     n_choosing = n_labels // 5 if choosing else 0
-    chooses, trains = drawn[:n_choosing], drawn[n_choosing:]
+    drawn = label_budget(images.labels, n_labels, seed)
+    n_classes, n_training = len(np.unique(images.labels[drawn])), n_labels - n_choosing
+    few = f"of {n_labels} labels {n_choosing} choose the epoch, and {n_training} cannot cover {n_classes} classes"
+    require(n_training >= n_classes, f"{few}; give more labels, or no patience")
+    trains = label_budget(images.labels, n_training, seed)  # a part of those that were drawn
+    chooses = np.setdiff1d(drawn, trains)
     labels = np.full(len(images), UNLABELLED, dtype=np.int64)
     labels[trains] = images.labels[trains]
     hidden = replace(images, labels=labels)

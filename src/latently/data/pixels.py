@@ -35,6 +35,11 @@ def pixel_type(array: np.ndarray, where: str) -> np.dtype:
     return np.dtype(np.float32 if kind == "f" else np.uint8)
 
 
+def unit(pixels: np.ndarray) -> np.ndarray:
+    """Bytes as 0..1, other numbers as they are, float32: what a net is shown (`scale`, of arrays)."""
+    return pixels.astype(np.float32) / np.float32(255 if pixels.dtype == np.uint8 else 1)
+
+
 def finite(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:
     """Numbers as float32. Raises `InputError` on NaN and infinity."""
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is reported as that

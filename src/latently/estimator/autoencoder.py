@@ -11,7 +11,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -26,14 +26,15 @@ from latently.densities import log_mean_and_error
 from latently.errors import require
 from latently.estimator.base import ImageEstimator, fresh_seed
 from latently.estimator.mixture import FILE, CodeMixture
-from latently.labels import encode_labels, is_missing
+from latently.labels import as_labels, encode_labels, is_missing
 from latently.models import Model, can
 from latently.models.vae import VAE
 from latently.noise import image_normal
 from latently.runs import Run
-from latently.settings import Count, NonNegative, accepts, expected
+from latently.settings import Count, NonNegative, accepts, require_setting
 from latently.trained import name_of, told, wants_labels
 
+Sampler = Literal["prior", "mixture"]
 # Pixels that the importance-weighted bound decodes at a time: on a CPU what its caches hold, else what keeps it busy.
 VALUES_DECODED = {"cpu": 2**20, "cuda": 2**26, "mps": 2**24}
 
@@ -82,7 +83,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         intervals and `processes` of `Loop`.
         Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
         """
-        require_choice("binarise", self.binarise)
+        require_setting("binarise", self.binarise, Binarise)
         images = self._prepare(X)
         if hasattr(self, "mixture_"):
             del self.mixture_  # of the codes of an earlier fit
@@ -94,7 +95,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         wants = wants_labels(self.model_)
         require(y is not None, f"{wants}: fit(X, y)")
         check_consistent_length(images, y)
-        n_missing = int(is_missing(np.asarray(y)).sum())
+        n_missing = int(is_missing(as_labels(y)).sum())
         require(n_missing == 0, f"{wants}; {n_missing:,} of these {len(images):,} have none: leave them out")
         self.classes_, codes = encode_labels(y)
         return codes
@@ -132,9 +133,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
             in_range = images.dtype == np.uint8 or (images.min() >= 0 and images.max() <= 1)
             require(in_range, "binarise takes a grey value as a probability; it expects pixels from 0 to 1")
 
-    def _batches(self, images: Images, labels: np.ndarray | None = None) -> Batches:
+    def _batches(self, images: Images, labels: np.ndarray | None = None, members: np.ndarray | None = None) -> Batches:
         labels = np.full(len(images), -1) if labels is None else labels
-        return Batches(images, labels, torch.device(self.training_.device), self.binarise, self.seed_)
+        return Batches(images, labels, torch.device(self.training_.device), self.binarise, self.seed_, members)
 
     def _describe_own(self) -> dict[str, Any]:
         own: dict[str, Any] = {"binarise": self.binarise}
@@ -142,7 +143,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     @classmethod
     def _own_settings(cls, params: dict[str, Any]) -> dict[str, Any]:
-        require_choice("binarise", params["binarise"])
+        require_setting("binarise", params["binarise"], Binarise)
         return {"binarise": params["binarise"]}
 
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
@@ -249,13 +250,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         n: int = 1,
         random_state: int | None = None,
         y: Any = None,
-        sampler: Literal["prior", "mixture"] = "prior",
+        sampler: Sampler = "prior",
     ) -> np.ndarray:
         """Decoder means at n codes drawn from the prior, or from the mixture that `fit_mixture` fitted.
 
         y, for a conditional model: the label of all or of each; None: the classes in turn. Raises InputError where the
         model has no prior, or no mixture was fitted.
         """
+        require_setting("sampler", sampler, Sampler)
         seed = fresh_seed() if random_state is None else random_state
         return self._trained.sample(n, seed, y, self._mixture_codes if sampler == "mixture" else None)
 
@@ -298,7 +300,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         """
         self._require_denoising()
         level = self.model_.level if level is None else level
-        require(accepts(NonNegative, level), f"level is {level!r}; expected {expected(NonNegative)}")
+        require_setting("level", level, NonNegative)
 
         def corrupted(x: Tensor) -> Tensor:
             return self.model_.corrupt(x, level, image_normal(x, x[0].numel(), seed).view_as(x))
@@ -314,7 +316,3 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 def n_images(X: Any) -> int:
     """How many labels go with X; what is no array at all is told of later."""
     return len(X) if hasattr(X, "__len__") else 0
-
-
-def require_choice(name: str, value: Any) -> None:
-    require(value in get_args(Binarise), f"{name} is {value!r}; expected {' or '.join(get_args(Binarise))}")

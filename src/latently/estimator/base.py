@@ -21,7 +21,7 @@ from latently.models import Model, model_from_json, model_to_json
 from latently.networks import Shape, count_parameters, laid_out
 from latently.processes import ALONE, Processes
 from latently.runs import Run, understanding, versions
-from latently.settings import Seed, accepts, expected
+from latently.settings import Seed, require_setting
 from latently.trained import Trained, tensor_shape
 from latently.training import (
     LEAST_STEPS,
@@ -72,9 +72,9 @@ class ImageEstimator(BaseEstimator, Training):
         low, high = (0.0, 1.0) if images.dtype == np.uint8 else (float(images.min()), float(images.max()))
         self.model_.check_pixels(low, high)
 
-    def _batches(self, images: Images, labels: np.ndarray | None = None) -> Batches:
-        unlabelled = np.full(len(images), -1)
-        return Batches(images, unlabelled if labels is None else labels, torch.device(self.training_.device))
+    def _batches(self, images: Images, labels: np.ndarray | None = None, members: np.ndarray | None = None) -> Batches:
+        labels = np.full(len(images), -1) if labels is None else labels
+        return Batches(images, labels, torch.device(self.training_.device), members=members)
 
     def _describe_own(self) -> dict[str, Any]:
         """What params.json says beyond model and training."""
@@ -94,20 +94,19 @@ class ImageEstimator(BaseEstimator, Training):
         held_out: tuple[Images, np.ndarray | None] | None,
         run: Run | None,
         about: dict[str, Any] | None,
+        members: np.ndarray | None = None,
         processes: Processes = ALONE,
         **watching: Any,
     ) -> Self:
-        """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise."""
-        net = sketch(self.model_, self._tensor_shape, self._n_classes())
-        resolved = self._resolved(len(images), net)
-        self.training_ = replace(resolved, device=processes.device(resolved.device))
+        """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise. members: as
+        `Batches` takes them."""
+        n_members = len(images) if members is None else len(members)
+        self.training_ = self._planned(images, n_members, self._n_classes(), processes)
         self.seed_ = self._draw_seed()
-        bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize
-        check_memory(self.model_, net, self._tensor_shape, len(images), bytes_per_pixel, self.training_)
         device = torch.device(self.training_.device)
         with seeded(self.seed_, device):
             self.net_ = laid_out(self.model_.build(self._tensor_shape, self._n_classes()), device)
-        train = self._batches(images, labels)
+        train = self._batches(images, labels, members)
         validation = None if held_out is None else self._batches(*held_out)
         loop = Loop(
             self.model_, self.net_, train, validation, self.training_, self.seed_, run, processes=processes, **watching
@@ -125,8 +124,14 @@ class ImageEstimator(BaseEstimator, Training):
         """Its settings of training alone."""
         return Training(**{name: getattr(self, name) for name in Training.field_types()})
 
-    def _resolved(self, n_images: int, net: Any) -> Training:
-        return resolve(self.training(), n_images, net, self.usual_epochs, self.least_steps)
+    def _planned(self, images: Images, n_members: int, n_classes: int, processes: Processes = ALONE) -> Training:
+        """The training with every `auto` decided. Raises InputError where settings, shapes or memory would stop it."""
+        net = sketch(self.model_, self._tensor_shape, n_classes)
+        training = resolve(self.training(), n_members, net, self.usual_epochs, self.least_steps)
+        training = replace(training, device=processes.device(training.device))
+        bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize
+        check_memory(self.model_, net, self._tensor_shape, len(images), bytes_per_pixel, training)
+        return training
 
     def _prepare(self, X: Any) -> Images:
         """Images to fit on, and a checked copy of the model to fit."""
@@ -152,7 +157,7 @@ class ImageEstimator(BaseEstimator, Training):
         if isinstance(self.random_state, np.random.RandomState):
             return int(check_random_state(self.random_state).randint(2**31))
         seed = self.random_state
-        require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
+        require_setting("random_state", seed, Seed)
         return int(seed)
 
     def _images(self, X: Any, reset: bool = False) -> Images:
@@ -243,7 +248,7 @@ class ImageEstimator(BaseEstimator, Training):
         """
         training = Training.from_json(params["training"] | params.get("resolved", {}))
         seed = params["seed"]
-        require(accepts(Seed, seed), f"seed is {seed!r}; expected {expected(Seed)}")
+        require_setting("seed", seed, Seed)
         settings = training.get_params() | cls._own_settings(params)
         return cls(model=model_from_json(params["model"]), random_state=seed, **settings)
 

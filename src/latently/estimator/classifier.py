@@ -22,7 +22,7 @@ from latently.labels import codes_of, encode_labels
 from latently.models import FeedForward, Model
 from latently.runs import Run
 from latently.settings import NonNegative, Positive
-from latently.training import sketch
+from latently.training import require_validation
 
 
 class ClassPredictor(ClassifierMixin):
@@ -65,6 +65,7 @@ class Classifier(ClassPredictor, ImageEstimator):
         X: Any,
         y: Any,
         *,
+        repeats: Any = None,
         validation: tuple[Any, Any] | None = None,
         run: Run | None = None,
         about: dict[str, Any] | None = None,
@@ -72,20 +73,23 @@ class Classifier(ClassPredictor, ImageEstimator):
     ) -> Self:
         """Train the model on the labelled images of X.
 
-        validation: images and labels for the validation figures and for `patience`. run, about, watching: as in
-        `Autoencoder.fit`. Raises InputError (a ValueError) for labels that are not two classes at least.
+        repeats: (n,) ints, how often an epoch holds each image; None: once. validation: images and labels for the
+        validation figures and for `patience`. run, about, watching: as in `Autoencoder.fit`. Raises InputError (a
+        ValueError) for labels that are not two classes at least.
         """
         images = self._prepare(X)
-        check_consistent_length(images, y)
+        check_consistent_length(images, y, repeats)
         self.classes_, codes = encode_labels(y)
         labelled = codes >= 0
+        members = None if repeats is None else np.repeat(np.arange(labelled.sum()), np.asarray(repeats)[labelled])
         held_out = None if validation is None else self._held_out(*validation)
-        return self._fit_net(taken(images, labelled), codes[labelled], held_out, run, about, **watching)
+        return self._fit_net(taken(images, labelled), codes[labelled], held_out, run, about, members, **watching)
 
-    def rehearse(self, X: Any, n_classes: int) -> None:
-        """Raise InputError where settings or shapes would stop a fit on X; trains nothing."""
-        self._prepare(X)
-        self._resolved(len(X), sketch(self.model_, self._tensor_shape, n_classes))
+    def rehearse(self, X: Any, n_classes: int, validated: bool) -> None:
+        """Raise InputError where settings, shapes or memory would stop a fit on X; trains nothing. validated: whether
+        that fit would have validation images."""
+        images = self._prepare(X)
+        require_validation(self._planned(images, len(images), n_classes), validated)
 
     def _held_out(self, X: Any, y: Any) -> tuple[Images, np.ndarray]:
         images, codes = self._pixels(X), self.label_codes(y)

@@ -16,7 +16,7 @@ True
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -24,7 +24,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from latently import spreading
-from latently.data import Images, Mapped, taken
+from latently.data import Images, Mapped, taken, unit
 from latently.errors import require
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
@@ -32,7 +32,8 @@ from latently.estimator.classifier import Classifier, ClassPredictor
 from latently.labels import encode_labels
 from latently.models import VAE, FeedForward, model_to_json
 from latently.runs import Run, understanding, versions
-from latently.settings import Fraction, Seed, accepts, expected
+from latently.settings import Fraction, Seed, require_setting
+from latently.training import require_validation
 
 Sees = Literal["auto", "codes", "pixels", "both"]
 MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: a given label is sounder than one that spread
@@ -89,46 +90,51 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         labels that are not two classes at least.
         """
         check_consistent_length(X, y)
-        require(accepts(Fraction, self.spread), f"spread is {self.spread!r}; expected {expected(Fraction)}")
-        require(self.sees in get_args(Sees), f"sees is {self.sees!r}; expected {' or '.join(get_args(Sees))}")
+        require_setting("spread", self.spread, Fraction)
+        require_setting("sees", self.sees, Sees)
         self.classes_, labels = encode_labels(y)
         self.seed_ = self._draw_seed()
         classifier = self._own_classifier()
         self.sees_ = self.sees if self.sees != "auto" else "pixels" if isinstance(classifier, Classifier) else "codes"
-        if self.sees_ == "pixels" and isinstance(classifier, Classifier):
-            classifier.rehearse(X, len(self.classes_))  # what would stop it must not wait until the codes are learned
+        self._rehearse(X, classifier, validation is not None)
         if run is not None:
             require(isinstance(classifier, Classifier), "only a latently.Classifier can be kept in a run folder")
             run.begin((about or {}) | self.describe(classifier))
         self.encoder_ = self._fitted_encoder(X, run, about, watching)
         self.image_shape_, self.n_features_in_ = self.encoder_.image_shape_, self.encoder_.n_features_in_
         X = X if isinstance(X, Mapped) else np.asarray(X)
-        chosen, taught = self._lesson(X, labels, repeat=isinstance(classifier, Classifier))
-        self.n_taught_ = len(np.unique(chosen))
+        chosen, taught, repeats = self._lesson(X, labels)
+        self.n_taught_ = len(chosen)
         kept = part_of(run, "classifier")
         if kept is not None and kept.finished:  # killed before the last file of the whole was written
             self.classifier_ = Classifier.of_run(kept, classifier.device)
         else:
-            self.classifier_ = self._taught(classifier, X, chosen, taught, validation, kept, about, watching)
+            features, classes = self.features(taken(X, chosen)), self.classes_[taught]
+            if isinstance(classifier, Classifier):
+                held_out = validation and (self.features(validation[0]), validation[1])
+                watching |= {"repeats": repeats, "validation": held_out, "run": kept, "about": about}
+                self.classifier_ = classifier.fit(features, classes, **watching)
+            else:
+                self.classifier_ = classifier.fit(features, classes)
         if run is not None:
             run.write_history(self.history_)
         return self
 
-    def _taught(
-        self, classifier: Any, X: Any, chosen: np.ndarray, taught: np.ndarray, validation: tuple[Any, Any] | None,
-        run: Run | None, about: dict[str, Any] | None, watching: dict[str, Any],
-    ) -> Any:  # fmt: skip
-        """The classifier, fitted to the images `chosen` of X as classes `taught`."""
+    def _rehearse(self, X: Any, classifier: Any, validated: bool) -> None:
+        """Raise InputError for what would stop the fit later, before codes are learned."""
+        encoder = self._given_encoder
+        told = encoder.model is not None and encoder.model.takes_labels
+        require(not told, "a conditional autoencoder wants the label of every image; give one that takes none")
+        if hasattr(encoder, "net_"):
+            encoder.transform(X[:1])
         if isinstance(classifier, Classifier):
-            held_out = validation and (self.features(validation[0]), validation[1])
-            watching = watching | {"validation": held_out, "run": run, "about": about}
-        else:
-            watching = {}
-        return classifier.fit(self.features(taken(X, chosen)), self.classes_[taught], **watching)
+            if self.sees_ == "pixels":
+                classifier.rehearse(X, len(self.classes_), validated)
+            require_validation(classifier.training(), validated)
 
     def _draw_seed(self) -> int:
         seed = fresh_seed() if self.random_state is None else self.random_state
-        require(accepts(Seed, seed), f"random_state is {seed!r}; expected None or {expected(Seed)}")
+        require_setting("random_state", seed, Seed)
         return seed
 
     def _own_classifier(self) -> Any:
@@ -158,8 +164,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
         return Autoencoder() if given is None else given
 
-    def _lesson(self, X: Images, labels: np.ndarray, repeat: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Which images the classifier learns from (a `Classifier` from some more than once), and as which class."""
+    def _lesson(self, X: Images, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The images that the classifier learns from, as which class, and how often a `Classifier`'s epoch holds each."""
         labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
         taught, surest = labels, unlabelled[:0]
         if self.spread and len(unlabelled):
@@ -167,13 +173,11 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             taught = np.where(labels >= 0, labels, beliefs.argmax(1))
             n_kept = round(self.spread * len(unlabelled))
             surest = unlabelled[np.argsort(-beliefs[unlabelled].max(1), kind="stable")[:n_kept]]
-        if repeat:
-            evenly = round(len(surest) / len(labelled))  # as many given labels as spread ones
-            labelled = np.tile(labelled, min(max(evenly, 1), MOST_REPEATS))
+        evenly = round(len(surest) / len(labelled))  # as many given labels as spread ones
+        repeats = np.repeat([min(max(evenly, 1), MOST_REPEATS), 1], [len(labelled), len(surest)])
+        repeats *= max(1, round(LEAST_IMAGES / repeats.sum()))
         chosen = np.concatenate([labelled, surest])
-        if repeat:
-            chosen = np.tile(chosen, max(1, round(LEAST_IMAGES / len(chosen))))
-        return chosen, taught[chosen]
+        return chosen, taught[chosen], repeats
 
     # Using ----------------------------------------------------------------------------------------
 
@@ -184,8 +188,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         codes = self.encoder_.transform(X)
         if self.sees_ == "codes":
             return codes
-        pixels = np.asarray(X).reshape(len(codes), -1)
-        return np.concatenate([codes, pixels / np.float32(255 if pixels.dtype == np.uint8 else 1)], axis=1)
+        return np.concatenate([codes, unit(np.asarray(X).reshape(len(codes), -1))], axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each image, (n,), as the labels were given."""
@@ -248,7 +251,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         params = run.params
         with understanding(run.path / "params.json"):
             sees, share, seed = params["sees"], params["spread"], params["seed"]
-            require(sees in get_args(Sees), f"sees is {sees!r}; expected {' or '.join(get_args(Sees))}")
+            require_setting("sees", sees, Sees)
             few = cls(sees=sees, spread=share, random_state=seed)
         require(run.finished, f"{run.path} is not trained to its end; go on with: {run.resume_command()}")
         few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device)

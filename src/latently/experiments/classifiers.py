@@ -24,9 +24,8 @@ from latently.experiments.trials import Bench
 from latently.models import FeedForward
 from latently.networks import Trunk
 from latently.presets import CLASSIFIERS
-from latently.progress import Bar
-from latently.runs import Run, read_json, write_text
-from latently.training import Training, with_defaults
+from latently.runs import read_json, write_text
+from latently.training import Training
 
 SEEDS = 5
 DEAR = "study1-conv-faithful"  # batches of 32 and a patience: one seed on a CPU
@@ -136,26 +135,15 @@ def at_once(
 
 def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: str, seed: int) -> dict[str, Any]:
     """Kept in a run folder of its own, and taken up where it was killed."""
-    run = Run(bench.folder / "trials" / name)
     about = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "split": split}
     about |= {"source": bench.known_by, "n_train": len(bench.split(split).train)}
-    if run.started:
-        same = with_defaults(run.params.get("trial")) == about
-        require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
+    run = bench.run_of(name, model, about)
 
     def train_and_judge() -> None:
-        train, validation, test = (bench.part(part, split) for part in ("train", "validation", "test"))
         if not run.finished:
-            with Bar() as bar:
-                Classifier(model, random_state=seed, **training.get_params()).fit(
-                    train.images,
-                    train.labels,
-                    validation=(validation.images, validation.labels),
-                    run=run,
-                    about={"trial": about},
-                    watchers=[bar],
-                )
-        classifier: Any = load_estimator(run.path)
+            classifier: Any = Classifier(model, random_state=seed, **training.get_params())
+            bench.train(classifier, run, about, split, labels_of=lambda images: images.labels)
+        classifier, test = load_estimator(run.path), bench.part("test", split)
         run.write_metrics(evaluate(classifier, test.images, test.labels) | {"epochs": len(classifier.history_)})
 
     if not (run.finished and (run.path / "metrics.json").exists()):
@@ -242,6 +230,7 @@ STUDY = Study(
     summary="The studies' supervised nets, by their recipes and by our training; and which stride and depth is best.",
     cost="two cores: half an hour for the nets without convolutions, hours for all; one GPU: not measured",
     run=run,
+    labelled=True,
     takes=("presets",),
     beside=(DEFAULT,),
 )

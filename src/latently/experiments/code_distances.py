@@ -15,6 +15,7 @@ from sklearn.mixture import GaussianMixture
 
 from latently import pictures
 from latently.code_figures import clustering_figures
+from latently.data import unit
 from latently.estimates import estimate, percent
 from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, codes, described, encoder, kept
 from latently.experiments.study import Result, Study
@@ -44,7 +45,7 @@ def space(bench: Bench, name: str, seed: int) -> Figures:
 
     def compute() -> Figures:
         parts, labels = bench.split("auto"), bench.images.labels
-        X = bench.images.pixels.reshape(len(labels), -1) / 255 if trial is None else codes(bench, trial)
+        X = unit(bench.images.pixels.reshape(len(labels), -1)) if trial is None else codes(bench, trial)
         rng = np.random.default_rng(seed)
         sample = rng.permutation(parts.test)[:SAMPLE]
         return distances(X[sample].astype(float), labels[sample], rng) | clusters(
@@ -149,5 +150,6 @@ STUDY = Study(
     summary="Same-digit against different-digit pairs, and clustering, in pixels, AE codes and VAE codes.",
     cost="two cores: about 10 minutes, most of it six encoders; one GPU: not measured",
     run=run,
+    labelled=True,
     takes=("codes",),
 )

@@ -15,6 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from latently import label_curve, pictures
+from latently.data import unit
 from latently.estimates import Estimate, estimate, percent
 from latently.estimator import Classifier
 from latently.experiments.encoders import (
@@ -114,7 +115,7 @@ def one_draw(bench: Bench, given: Given, draw: int) -> dict[str, float]:
         X, task = seen(bench, trial, given.feature), task_of(bench)
         drawn = task.drawn(n, draw)
         dense = label_curve.together(X, task, [n], draw, settings=training)[0]
-        rows = X.reshape(len(X), -1) / (255 if X.dtype == np.uint8 else 1)
+        rows = unit(X.reshape(len(X), -1))
         fitted = {name: make().fit(rows[drawn], task.labels[drawn]) for name, make in HEADS.items()}
         return {"dense_100": dense} | {
             name: float(head.score(rows[task.judges], task.labels[task.judges])) for name, head in fitted.items()
@@ -192,5 +193,6 @@ STUDY = Study(
     summary="2,000 labels on codes of an AE and of a VAE, by width and feature, beside the same labels on pixels.",
     cost="two cores: about an hour, most of it 33 encoders; one GPU: not measured",
     run=run,
+    labelled=True,
     takes=("codes",),
 )

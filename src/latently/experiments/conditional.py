@@ -26,9 +26,7 @@ from latently.judge import precision_recall
 from latently.models import CVAE, FeedForward, model_to_json
 from latently.networks import EncoderDecoder
 from latently.presets import PRESETS
-from latently.progress import Bar
-from latently.runs import Run
-from latently.training import Training, with_defaults
+from latently.training import Training
 
 EPOCHS, BUG_EPOCHS, JUDGE_EPOCHS, QUICK_EPOCHS = 30, 10, 10, 2
 PER_CLASS = 1000  # images that are judged
@@ -157,28 +155,15 @@ def fit(bench: Bench, line: Line, seed: int) -> Autoencoder:
 
 def fitted(bench: Bench, name: str, estimator: Any) -> Any:
     """An estimator fitted to labelled images: from its run folder where that is finished, else trained there."""
-    run = Run(bench.folder / "trials" / name)
     n_train = len(bench.split("auto").train)
-    trial = {"model": model_to_json(estimator.model), "seed": estimator.random_state or 0, "n_train": n_train}
-    trial |= {"source": bench.known_by, "training": training_of(estimator)}
-    estimator.set_params(random_state=trial["seed"])
-    if run.started:
-        same = with_defaults(run.params["trial"]) == trial
-        require(same, f"{run.path} holds a trial with other settings; choose another --out")
-
-    def train_it() -> None:
-        train, validation = bench.part("train"), bench.part("validation")
-        labelled = {"validation": (validation.images, validation.label_names)}
-        with Bar() as bar:
-            estimator.fit(train.images, train.label_names, **labelled, run=run, about={"trial": trial}, watchers=[bar])
-
+    about = {"model": model_to_json(estimator.model), "seed": estimator.random_state or 0, "n_train": n_train}
+    about |= {"source": bench.known_by, "training": estimator.training().to_json()}
+    estimator.set_params(random_state=about["seed"])
+    run = bench.run_of(name, estimator.model, about)
     if not run.finished:
-        bench.maker.make(str(run.path), train_it)
+        train = partial(bench.train, estimator, run, about, labels_of=lambda images: images.label_names)
+        bench.maker.make(str(run.path), train)
     return estimator.restore(run)  # not `load`: a variant with a bug is in no list of models
-
-
-def training_of(estimator: Any) -> dict[str, Any]:
-    return {name: getattr(estimator, name) for name in Training.field_types()}
 
 
 # Figures --------------------------------------------------------------------------------------------------------------
@@ -264,6 +249,7 @@ STUDY = Study(
     summary='Does "make a 7" give a 7? Study 5\'s conditional VAEs mended, each bug alone, and why cnn2 was grey.',
     cost="two cores: about two hours; one GPU: not measured",
     run=run,
+    labelled=True,
     takes=("presets",),
     beside=(DEFAULT,),
 )

@@ -15,6 +15,7 @@ from scipy import ndimage, signal
 from sklearn.decomposition import PCA
 
 from latently import gallery, pictures
+from latently.data import unit
 from latently.estimates import Estimate, estimate
 from latently.estimator import Autoencoder
 from latently.evaluation import mean, per_image_mse, psnr_db, ssim
@@ -129,7 +130,7 @@ SLOW = ("total variation", "non-local means")
 
 
 def filters(bench: Bench) -> dict[str, Filter]:
-    train = bench.part("train").pixels / np.float32(255)
+    train = unit(bench.part("train").pixels)
     known = (identity, median, wiener, principal_components(train), total_variation, non_local_means)
     return dict(zip(STRENGTHS, known, strict=True))
 

@@ -181,4 +181,5 @@ STUDY = Study(
     summary="Accuracy against the number of labels: pixels, AE codes and VAE codes, 16 budgets, 5 draws.",
     cost="two cores: about 25 minutes, 5 of them for our protocol with encoders given; one GPU: not measured",
     run=run,
+    labelled=True,
 )

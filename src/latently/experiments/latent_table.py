@@ -222,5 +222,6 @@ STUDY = Study(
     summary="Study 2's table: width of the code against width of the classifier, beside pixels, with equal labels too.",
     cost="two cores: about 3 hours, most of it the convolutional encoders; one GPU: not measured",
     run=run,
+    labelled=True,
     takes=("codes",),
 )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from latently import pictures
+from latently.data import unit
 from latently.estimates import estimate
 from latently.estimator import Autoencoder
 from latently.experiments.study import Result, Study
@@ -33,7 +34,7 @@ def run(bench: Bench) -> Result:
     test = bench.part("test")
     lines = [*product(("ae", "vae"), CODES)]
     rows = bench.each(lambda line: row(bench, preset, *line), lines)
-    named = {"original": scaled(test.images[:N_DIGITS])}
+    named = {"original": unit(test.images[:N_DIGITS])}
     fits: dict[str, Autoencoder] = {}
     for name, latent_dim in lines:
         key = f"{name.upper()}, {latent_dim}-D"
@@ -43,7 +44,7 @@ def run(bench: Bench) -> Result:
     title = "The first eight test digits through codes of 2, 5 and 20 dimensions"
     pictures.save(pictures.rows(named, title), folder / "codes-of-2-5-20.png")
     five = test.images[:5]
-    pairs = pictures.reconstructions(scaled(five), fits["VAE, 20-D"].reconstruct(five), columns=5)
+    pairs = pictures.reconstructions(unit(five), fits["VAE, 20-D"].reconstruct(five), columns=5)
     pictures.save(pairs, folder / "five-pairs.png")
     film(bench)
     return Result(rows, [f"Network of the preset {preset}, our training; pictures show seed 0.", *NOTES])
@@ -69,20 +70,15 @@ def row(bench: Bench, preset: str, name: str, latent_dim: int) -> Row:
 
 def film(bench: Bench) -> None:
     """A hundred test digits, and what study 4's VAE makes of them after each of its epochs."""
-    hundred = scaled(bench.part("test").images[:100])
+    hundred = unit(bench.part("test").images[:100])
     trial = film_trial(bench)
-    camera = Camera(trial.model, hundred, bench.run_of(trial).path / "film")
+    camera = Camera(trial.model, hundred, bench.folder / "trials" / trial.name / "film")
     bench.fit(trial, [camera])
     named = {"the first hundred test digits": hundred}
     named |= {f"after epoch {epoch}": np.load(camera.shot(epoch)) for epoch in range(1, trial.training.n_epochs + 1)}
     title = "A hundred test digits, and their reconstructions from 2 dimensions by epoch"
     sheets = pictures.sheets(named, columns=10, across=3, title=title)
     pictures.save(sheets, bench.folder / "figures" / "hundred-by-epoch.png")
-
-
-def scaled(images: np.ndarray) -> np.ndarray:
-    """Pixels as a model sees them: bytes from 0 to 1, other numbers as they are."""
-    return images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
 
 
 def film_trial(bench: Bench) -> Trial:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from latently.code_figures import STRENGTHS, code_figures
+from latently.data import unit
 from latently.data.batches import scale, to_channels_first
 from latently.errors import require
 from latently.estimates import estimate, percent
@@ -75,7 +76,7 @@ def figures_of(bench: Bench, name: str, seed: int) -> dict[str, Any]:
     trial = Trial(f"{name}-seed{seed}", model, Training(epochs=QUICK_EPOCHS if bench.quick else EPOCHS), seed)
     settings = {"seed": seed, "model": model_to_json(model), "epochs": trial.training.epochs, "penalties": STRENGTHS}
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "pixels": lambda images: (images.reshape(len(images), -1) / 255).astype(np.float32),
+        "pixels": lambda images: unit(images.reshape(len(images), -1)),
         "untrained": lambda images: untrained(model, images, seed),
     }
 
@@ -117,4 +118,5 @@ STUDY = Study(
     summary="Linear probe, neighbours and clusters on codes of convolutional autoencoders, and of an untrained one.",
     cost="two cores: about half an hour; one GPU: not measured",
     run=run,
+    labelled=True,
 )

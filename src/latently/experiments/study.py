@@ -37,6 +37,8 @@ class Study:
     """Which of --presets and --codes it heeds."""
     beside: tuple[str, ...] = ()
     """What --presets takes beside the studies' own: a network or a training of ours."""
+    labelled: bool = False
+    """Whether it judges by labels, and so wants one of every image."""
 
     def reproduce(self, bench: Bench) -> Result:
         """Run, and write table.csv, table.md and table.json to the bench's folder."""
@@ -46,6 +48,9 @@ class Study:
         for name in bench.presets:
             known = [*PRESETS, *CLASSIFIERS, *self.beside]
             require(name in known, f"there is no preset {name!r}; there are {', '.join(known)}")
+        n_missing = int((bench.images.labels < 0).sum())
+        wants = f"{self.name} wants a label of every image, and {n_missing:,} of {bench.images.source} have none"
+        require(not (self.labelled and n_missing), f"{wants}; `latently label-curve` does with some")
         result = self.run(bench)
         about: dict[str, Any] = {
             "title": f"{self.name}{' (quick)' if bench.quick else ''}",

@@ -15,7 +15,7 @@ from latently.errors import require
 from latently.estimator import Autoencoder
 from latently.estimator import load as load_estimator
 from latently.evaluation import evaluate
-from latently.models import Model, model_from_json, model_to_json
+from latently.models import Model, model_to_json
 from latently.pieces import InTurn, Maker
 from latently.progress import Bar
 from latently.runs import Run, digest, read_json, understanding
@@ -108,28 +108,39 @@ class Bench:
     def trained(self, trial: Trial, watchers: Sequence[Watcher] = ()) -> Run:
         """Its run folder, finished: as it is, else trained, from its checkpoint where there is one, with `watchers`
         beside the bar. Raises InputError where the folder holds other settings."""
-        run = self.run_of(trial)
+        about = trial.to_json(self.known_by, len(self.split(trial.split).train))
+        run = self.run_of(trial.name, trial.model, about)
+
+        def train() -> None:
+            settings = trial.training.get_params() | {"random_state": trial.seed}
+            estimator = Autoencoder(trial.model, binarise=trial.binarise, **settings)
+            self.train(estimator, run, about, trial.split, watchers=watchers)
+
         if not run.finished:
-            self.maker.make(str(run.path), lambda: self.train(trial, run, watchers))
+            self.maker.make(str(run.path), train)
         return run
 
-    def train(self, trial: Trial, run: Run, watchers: Sequence[Watcher]) -> None:
-        settings = trial.training.get_params() | {"random_state": trial.seed}
-        train, validation = self.part("train", trial.split), self.part("validation", trial.split)
-        about = {"trial": trial.to_json(self.known_by, len(train))}
-        with Bar() as bar:
-            estimator = Autoencoder(trial.model, binarise=trial.binarise, **settings)
-            estimator.fit(train.images, validation=validation.images, run=run, about=about, watchers=[bar, *watchers])
-
-    def run_of(self, trial: Trial) -> Run:
-        """Its run folder. Raises InputError where that holds a trial of the same name and other settings or images."""
-        run = Run(self.folder / "trials" / trial.name)
+    def run_of(self, name: str, model: Model, about: dict[str, Any]) -> Run:
+        """The run folder of a trial, of which `about` says all that its figures depend on. Raises InputError where it
+        holds one of other settings or images."""
+        run = Run(self.folder / "trials" / name)
         if run.started:
-            now = trial.to_json(self.known_by, len(self.split(trial.split).train))
             with understanding(run.path / "params.json"):
-                same = as_now(run.params["trial"]) == as_now(now)
+                same = as_now(run.params["trial"], model) == as_now(about, model)
             require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
         return run
+
+    def train(
+        self, estimator: Any, run: Run, about: dict[str, Any], split: str = "auto",
+        labels_of: Callable[[ImageSet], Any] | None = None, watchers: Sequence[Watcher] = (),
+    ) -> None:  # fmt: skip
+        """Fit an estimator to the training part, in a trial's run folder. labels_of: what it is told of images."""
+        train, validation = self.part("train", split), self.part("validation", split)
+        told = () if labels_of is None else (labels_of(train),)
+        held_out = validation.images if labels_of is None else (validation.images, labels_of(validation))
+        with Bar() as bar:
+            watching = {"run": run, "about": {"trial": about}, "watchers": [bar, *watchers]}
+            estimator.fit(train.images, *told, validation=held_out, **watching)
 
     def figures(self, trial: Trial, importance_samples: int | None = None, every: int = 1) -> dict[str, Any]:
         """Test figures of a trial, kept in its run folder; of one in `every` images."""
@@ -137,8 +148,8 @@ class Bench:
         path = run.path / "metrics.json"
         if path.exists():
             kept, n_images = read_json(path), len(self.split(trial.split).test[::every])
-            as_now = "kl_nats" not in kept or "active_units" in kept  # a folder of an earlier version counted otherwise
-            if as_now and (kept["n_images"], kept.get("importance_samples")) == (n_images, importance_samples):
+            counted = "kl_nats" not in kept or "active_units" in kept  # an earlier version counted otherwise
+            if counted and (kept["n_images"], kept.get("importance_samples")) == (n_images, importance_samples):
                 return kept
 
         def measure() -> None:
@@ -150,9 +161,11 @@ class Bench:
         return read_json(path)
 
 
-def as_now(trial: dict[str, Any]) -> dict[str, Any]:
+def as_now(trial: dict[str, Any], model: Model) -> dict[str, Any]:
     """Its JSON with every setting in it: a trial that was kept before a setting existed has that setting's default."""
-    return {"binarise": "none"} | with_defaults(trial) | {"model": model_to_json(model_from_json(trial["model"]))}
+    settings = {name: value for name, value in trial["model"].items() if name != "name"}
+    filled = {"model": type(model).from_json(settings).to_json(), "name": trial["model"].get("name")}
+    return {"binarise": "none"} | with_defaults(trial) | filled
 
 
 def machine() -> str:
