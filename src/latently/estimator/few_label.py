@@ -165,7 +165,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         return Autoencoder() if given is None else given
 
     def _lesson(self, X: Images, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The images that the classifier learns from, as which class, and how often a `Classifier`'s epoch holds each."""
+        """Images that the classifier learns from, as which class, and how often a `Classifier`'s epoch holds each."""
         labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
         taught, surest = labels, unlabelled[:0]
         if self.spread and len(unlabelled):
