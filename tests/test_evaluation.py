@@ -83,9 +83,21 @@ def test_a_classifier_without_probabilities_is_judged_by_its_classes(vae, digits
 
 
 def test_a_class_that_was_never_trained_on_counts_as_wrong(classifier, digits):
-    figures = evaluate(classifier, digits.images[:4], np.full(4, "a letter"))
-    assert figures["accuracy"] == 0
-    assert math.isnan(figures["nll_nats"])
+    y = np.array([*digits.label_names[:3], "a letter"], dtype=object)
+    figures = evaluate(classifier, digits.images[:4], y)
+    assert figures["accuracy"] == pytest.approx(0.75 * evaluate(classifier, digits.images[:3], y[:3])["accuracy"])
+    with pytest.raises(
+        InputError, match=r"none of these labels \('a letter', for one\) is of a class that was trained"
+    ):
+        evaluate(classifier, digits.images[:4], np.full(4, "a letter"))
+
+
+def test_a_score_is_of_the_labelled_images(classifier, digits):
+    y = digits.label_names.astype(object)
+    y[100:] = None
+    assert classifier.score(digits.images, y) == classifier.score(digits.images[:100], digits.label_names[:100])
+    with pytest.raises(InputError, match="none of these images carries a label"):
+        classifier.score(digits.images, np.full(300, -1))
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy():

@@ -129,11 +129,41 @@ def test_what_cannot_be_is_told_before_codes_are_learned(encoder, tmp_path):
         (FewLabelClassifier(QUICK_ENCODER, small(patience=2)), X, "patience needs validation images"),
         (FewLabelClassifier(conditional, small()), X, "a conditional autoencoder wants the label of every image"),
         (FewLabelClassifier(Autoencoder(CVAE(2)), small()), X, "wants the label of every image"),
-        (FewLabelClassifier(encoder, small()), X[:, 1:], "expecting 8 features"),
+        (
+            FewLabelClassifier(encoder, small()),
+            X[:, 1:],
+            r"images of shape \(7, 8\), and the encoder was trained on \(8, 8\)",
+        ),
     ):
         with pytest.raises(ValueError, match=sentence):
             few.fit(images, FEW, run=Run(tmp_path / "run"))
         assert not (tmp_path / "run").exists()
+
+
+def test_columns_in_another_order_are_refused():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X.reshape(600, 64) / 255, columns=[f"p{i}" for i in range(64)])
+    few = FewLabelClassifier(QUICK_ENCODER, small(epochs=1), random_state=0).fit(frame, FEW)
+    assert few.feature_names_in_.tolist() == frame.columns.tolist()
+    assert few.predict(frame).shape == (600,)
+    with pytest.raises(ValueError, match="feature names should match"):
+        few.predict(frame[frame.columns[::-1]])
+
+
+def test_pixels_are_rows_for_a_classifier_of_rows(encoder):
+    few = FewLabelClassifier(encoder, LogisticRegression(max_iter=50), sees="pixels", spread=0).fit(X, FEW)
+    assert few.classifier_.n_features_in_ == 64
+    assert few.predict(X[:3]).shape == (3,)
+
+
+def test_a_loaded_one_knows_its_settings(encoder, tmp_path):
+    FewLabelClassifier(encoder, small(), random_state=0).fit(X, FEW).save(tmp_path / "run")
+    again = package.load(tmp_path / "run")
+    assert again.get_params()["classifier__model__trunk__layers"] == "dense(32)"
+    assert again.get_params()["autoencoder__model__latent_dim"] == 6
+    again.save(tmp_path / "copy")
+    one, other = (Run(tmp_path / name).params for name in ("run", "copy"))
+    assert one["encoder"]["model"] == other["encoder"]["model"]
 
 
 def test_a_lesson_holds_no_image_twice(encoder, monkeypatch):
@@ -269,6 +299,77 @@ def test_a_kill_between_two_files_is_taken_up(latently, small_run, tmp_path, gon
     assert latently("evaluate", run).code == 0
 
 
+def test_parts_that_are_left_to_their_default_are_reached():
+    few = FewLabelClassifier().set_params(autoencoder__model__latent_dim=3, classifier__lr=0.01)
+    assert (few.autoencoder.model.latent_dim, few.classifier.lr, few.classifier.epochs) == (3, 0.01, 4)
+
+
+def test_labels_that_changed_are_not_mixed(latently, tmp_path, monkeypatch):
+    """A run that is resumed would otherwise be trained half on each labelling."""
+    names = DIGITS.label_names[:200]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("".join(f"{i},{name}\n" for i, name in enumerate(names)))
+    words = ("train", "few-label", "--data", "digits", "--labels", labels, *SMALL, "--out", tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "fit", interrupted)
+        assert latently(*words).code == 130
+    labels.write_text("".join(f"{i},{9 - int(name)}\n" for i, name in enumerate(names)))
+    refused = latently("train", "few-label", "--out", tmp_path / "run", "--resume")
+    assert refused.code == 2
+    assert "the labels of digits have changed since" in refused.err
+    labels.write_text("".join(f"{i},{name}\n" for i, name in enumerate(names)))
+    assert latently("train", "few-label", "--out", tmp_path / "run", "--resume").code == 0
+    told = latently("evaluate", tmp_path / "run", "--part", "all", "--json").json["accuracy"]
+    labels.write_text("".join(f"{i},{9 - int(name)}\n" for i, name in enumerate(names)))
+    changed = latently("evaluate", tmp_path / "run", "--part", "all", "--json")
+    assert "these labels are not those that" in changed.err
+    assert changed.json["accuracy"] != told
+    labels.unlink()
+    gone = latently("predict", tmp_path / "run", "--out", tmp_path / "p.csv")
+    assert gone.code == 0
+    assert "put the file back" in gone.err
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_a_resume_has_its_own_copy_of_the_encoder(latently, small_run, tmp_path, monkeypatch):
+    shutil.copytree(small_run, tmp_path / "encoder")
+    words = ("train", "few-label", "--data", "digits", "--n-labels", 50, "--layers", "dense(8)", "--epochs", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "fit", interrupted)
+        assert latently(*words, "--encoder", tmp_path / "encoder", "--out", tmp_path / "run").code == 130
+    shutil.rmtree(tmp_path / "encoder")
+    assert latently("train", "few-label", "--out", tmp_path / "run", "--resume").code == 0
+
+
+def test_images_that_moved_keep_the_labels_of_their_file(latently, photos, tmp_path):
+    """Subfolders say one thing, the file of labels another: the file is what the run was trained with."""
+    shutil.copytree(photos, tmp_path / "here")
+    names = package.data.load(tmp_path / "here").names
+    (tmp_path / "l.csv").write_text("".join(f"{name},{'odd' if n % 2 else 'even'}\n" for n, name in enumerate(names)))
+    words = ("--labels", tmp_path / "l.csv", "--layers", "dense(8)", "--epochs", 1, "--out", tmp_path / "run")
+    assert latently("train", "classifier", "--data", tmp_path / "here", *words).code == 0
+    before = latently("evaluate", tmp_path / "run", "--json").json
+    (tmp_path / "here").rename(tmp_path / "there")
+    after = latently("evaluate", tmp_path / "run", "--data", tmp_path / "there", "--json").json
+    assert after["per_class"] == before["per_class"]
+
+
+def test_a_report_without_labels_to_judge_by(latently, photos, tmp_path):
+    """All labelled images train: the report has its curves and says what it leaves out."""
+    names = package.data.load(photos).names[:4]
+    (tmp_path / "l.csv").write_text("".join(f"{name},{n % 2}\n" for n, name in enumerate(names)))
+    words = ("--labels", tmp_path / "l.csv", "--layers", "dense(8)", "--epochs", 1, "--out", tmp_path / "run")
+    trained = latently("train", "classifier", "--data", photos, "--split", "random", "--seed", 3, *words)
+    assert trained.code == 0
+    report = latently("report", tmp_path / "run")
+    assert report.code == 0
+    assert "left out: none of these images carries a label" in report.err
+    assert (tmp_path / "run" / "figures" / "curves.png").exists()
+
+
 def test_a_grid_search_reaches_models_that_are_left_to_their_default():
     few = FewLabelClassifier(Autoencoder(epochs=1), KNeighborsClassifier(), spread=0)
     few.set_params(autoencoder__model__latent_dim=3)
@@ -299,7 +400,7 @@ def test_settings_come_from_a_file_and_from_a_preset(latently, tmp_path):
     [
         ("--labels missing.csv", "--labels is missing.csv, which does not exist"),
         ("--labels .", "--labels is ., which is a folder; expected a CSV file"),
-        ("--encoder missing", "missing does not exist; give a run folder"),
+        ("--encoder missing", "--encoder is given, so none is trained: leave out --latent-dim and --encoder-epochs"),
         ("--n-labels 5", "a budget of 5 labels cannot cover 10 classes"),
         ("--n-labels 4 --patience 2", "a budget of 4 labels cannot cover 10 classes"),
         ("--n-labels 11 --patience 2", "of 11 labels 2 choose the epoch"),

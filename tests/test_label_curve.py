@@ -34,6 +34,16 @@ def test_a_power_law_is_foreseen_and_its_interval_comes_from_the_draws():
     assert curve.until(80).predicted(320).mean == pytest.approx(curve.at(320).mean)
 
 
+def test_a_curve_goes_on_with_the_encoder_that_it_trained(tmp_path):
+    """The same command again, and more draws, take up what is there."""
+    digits = load("digits").take(np.arange(300))
+    parts = split(digits, "random")
+    for draws in (1, 1, 2):
+        encoder = label_curve.trained_encoder(tmp_path / "encoder", digits, parts, 0, "cpu")
+        _, found = label_curve.curves(digits, parts, encoder, draws, 0, tmp_path / "draws")
+    assert len(found["codes"].accuracies) == 2
+
+
 def test_nothing_is_gained_where_no_image_is_wrong():
     perfect = Curve([20, 40, 80], np.ones((3, 3)), n_judges=500)
     assert perfect.gain().mean == 0

@@ -1,5 +1,7 @@
 """Labels that come apart from their images, and budgets that pay for their own validation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,9 @@ def labels_of(tmp_path):
         "one.png, cat\na/two.png,dog\nthree.png,\n",
         "file name,label\n0,cat\n1,dog\n",
         "photo,class\n0,cat\n1,dog\n",
-        "0,cat\n1,dog\n2,-1\n",
+        "0,cat\n1,dog\n2,-1\n3,nan\n",
+        "image;label\na/one.png;cat\n ; \n1;dog\n",
+        "0\tcat\n1\tdog\n",
         "\ufefffile,class\na/one.png,cat\na/one.png,cat\n1,dog\n",
     ],
     ids=[
@@ -43,7 +47,9 @@ def labels_of(tmp_path):
         "short names and an empty label",
         "two words",
         "a label's word",
-        "-1 for no label",
+        "-1 and nan for no label",
+        "semicolons and a line of nothing",
+        "tabs",
         "byte order mark and a line twice",
     ],
 )
@@ -56,7 +62,7 @@ def test_labels_are_read(labels_of, text):
     ("text", "sentence"),
     [
         ("a/one.png,cat\nfour.png,dog\n", "line 2: there is no image 'four.png' in photos"),
-        ("two.png,cat\n", "line 1: there is no image 'two.png'"),  # two images are called so
+        ("two.png,cat\n", "line 1: there is more than one image 'two.png' in photos; give its folder, too"),
         ("0,cat\n1,dog\n0,dog\n", "line 3: 0 is 'dog', but line 1 says 'cat'"),
         ("0,cat,sure\n", "line 1: 3 columns; expected two"),
         ("image,label\n", "holds no label"),
@@ -66,6 +72,20 @@ def test_labels_are_read(labels_of, text):
 def test_labels_that_cannot_be_read_are_told(labels_of, text, sentence):
     with pytest.raises(InputError, match=sentence):
         labels_of(text)
+
+
+@pytest.mark.filterwarnings("ignore:the class")
+def test_whole_numbers_lose_the_point_that_a_table_gave_them(labels_of):
+    """pandas writes 3 as 3.0 where a cell of the column is empty."""
+    assert labels_of("0,3.0\n1,\n2,12.0\n") == ["3", "", "12", ""]
+    assert labels_of("0,01\n1,1.5\n") == ["01", "1.5", "", ""]
+
+
+@pytest.mark.filterwarnings("ignore:the class")
+def test_an_accent_is_a_letter_however_it_is_written(tmp_path):
+    disk = replace(IMAGES, names=np.array(["u\u0308ber.png", "b", "c", "d"]))
+    (tmp_path / "l.csv").write_text("\u00fcber.png,cat\nb,dog\n")
+    assert read_labels(tmp_path / "l.csv", disk).label_names.tolist() == ["cat", "dog", "", ""]
 
 
 def test_a_class_with_a_single_label_is_told(labels_of):

@@ -23,6 +23,7 @@ from latently.console import (
     disk_sentence,
     has_the_word,
     in_text,
+    left_out,
     n_started,
     note,
     print_figures,
@@ -506,8 +507,9 @@ def plot(
             images = None if each in gallery.WITHOUT_IMAGES else opened.part(part or opened.judged_part)
             if images:
                 opened.require_apart(place, adds_images=True)
-            pictures.save(gallery.draw(each, opened.estimator, images, drawing), place)
-            print(place)
+            with left_out(among_all=kind == "all"):
+                pictures.save(gallery.draw(each, opened.estimator, images, drawing), place)
+                print(place)
 
 
 def report(run: tyro.conf.Positional[Path], data: OwnData = None, device: str = "auto") -> None:
@@ -524,11 +526,13 @@ def report(run: tyro.conf.Positional[Path], data: OwnData = None, device: str = 
     opened = open_run(run, data, device)
     if not (run / "metrics.json").exists():
         require(opened.is_own, f"{opened.images.source} are not the images of {run}; a report tells of its own")
-        opened.run.write_metrics(opened.evaluate(opened.judged_part))
+        with left_out(among_all=True):
+            opened.run.write_metrics(opened.evaluate(opened.judged_part))
     for kind in gallery.possible(opened.estimator):
         if not opened.run.figure(kind).exists():
             images = None if kind in gallery.WITHOUT_IMAGES else opened.part(opened.judged_part)
-            pictures.save(gallery.draw(kind, opened.estimator, images), opened.run.figure(kind))
+            with left_out(among_all=True):
+                pictures.save(gallery.draw(kind, opened.estimator, images), opened.run.figure(kind))
     print(report_room.write(run))
 
 
@@ -752,6 +756,8 @@ def label_curve(
     require(draws >= 1, f"--draws is {draws}; expected at least 1")
     require(plain_up_to >= 0, f"--plain-up-to is {plain_up_to}; expected at least 0")
     require(0 <= seed < 2**31, f"--seed is {seed}; expected a whole number from 0 to 2147483647")
+    prepared_already = encoder is not None and (image_size, channels) != (None, None)
+    require(not prepared_already, "--image-size and --channels go without --encoder, which remembers its own")
     if encoder:
         opened = open_run(encoder, data, device)
         fitted, images, parts = autoencoder_of(opened.estimator, encoder), opened.images, opened.split

@@ -174,6 +174,7 @@ def settings_of(opened: Opened) -> dict[str, Any]:
     settings = {"model": params.get("train") or model.pop("name")} | {"preset": params.get("preset")}
     model.pop("name", None)
     settings |= flattened(model) | flattened(section(params, "training"))
+    settings |= opened.run.options
     settings |= {key: params[key] for key in ("binarise", "sees", "spread", "seed", "n_parameters") if key in params}
     return settings | {key: section(params, "data").get(key) for key in ("split", "n_train")}
 

@@ -5,7 +5,10 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
+
+from latently.errors import InputError
 
 
 def n_started() -> int:
@@ -22,6 +25,17 @@ def has_the_word() -> bool:
 def note(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
         print(text, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def left_out(among_all: bool) -> Iterator[None]:
+    """Inside, what a run or its images cannot give is an error where it was asked for by name, else a note."""
+    try:
+        yield
+    except InputError as error:
+        if not among_all:
+            raise
+        note(f"left out: {error}")
 
 
 def print_json(figures: dict[str, Any]) -> None:

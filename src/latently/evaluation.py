@@ -81,7 +81,7 @@ def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, 
     """`accuracy`; `nll_nats`, minus log p of the true class; `calibration_error`; `n_images`, those with a label; and
     `per_class`: precision, recall and number of images. A label of a class that was never trained on counts as wrong,
     and `nll_nats` leaves it out; a classifier without probabilities has neither that nor `calibration_error`. Raises
-    InputError where no image carries a label.
+    InputError where no image carries a label of a class that was.
     """
     require(y is not None, "a classifier is judged by labels: give y")
     n_images, n_labels = len(X), len(y)
@@ -90,6 +90,8 @@ def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, 
     labelled = ~is_missing(y)
     require(bool(labelled.any()), "none of these images carries a label, so there is nothing to judge a classifier by")
     true = estimator.label_codes(y[labelled])
+    none = f"none of these labels ({y[labelled].tolist()[0]!r}, for one) is of a class that was trained"
+    require(bool((true >= 0).any()), f"{none}: {', '.join(map(repr, estimator.classes_.tolist()))}")
     figures: dict[str, Any] = {}
     if hasattr(estimator, "predict_proba"):
         p, known = estimator.predict_proba(X)[labelled], true >= 0

@@ -35,7 +35,7 @@ from latently.networks import Trunk
 from latently.pictures import Figure
 from latently.pieces import InTurn, Maker, kept
 from latently.progress import Bar
-from latently.runs import Run, digest
+from latently.runs import Run, digest, weights_digest
 from latently.training import Training, with_defaults
 
 HEAD = "dense(100)"  # study 1's classifier, of pixels and of codes
@@ -255,7 +255,7 @@ def curves(
     for name, (own, n_draws, _) in ways.items():
         tell(f"{name}: {len(own)} budgets from {own[0]:,} to {own[-1]:,} labels, {n_draws} draws ...")
     about = {"source": images.source, "labels_per_class": np.bincount(images.labels[what.pool]).tolist()}
-    about |= {"images": digest(images.images), "labels": digest(images.labels), "encoder": encoder.describe()}
+    about |= {"images": digest(images.images), "labels": digest(images.labels), "encoder": weights_digest(encoder.net_)}
 
     def one_draw(name: str, draw: int) -> list[float]:
         own, _, fit = ways[name]

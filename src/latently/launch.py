@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -116,7 +116,7 @@ class ClassifierOptions(LabelledOptions):
     """The images, their labels, and the run folder."""
 
     n_labels: Count | None = None
-    """Use no more than so many labels of the training images, drawn evenly over the classes."""
+    """Use only so many labels of the training images, drawn evenly over the classes."""
 
     encoder: Path | None = None
     """Run folder of an autoencoder whose codes go straight to the softmax, beside the pixels (wide and deep)."""
@@ -130,9 +130,10 @@ class ClassifierOptions(LabelledOptions):
         return FewLabelClassifier(encoder, classifier, sees="both", spread=0, random_state=self.seed)
 
     def fitted_encoder(self) -> Autoencoder:
-        """Raises InputError where --encoder is no finished run of an autoencoder."""
+        """The run's own copy once it has one. Raises InputError where --encoder is no autoencoder's finished run."""
         assert self.encoder is not None
-        encoder = load_estimator(self.encoder)
+        own = Run(self.out / "encoder")
+        encoder = load_estimator(own.path if self.resume and own.finished else self.encoder)
         require(isinstance(encoder, Autoencoder), f"--encoder is {self.encoder}, which is no autoencoder's run")
         return encoder
 
@@ -152,6 +153,12 @@ class FewLabelOptions(ClassifierOptions):
     """Passes over the images of the VAE that is trained first; auto: 30, and more where images are few."""
     spread: Fraction = 0.8
     """Share of the unlabelled images, the surest, that the classifier learns from, by labels spread through codes."""
+
+    def check(self) -> Self:
+        own = (self.latent_dim, self.encoder_epochs) != (FewLabelOptions.latent_dim, FewLabelOptions.encoder_epochs)
+        both = self.encoder is not None and own
+        require(not both, "encoder is given, so none is trained: leave out --latent-dim and --encoder-epochs")
+        return super().check()
 
     def build(self, model: Model, training: Training) -> FewLabelClassifier:
         vae = Autoencoder(VAE(self.latent_dim), epochs=self.encoder_epochs, random_state=self.seed)
@@ -350,8 +357,13 @@ def split_for(resumed: Run | None, images: ImageSet, options: RunOptions) -> Spl
     """The split that the flags ask for, or the one that a run that is taken up has already."""
     if resumed is None:
         return split_images(images, options.split, options.seed, options.limit)
-    changed = f"{images.source} has changed since {resumed.path} was started; restore it, or choose another --out"
-    require(resumed.data is not None and resumed.data.describes(images), changed)
+    record = resumed.data
+    since = f"changed since {resumed.path} was started; restore"
+    same = record is not None and record.describes(images)
+    require(same, f"{images.source} has {since} it, or choose another --out")
+    if record is not None and isinstance(options, LabelledOptions):
+        same = record.describes_labels(images)
+        require(same, f"the labels of {images.source} have {since} them, or choose another --out")
     return stored_split(resumed, images)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from latently import estimator, evaluation
 from latently import judge as judge_room
 from latently.code_figures import code_figures
-from latently.console import note
+from latently.console import left_out, note
 from latently.data import ImageSet
 from latently.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
@@ -61,6 +61,8 @@ def measure(opened: Opened, part: str, costly: Costly = Costly()) -> dict[str, A
     if k is None and costly.everything and has_prior:
         k = IMPORTANCE_SAMPLES
     figures = opened.evaluate(part, k)
+    if opened.is_own and part == "all":
+        note("note: among these images are those that it was trained on, which flatters")
     if figures.get("collapsed"):
         note(f"note: {evaluation.COLLAPSE}")
     images = opened.part(part)
@@ -72,13 +74,9 @@ def measure(opened: Opened, part: str, costly: Costly = Costly()) -> dict[str, A
 
 def had(by_name: bool, among_all: bool, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `compute` gives, if it is asked for."""
-    try:
+    with left_out(among_all=not by_name):
         return compute() if by_name or among_all else {}
-    except InputError as error:
-        if by_name:
-            raise
-        note(f"left out: {error}")
-        return {}
+    return {}
 
 
 def of_codes(opened: Opened, images: ImageSet) -> dict[str, Any]:

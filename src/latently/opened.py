@@ -32,12 +32,22 @@ class Opened:
     def label_file(self) -> Path | None:
         """The CSV file that the labels of the run's own images came from, where they came from one."""
         labels = self.run.options.get("labels")
-        return Path(labels) if labels and self.source is None else None
+        return Path(labels) if labels and self.is_own else None
 
     @cached_property
     def images(self) -> ImageSet:
-        """Prepared as the run's were, with the labels it was given. Raises InputError as `found` does."""
-        return data.read_labels(self.label_file, self.found) if self.label_file else self.found
+        """Prepared as the run's were, with the labels it was given; with none where their file is gone. Raises
+        InputError as `found` does."""
+        images = self.found
+        if self.label_file and not self.label_file.exists():
+            note(f"the labels of {self.run.path} are not at {self.label_file} any more; put the file back to use them")
+            return images.unlabelled()
+        if self.label_file:
+            images = data.read_labels(self.label_file, images)
+        told = isinstance(self.estimator, estimator.ClassPredictor) or self.estimator.model_.takes_labels
+        if told and self.is_own and self.record and not self.record.describes_labels(images):
+            note(f"these labels are not those that {self.run.path} was trained with: they have changed since")
+        return images
 
     @cached_property
     def found(self) -> ImageSet:
@@ -74,7 +84,7 @@ class Opened:
     @cached_property
     def is_own(self) -> bool:
         """Whether these are the run's own images, wherever they lie now."""
-        return self.record is not None and self.record.describes(self.images)
+        return self.record is not None and self.record.describes(self.found)
 
     @cached_property
     def split(self) -> Split:

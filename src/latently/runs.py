@@ -116,6 +116,8 @@ class DataRecord(Settings):
     n_test: WholeNumber
     digest: str = ""
     """Of the prepared pixels; empty in a run that did not take it."""
+    labels: str = ""
+    """Likewise of the labels, `labels_digest`."""
 
     @classmethod
     def of(
@@ -132,6 +134,7 @@ class DataRecord(Settings):
             n_validation=len(split.validation),
             n_test=len(split.test),
             digest=digest(images.images),
+            labels=labels_digest(images),
         )
 
     def describes(self, images: ImageSet) -> bool:
@@ -140,6 +143,10 @@ class DataRecord(Settings):
             return digest(images.images) == self.digest
         return (images.source, len(images)) == (self.source, self.n_images)
 
+    def describes_labels(self, images: ImageSet) -> bool:
+        """Whether these images, the very ones, carry the labels that they had."""
+        return self.labels in ("", labels_digest(images))
+
 
 def digest(images: Images) -> str:
     """A few letters by which the same pixels are known again, wherever they are kept."""
@@ -147,6 +154,16 @@ def digest(images: Images) -> str:
     for part in images.parts() if isinstance(images, Mapped) else [images]:
         name.update(np.ascontiguousarray(part).data)
     return name.hexdigest()
+
+
+def weights_digest(net: nn.Module) -> str:
+    """By which the same weights are known again, on whatever device."""
+    return digest(np.concatenate([tensor.detach().cpu().numpy().reshape(-1) for tensor in net.state_dict().values()]))
+
+
+def labels_digest(images: ImageSet) -> str:
+    """By which the same labels of the same images are known again."""
+    return hashlib.blake2b("\n".join(images.label_names.tolist()).encode(), digest_size=16).hexdigest()
 
 
 class Run:
@@ -180,8 +197,9 @@ class Run:
     @property
     def kind(self) -> str:
         """autoencoder, classifier or few-label. Raises InputError where params.json does not tell."""
+        params = self.params
         with understanding(self.path / "params.json"):
-            return str(self.params["estimator"])
+            return str(params["estimator"])
 
     @property
     def data(self) -> DataRecord | None:

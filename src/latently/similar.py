@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from latently import pictures
 from latently.data import ImageSet, Preparation, read_image, unit
 from latently.data.imageset import UNLABELLED
-from latently.data.labels import indices
+from latently.data.labels import composed, indices
 from latently.errors import require
 from latently.estimator import Autoencoder
 from latently.pictures import Figure
@@ -124,7 +124,7 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparatio
     like them and carries no label. Raises InputError for what is neither, and for a file of another shape.
     """
     index_of = indices(images)
-    rows = [index_of.get(word, index_of.get(name_within(word, images.source))) for word in words]
+    rows = [index_of.get(composed(word), index_of.get(composed(name_within(word, images.source)))) for word in words]
     pixels_of, labels = [], []
     for word, row in zip(words, rows, strict=True):
         if row is not None:

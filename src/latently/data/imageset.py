@@ -47,6 +47,10 @@ class ImageSet:
         """(N,) strings: the name of each image's class, empty where it is unlabelled."""
         return np.array([*self.classes, ""])[self.labels]
 
+    def unlabelled(self) -> "ImageSet":
+        """The same images, and no labels."""
+        return replace(self, labels=np.full(len(self), UNLABELLED, dtype=np.int64), classes=())
+
     def labelled(self) -> "ImageSet":
         """The images that carry a label."""
         return self.take(np.flatnonzero(self.labels >= 0))

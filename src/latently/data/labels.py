@@ -1,6 +1,8 @@
 """Labels that come apart from their images, and labels that are hidden."""
 
 import csv
+import re
+import unicodedata
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +16,16 @@ from latently.errors import InputError, require
 
 # A first line that starts or ends so is no image.
 HEADERS = ("image", "file", "filename", "file_name", "file name", "path", "name", "index")
+NO_LABEL = ("", "nan", str(UNLABELLED))
 LABEL_HEADERS = ("label", "labels", "class", "target")
 
 
 def read_labels(path: Path, images: ImageSet) -> ImageSet:
     """`images` with the labels of a CSV file: a line holds an image's name or number (from 0), and its label.
 
-    Images without a line, or with the label -1 or none, are unlabelled. A file's name may be given without its folder
-    where that says which one is meant. Raises `InputError` for a line that names no image, two lines that disagree, and
-    a file without a label; warns of a class with a single one.
+    Images without a line, or with the label -1, nan or none, are unlabelled. A file's name may be given without its
+    folder where that says which one is meant. Raises `InputError` for a line that names no image, two lines that
+    disagree, and a file without a label; warns of a class with a single one.
     """
     where = str(path)
     problem = "is a folder" if path.is_dir() else "does not exist"
@@ -31,7 +34,8 @@ def read_labels(path: Path, images: ImageSet) -> ImageSet:
         text = stream.read().decode("utf-8-sig")
     known = labels_in(text, where, images)
     require(bool(known), f"{where} holds no label; expected lines of image, label")
-    classes, codes, counts = np.unique(list(known.values()), return_inverse=True, return_counts=True)
+    named = whole_numbers(list(known.values()))
+    classes, codes, counts = np.unique(named, return_inverse=True, return_counts=True)
     for name in classes[counts == 1].tolist():
         warnings.warn(
             f"the class {name!r} has a single label in {where}; it can train or be judged, not both", stacklevel=2
@@ -39,6 +43,21 @@ def read_labels(path: Path, images: ImageSet) -> ImageSet:
     labels = np.full(len(images), UNLABELLED, dtype=np.int64)
     labels[list(known)] = codes
     return replace(images, labels=labels, classes=tuple(classes.tolist()))
+
+
+def whole_numbers(labels: list[str]) -> list[str]:
+    """3.0 as 3 where all labels are so written, as tables write whole numbers beside empty cells.
+
+    >>> whole_numbers(["3.0", "12.0"])
+    ['3', '12']
+    """
+    written_so = all(re.fullmatch(r"\d+\.0*", label) for label in labels)
+    return [label.partition(".")[0] for label in labels] if written_so else labels
+
+
+def composed(name: str) -> str:
+    """Letters with their accents as one, however a disk or a table writes them."""
+    return unicodedata.normalize("NFC", name)
 
 
 def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
@@ -49,29 +68,34 @@ def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
     index_of = indices(images)
     given: dict[int, tuple[str, int]] = {}  # image -> label, and the line that gave it
     with reading(where, "CSV"):
-        lines = list(csv.reader(text.splitlines()))
+        rows = text.splitlines()
+        delimiter = max(",;\t", key="".join(rows[:1]).count)
+        lines = [[cell.strip() for cell in cells] for cells in csv.reader(rows, delimiter=delimiter)]
     for number, cells in enumerate(lines, start=1):
         if not any(cells) or (number == 1 and is_header(cells, index_of)):
             continue
         require(len(cells) == 2, f"{where}, line {number}: {len(cells)} columns; expected two, image and label")
-        name, label = (cell.strip() for cell in cells)
-        index = index_of.get(name)
+        name, label = cells
+        index = index_of.get(composed(name))
         if index is None:
-            raise InputError(f"{where}, line {number}: there is no image {name!r} in {images.source}")
+            several = any(str(known).endswith(f"/{name}") for known in images.names)
+            problem = "there is more than one image" if several else "there is no image"
+            hint = "; give its folder, too" if several else ""
+            raise InputError(f"{where}, line {number}: {problem} {name!r} in {images.source}{hint}")
         before, line = given.setdefault(index, (label, number))
         require(before == label, f"{where}, line {number}: {name} is {label!r}, but line {line} says {before!r}")
-    return {index: label for index, (label, _) in given.items() if label not in ("", str(UNLABELLED))}
+    return {index: label for index, (label, _) in given.items() if label.lower() not in NO_LABEL}
 
 
 def is_header(cells: list[str], index_of: dict[str, int]) -> bool:
-    first, last = cells[0].strip(), cells[-1].strip().lower()
+    first, last = cells[0], cells[-1].lower()
     return first.lower() in HEADERS or (last in LABEL_HEADERS and first not in index_of)
 
 
 def indices(images: ImageSet) -> dict[str, int]:
     """What a line may call an image: its number, its name, or the last part of that where no other image has it."""
     by_number = {str(index): index for index in range(len(images))}
-    by_name = {str(name): index for index, name in enumerate(images.names)}
+    by_name = {composed(str(name)): index for index, name in enumerate(images.names)}
     last: dict[str, int | None] = {}
     for name, index in by_name.items():
         short = name.rpartition("/")[2]

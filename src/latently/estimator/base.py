@@ -124,6 +124,11 @@ class ImageEstimator(BaseEstimator, Training):
         """Its settings of training alone."""
         return Training(**{name: getattr(self, name) for name in Training.field_types()})
 
+    def rehearse(self, X: Any, n_classes: int = 0) -> None:
+        """Raise InputError where settings, shapes or memory would stop a fit on X; trains nothing."""
+        images = self._prepare(X)
+        self._planned(images, len(images), n_classes)
+
     def _planned(self, images: Images, n_members: int, n_classes: int, processes: Processes = ALONE) -> Training:
         """The training with every `auto` decided. Raises InputError where settings, shapes or memory would stop it."""
         net = sketch(self.model_, self._tensor_shape, n_classes)

@@ -18,11 +18,10 @@ from sklearn.utils.validation import check_consistent_length
 from latently.data import Images, taken
 from latently.errors import require
 from latently.estimator.base import ImageEstimator
-from latently.labels import codes_of, encode_labels
+from latently.labels import as_labels, codes_of, encode_labels, is_missing
 from latently.models import FeedForward, Model
 from latently.runs import Run
 from latently.settings import NonNegative, Positive
-from latently.training import require_validation
 
 
 class ClassPredictor(ClassifierMixin):
@@ -30,8 +29,22 @@ class ClassPredictor(ClassifierMixin):
 
     classes_: np.ndarray
 
+    def predict(self, X: Any) -> np.ndarray:
+        raise NotImplementedError
+
     def predict_proba(self, X: Any) -> np.ndarray:
         raise NotImplementedError
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of right ones among the labelled images. Raises InputError where none has a label."""
+        y = as_labels(y)
+        labelled = ~is_missing(y)
+        require(bool(labelled.any()), "none of these images carries a label, so there is nothing to judge by")
+        if labelled.all():
+            return super().score(X, y, sample_weight)
+        right = self.label_codes(self.predict(X)) == self.label_codes(y)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[labelled]
+        return float(np.average(right[labelled], weights=weight))
 
     def label_codes(self, y: Any) -> np.ndarray:
         """Labels as indices into `classes_`, (n,) int64; -1 where there is none, or one of no class that was fitted."""
@@ -84,12 +97,6 @@ class Classifier(ClassPredictor, ImageEstimator):
         members = None if repeats is None else np.repeat(np.arange(labelled.sum()), np.asarray(repeats)[labelled])
         held_out = None if validation is None else self._held_out(*validation)
         return self._fit_net(taken(images, labelled), codes[labelled], held_out, run, about, members, **watching)
-
-    def rehearse(self, X: Any, n_classes: int, validated: bool) -> None:
-        """Raise InputError where settings, shapes or memory would stop a fit on X; trains nothing. validated: whether
-        that fit would have validation images."""
-        images = self._prepare(X)
-        require_validation(self._planned(images, len(images), n_classes), validated)
 
     def _held_out(self, X: Any, y: Any) -> tuple[Images, np.ndarray]:
         images, codes = self._pixels(X), self.label_codes(y)

@@ -21,10 +21,11 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from latently import spreading
 from latently.data import Images, Mapped, taken, unit
+from latently.data.mapped import left_on_disk
 from latently.errors import require
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
@@ -38,6 +39,10 @@ from latently.training import require_validation
 Sees = Literal["auto", "codes", "pixels", "both"]
 MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: a given label is sounder than one that spread
 LEAST_IMAGES = 20_000  # that such an epoch holds; of fewer, each several times
+
+
+def default_classifier() -> Classifier:
+    return Classifier(epochs=4)
 
 
 def gives_probabilities(few_label: "FewLabelClassifier") -> bool:
@@ -71,6 +76,14 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
     spread: Fraction = 0.8
     random_state: int | None = None
 
+    def set_params(self, **params: Any) -> Self:
+        """`classifier__lr` and the like also reach a part that is left to its default."""
+        for name, default in (("autoencoder", Autoencoder()), ("classifier", default_classifier())):
+            inner = any(given.startswith(f"{name}__") for given in params)
+            if getattr(self, name) is None and name not in params and inner:
+                setattr(self, name, default)
+        return super().set_params(**params)
+
     # Fitting --------------------------------------------------------------------------------------
 
     def fit(
@@ -90,6 +103,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         labels that are not two classes at least.
         """
         check_consistent_length(X, y)
+        X = self._images(X, reset=True)
         require_setting("spread", self.spread, Fraction)
         require_setting("sees", self.sees, Sees)
         self.classes_, labels = encode_labels(y)
@@ -101,8 +115,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             require(isinstance(classifier, Classifier), "only a latently.Classifier can be kept in a run folder")
             run.begin((about or {}) | self.describe(classifier))
         self.encoder_ = self._fitted_encoder(X, run, about, watching)
-        self.image_shape_, self.n_features_in_ = self.encoder_.image_shape_, self.encoder_.n_features_in_
-        X = X if isinstance(X, Mapped) else np.asarray(X)
+        self.image_shape_ = self.encoder_.image_shape_
         chosen, taught, repeats = self._lesson(X, labels)
         self.n_taught_ = len(chosen)
         kept = part_of(run, "classifier")
@@ -126,11 +139,23 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         told = encoder.model is not None and encoder.model.takes_labels
         require(not told, "a conditional autoencoder wants the label of every image; give one that takes none")
         if hasattr(encoder, "net_"):
+            have, want = X.shape[1:], encoder.image_shape_
+            alike = f"X holds images of shape {have}, and the encoder was trained on {want}; prepare them alike"
+            require(have == want, alike)
             encoder.transform(X[:1])
+        else:
+            clone(encoder).rehearse(X)
         if isinstance(classifier, Classifier):
             if self.sees_ == "pixels":
-                classifier.rehearse(X, len(self.classes_), validated)
+                classifier.rehearse(X, len(self.classes_))
             require_validation(classifier.training(), validated)
+
+    def _images(self, X: Any, reset: bool = False) -> Images:
+        """X as an array, its columns those that were fitted where they have names; what they hold, the parts check."""
+        X = left_on_disk(X)
+        if isinstance(X, Mapped):
+            return X
+        return validate_data(self, X, reset=reset, allow_nd=True, dtype=None, ensure_all_finite=False)
 
     def _draw_seed(self) -> int:
         seed = fresh_seed() if self.random_state is None else self.random_state
@@ -139,7 +164,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
 
     def _own_classifier(self) -> Any:
         """A fresh one, with our seed where it has none of its own."""
-        given = Classifier(epochs=4) if self.classifier is None else clone(self.classifier)
+        given = default_classifier() if self.classifier is None else clone(self.classifier)
         seedless = "random_state" in given.get_params() and given.random_state is None
         return given.set_params(random_state=self.seed_) if seedless else given
 
@@ -183,12 +208,14 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
 
     def features(self, X: Any) -> np.ndarray:
         """What the classifier is given of X."""
-        if self.sees_ == "pixels":
+        check_is_fitted(self, "encoder_")
+        X = self._images(X)
+        if self.sees_ == "pixels" and isinstance(self._own_classifier(), Classifier):
             return X
-        codes = self.encoder_.transform(X)
         if self.sees_ == "codes":
-            return codes
-        return np.concatenate([codes, unit(np.asarray(X).reshape(len(codes), -1))], axis=1)
+            return self.encoder_.transform(X)
+        rows = unit(np.asarray(X).reshape(len(X), -1))
+        return rows if self.sees_ == "pixels" else np.concatenate([self.encoder_.transform(X), rows], axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each image, (n,), as the labels were given."""
@@ -256,6 +283,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         require(run.finished, f"{run.path} is not trained to its end; go on with: {run.resume_command()}")
         few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device)
         few.classifier_ = Classifier.of_run(Run(run.path / "classifier"), device)
+        few.autoencoder, few.classifier = clone(few.encoder_), clone(few.classifier_)
         few.sees_, few.seed_, few.classes_ = sees, seed, few.classifier_.classes_
         few.image_shape_, few.n_features_in_ = few.encoder_.image_shape_, few.encoder_.n_features_in_
         return few

@@ -9,7 +9,7 @@ from torch import nn
 
 from latently.data import ImageSet
 from latently.files import replacing
-from latently.runs import digest
+from latently.runs import digest, weights_digest
 
 MOST_BYTES = 2**28  # of an array that is worth a place on the disk
 
@@ -25,8 +25,7 @@ class Cache:
     @property
     def key(self) -> str:
         if not self._key:
-            weights = [tensor.detach().cpu().numpy().reshape(-1) for tensor in net_tensors(self.net)]
-            self._key = digest(self.images.images) + digest(np.concatenate(weights))
+            self._key = digest(self.images.images) + weights_digest(self.net)
         return self._key
 
     def of(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
@@ -54,7 +53,3 @@ class Cache:
                 np.savez(file, values=values, key=np.array(self.key))
         except OSError:
             return  # a run on a disk that cannot be written is explored all the same
-
-
-def net_tensors(net: nn.Module) -> list:
-    return list(net.state_dict().values())

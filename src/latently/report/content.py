@@ -36,7 +36,7 @@ def collect(run_path: str | PathLike[str]) -> dict[str, Any]:
         "classes": class_rows(classes),
         "context": [row for row in rows if is_context(row, metrics)],
         "figures": figures(run),
-        "training": training_rows(history),
+        "training": training_rows(history, params.get("estimator") == "few-label"),
         "terms": term_rows(history, params),
         "settings": settings(params),
         "command": params.get("command"),
@@ -128,11 +128,13 @@ def figures(run: Path) -> list[dict[str, Any]]:
     return shown
 
 
-def training_rows(history: Mapping[str, Sequence[float]]) -> list[Row]:
+def training_rows(history: Mapping[str, Sequence[float]], in_parts: bool) -> list[Row]:
+    """in_parts: whether an encoder was trained before, whose history is its own."""
     seconds, speeds = history.get("seconds", []), history.get("images_per_second", [])
     rows = {"Epochs": words.number(len(next(iter(history.values()))))}
     if seconds:
-        rows["Training time"] = f"{words.duration(total(seconds))}, validation and checkpoints not counted"
+        what = f"{words.duration(total(seconds))}{' for the classifier' if in_parts else ''}"
+        rows["Training time"] = f"{what}, validation and checkpoints not counted"
         rows["Time per epoch"] = f"{words.duration(median(seconds))} (median)"
     if speeds:
         speed = median(speeds)
