@@ -153,9 +153,11 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
     def _images(self, X: Any, reset: bool = False) -> Images:
         """X as an array, its columns those that were fitted where they have names; what they hold, the parts check."""
         X = left_on_disk(X)
-        if isinstance(X, Mapped):
-            return X
-        return validate_data(self, X, reset=reset, allow_nd=True, dtype=None, ensure_all_finite=False)
+        if not isinstance(X, Mapped):
+            X = validate_data(self, X, reset=reset, allow_nd=True, dtype=None, ensure_all_finite=False)
+        elif reset:
+            self.n_features_in_ = X.shape[1]
+        return X
 
     def _draw_seed(self) -> int:
         seed = fresh_seed() if self.random_state is None else self.random_state
@@ -210,7 +212,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         """What the classifier is given of X."""
         check_is_fitted(self, "encoder_")
         X = self._images(X)
-        if self.sees_ == "pixels" and isinstance(self._own_classifier(), Classifier):
+        if self.sees_ == "pixels" and isinstance(self.classifier, Classifier | None):
             return X
         if self.sees_ == "codes":
             return self.encoder_.transform(X)
