@@ -220,7 +220,7 @@ def notes(bench: Bench, prior: Sequence[Row]) -> list[str]:
 STUDY = Study(
     name="latent-table",
     summary="Study 2's table: width of the code against width of the classifier, beside pixels, with equal labels too.",
-    cost="two cores: about 3 hours, most of it the convolutional encoders; one GPU: not measured",
+    cost="two cores: about 4 hours, most of it the convolutional encoders; one GPU: not measured",
     run=run,
     labelled=True,
     takes=("codes",),
