@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latently import Autoencoder, Classifier, InputError, label_curve
+from latently import VAE, Autoencoder, Classifier, InputError, Network, label_curve
+from latently import load as load_estimator
 from latently.cli import main
 from latently.data import load, split
 from latently.label_curve import Curve, Task, budgets, scaled, task, together
@@ -34,14 +35,17 @@ def test_a_power_law_is_foreseen_and_its_interval_comes_from_the_draws():
     assert curve.until(80).predicted(320).mean == pytest.approx(curve.at(320).mean)
 
 
-def test_a_curve_goes_on_with_the_encoder_that_it_trained(tmp_path):
-    """The same command again, and more draws, take up what is there."""
+def test_a_curve_goes_on_with_the_encoder_that_it_trained(tmp_path, monkeypatch):
+    """The same command again, and more draws, take up what is there: a fitted encoder and a loaded one are the same."""
+    monkeypatch.setattr(label_curve, "together", lambda X, what, every, draw: [0.5] * len(every))
     digits = load("digits").take(np.arange(300))
     parts = split(digits, "random")
-    for draws in (1, 1, 2):
-        encoder = label_curve.trained_encoder(tmp_path / "encoder", digits, parts, 0, "cpu")
-        _, found = label_curve.curves(digits, parts, encoder, draws, 0, tmp_path / "draws")
+    encoder = Autoencoder(VAE(2, Network("dense(8)")), epochs=1).fit(digits.images).save(tmp_path / "encoder")
+    label_curve.curves(digits, parts, encoder, 1, 0, tmp_path / "draws")
+    written = (tmp_path / "draws/codes-draw0.json").stat().st_mtime_ns
+    _, found = label_curve.curves(digits, parts, load_estimator(tmp_path / "encoder"), 2, 0, tmp_path / "draws")
     assert len(found["codes"].accuracies) == 2
+    assert (tmp_path / "draws/codes-draw0.json").stat().st_mtime_ns == written
 
 
 def test_nothing_is_gained_where_no_image_is_wrong():

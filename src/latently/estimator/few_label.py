@@ -122,7 +122,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         if kept is not None and kept.finished:  # killed before the last file of the whole was written
             self.classifier_ = Classifier.of_run(kept, classifier.device)
         else:
-            features, classes = self.features(taken(X, chosen)), self.classes_[taught]
+            features, classes = self._features(taken(X, chosen)), self.classes_[taught]
             if isinstance(classifier, Classifier):
                 held_out = validation and (self.features(validation[0]), validation[1])
                 watching |= {"repeats": repeats, "validation": held_out, "run": kept, "about": about}
@@ -208,10 +208,13 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
 
     # Using ----------------------------------------------------------------------------------------
 
-    def features(self, X: Any) -> np.ndarray:
+    def features(self, X: Any) -> Images:
         """What the classifier is given of X."""
         check_is_fitted(self, "encoder_")
-        X = self._images(X)
+        return self._features(self._images(X))
+
+    def _features(self, X: Images) -> Images:
+        """Of images that were checked."""
         if self.sees_ == "pixels" and isinstance(self.classifier, Classifier | None):
             return X
         if self.sees_ == "codes":
