@@ -68,8 +68,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.images: ImageSet = load(self.source)
-        self.known_by = self.images.source
-        """By what trials know their images again: a known name, or a path and what lies there now."""
+        self.known_by = self.images.source  # by what trials know their images again: of a path, by what lies there now
         if self.source not in NAMED:
             self.known_by += f" ({digest(self.images.images)}, labels {digest(self.images.labels)})"
 
