@@ -45,7 +45,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
 
 
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch, has_mnist):
-    """As they stand there, but for shorter trainings and smaller nets: a hundred epochs of eight of them are minutes."""
+    """As they stand there, but for shorter trainings: a hundred epochs of eight of them are minutes."""
     monkeypatch.chdir(tmp_path)
     lines = [line for block in blocks("") for line in block.splitlines() if line.startswith("latently ")]
     assert len(lines) >= 9
