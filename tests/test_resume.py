@@ -91,6 +91,7 @@ def test_killed_at_random_moments_within_epochs(whole, tmp_path):
     assert_same_run(killed, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_compiler(torch.device("cpu")), reason="there is no C++ compiler here")
 def test_killed_at_random_moments_compiled(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
