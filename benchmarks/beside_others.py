@@ -32,7 +32,7 @@ def step_ms(steps: int) -> float:
     # isort: split
     from profile_step import CPU, Variant
 
-    from latently.training import seeded
+    from latently.training.hardware import seeded
 
     with seeded(0, CPU):
         variant = Variant("mlp-512", load("mnist").images[5000:60_000], time.perf_counter)

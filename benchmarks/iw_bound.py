@@ -24,7 +24,7 @@ from torch import distributions, nn
 
 from latently import VAE, Autoencoder, Network, load
 from latently.data import load as load_images
-from latently.noise import image_normal
+from latently.data.noise import image_normal
 
 
 def main() -> None:

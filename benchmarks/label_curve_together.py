@@ -23,8 +23,8 @@ from sklearn.neural_network import MLPClassifier
 
 from latently import Classifier, FeedForward, Trunk
 from latently.data import load
-from latently.estimator.together import fit_together
-from latently.training import Training
+from latently.estimator.stacked import fit_together
+from latently.training.settings import Training
 
 BATCH = 128
 MODEL = FeedForward(Trunk("dense(100)"))

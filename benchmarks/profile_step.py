@@ -20,13 +20,17 @@ import torch
 from pairs import RESULTS, machine
 from torch import Tensor, nn
 
-from latently import presets
-from latently.compiled import CompiledStep
 from latently.data import load
 from latently.data.batches import Batches
-from latently.memory import kept_memory
-from latently.networks import count_parameters, laid_out
-from latently.training import Training, build_optimiser, resolve, seeded, training_loss
+from latently.models import presets
+from latently.models.networks import count_parameters, laid_out
+from latently.training.compiled import CompiledStep
+from latently.training.hardware import seeded
+from latently.training.memory import kept_memory
+from latently.training.objective import training_loss
+from latently.training.optimiser import build_optimiser
+from latently.training.resolve import resolve
+from latently.training.settings import Training
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.thread_time}
 BATCH = 128

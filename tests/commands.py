@@ -12,14 +12,21 @@ from pathlib import Path
 
 import torch
 
-from latently.cli import main
+from latently.cli.main import main
 
 TIMES = ("seconds", "images_per_second")
 
 # Processes start from one that has imported everything and computed nothing: 0.05 s each instead of 3.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["pytest", "sklearn.datasets", "torch._dynamo", "latently.opened", "latently.presets", "latently.progress"]
+    [
+        "pytest",
+        "sklearn.datasets",
+        "torch._dynamo",
+        "latently.analysis.run_images",
+        "latently.models.presets",
+        "latently.training.watchers",
+    ]
 )
 
 

@@ -10,8 +10,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets: two threads wait for
 
 import pytest
 
-from latently.cli import main
-from latently.progress import Log
+from latently.cli.main import main
+from latently.training.watchers import Log
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import latently
-from latently.cli import main
+from latently.cli.main import main
 from latently.data import load
-from latently.outputs import write_images
+from latently.runs.outputs import write_images
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

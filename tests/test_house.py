@@ -1,4 +1,4 @@
-"""The plan of the house: a room imports only rooms that stand before it."""
+"""The plan of the house: a room imports only rooms that stand before it, a file only files before it in its room."""
 
 import ast
 from pathlib import Path
@@ -8,50 +8,87 @@ import pytest
 import latently
 
 HOUSE = Path(latently.__file__).parent
-ROOMS = [
-    "errors", "files", "settings", "noise", "augmentation", "spreading", "data", "networks", "densities", "flows",
-    "models", "presets", "runs", "pieces", "console", "processes", "outputs", "memory", "compiled", "training",
-    "labels", "trained", "progress", "estimator", "code_figures", "judge", "evaluation", "exporting", "pictures",
-    "gallery", "similar", "estimates", "label_curve", "experiments", "report", "demo", "opened", "measuring",
-    "comparison", "cluster", "shards", "explorer", "flags", "launch", "cli", "__main__",
-]  # fmt: skip
+MOST_LINES, MOST_ENTRIES = 400, 16
+PLAN = {
+    "common": "errors settings files console",
+    "data": """classes pixels noise preparation reading mapped imageset batches download cache splits arrays table idx
+        folder chunks label_file sources __init__""",
+    "models": """layers networks densities flows augmentation base ae denoising vae cvae vamp feedforward stack __init__
+        presets""",
+    "pictures": "style tiles save curves codes plane confusion sheets __init__",
+    "runs": "tensors record folder outputs cached_work",
+    "training": """settings hardware resolve optimiser memory compiled distributed objective state loop watchers
+        inference ray_cluster""",
+    "estimator": "base classifier mixture autoencoder label_spreading few_label __init__ stacked",
+    "evaluation": "intervals figures codes samples",
+    "analysis": "run_images measure similar label_curve plots onnx_export parquet_export",
+    "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
+        classifiers code_distances probes denoise conditional bounds __init__""",
+    "report": "files words content page __init__ comparison",
+    "explorer": "cache planes labelling scene proposals guard layers pages server static",
+    "cli": "arguments shared flags describe apply inspect studies demo_work demo options train main",
+}
+ROOMS = list(PLAN)
+FILES = [path for path in sorted(HOUSE.rglob("*.py")) if path.parent != HOUSE]
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+def name_of(path: Path) -> str:
+    """`data/folder`"""
+    return path.relative_to(HOUSE).with_suffix("").as_posix()
 
 
-def rooms_imported(path: Path) -> set[str]:
-    """Rooms that a file imports anywhere, also inside functions and under TYPE_CHECKING."""
-    names = set()
+def place_of(name: str) -> tuple[int, int]:
+    """Of a file such as `data/folder`: the place of its room in the plan, and its own place in the room."""
+    room, _, file = name.partition("/")
+    files = PLAN[room].split()
+    return ROOMS.index(room), files.index(file) if file in files else -1
+
+
+def imported(path: Path) -> set[str]:
+    """The files of the house that a file imports anywhere, also inside functions and under TYPE_CHECKING."""
+    modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path.name} imports relatively; write the room's full name"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    parts = [name.split(".") for name in names if name.startswith("latently.")]
-    return {part[1] for part in parts if (HOUSE / part[1]).is_dir() or (HOUSE / f"{part[1]}.py").exists()}
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    parts = [module.split(".")[1:] for module in modules if module.startswith("latently.")]
+    places = [HOUSE.joinpath(*part) for part in parts]
+    files = {place.with_suffix(".py") for place in places} | {place / "__init__.py" for place in places}
+    return {name_of(file) for file in files if file.exists()}
 
 
-FILES = [path for path in sorted(HOUSE.rglob("*.py")) if path != HOUSE / "__init__.py"]
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_imports_only_files_before_it(path):
+    name = name_of(path)
+    room, _, file = name.partition("/")
+    assert room in PLAN, f"{room} has no place in the plan of the house"
+    assert file in PLAN[room].split() or file == "__init__", f"{name} has no place in the plan of its room"
+    # A package's own __init__ is imported with each of its files; those that hold only a docstring import nothing.
+    later = {other for other in imported(path) if place_of(other) >= place_of(name) and other != f"{room}/__init__"}
+    assert not later, f"{name} imports {', '.join(sorted(later))}, which does not stand before it"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
-def test_a_room_imports_only_rooms_before_it(path):
-    own = room_of(path)
-    assert own in ROOMS, f"{own} has no place in the plan of the house"
-    later = {room for room in rooms_imported(path) if ROOMS.index(room) > ROOMS.index(own)}
-    assert not later, f"{own} imports {', '.join(sorted(later))}, which stands after it"
+def test_the_plan_lists_no_file_that_is_gone():
+    for room, files in PLAN.items():
+        for file in files.split():
+            assert (HOUSE / room / f"{file}.py").exists(), f"{room}/{file} is in the plan and not in the house"
 
 
-def test_the_plan_lists_no_room_that_is_gone():
-    for room in ROOMS:
-        assert (HOUSE / room).is_dir() or (HOUSE / f"{room}.py").exists(), f"{room} is in the plan and not in the house"
+def test_the_house_has_few_rooms_and_no_long_file():
+    entries = [path.name for path in HOUSE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= MOST_ENTRIES, f"{len(entries)} entries at the top: {', '.join(sorted(entries))}"
+    ours = [
+        path for ending in ("py", "js", "html") for path in HOUSE.rglob(f"*.{ending}") if "vendor" not in path.parts
+    ]
+    for path in ours:
+        n_lines = len(path.read_text().splitlines())
+        assert n_lines <= MOST_LINES, f"{path.relative_to(HOUSE)} has {n_lines} lines; a file is one subject"
 
 
 def test_no_file_unpickles():
-    for path in FILES:
+    for path in HOUSE.rglob("*.py"):
         text = path.read_text()
         for word in ("import pickle", "torch.load", "allow_pickle=True", "joblib"):
             assert word not in text, f"{path.name} has {word!r}"

@@ -21,25 +21,25 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 if TYPE_CHECKING:
     from latently import data as data
-    from latently.augmentation import Augmentation as Augmentation
-    from latently.errors import InputError as InputError
+    from latently.common.errors import InputError as InputError
     from latently.estimator import Autoencoder as Autoencoder
     from latently.estimator import Classifier as Classifier
     from latently.estimator import FewLabelClassifier as FewLabelClassifier
     from latently.estimator import load as load
-    from latently.evaluation import evaluate as evaluate
+    from latently.evaluation.figures import evaluate as evaluate
     from latently.models import AE as AE
     from latently.models import CVAE as CVAE
     from latently.models import DAE as DAE
     from latently.models import VAE as VAE
     from latently.models import FeedForward as FeedForward
     from latently.models import VampVAE as VampVAE
-    from latently.networks import Network as Network
-    from latently.networks import Trunk as Trunk
+    from latently.models.augmentation import Augmentation as Augmentation
+    from latently.models.networks import Network as Network
+    from latently.models.networks import Trunk as Trunk
 
 _HOME = {
     "AE": "models",
-    "Augmentation": "augmentation",
+    "Augmentation": "models.augmentation",
     "CVAE": "models",
     "DAE": "models",
     "VAE": "models",
@@ -47,12 +47,12 @@ _HOME = {
     "Classifier": "estimator",
     "FeedForward": "models",
     "FewLabelClassifier": "estimator",
-    "InputError": "errors",
-    "Network": "networks",
-    "Trunk": "networks",
+    "InputError": "common.errors",
+    "Network": "models.networks",
+    "Trunk": "models.networks",
     "VampVAE": "models",
     "data": "data",
-    "evaluate": "evaluation",
+    "evaluate": "evaluation.figures",
     "load": "estimator",
 }
 __all__ = sorted(_HOME)

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from latently.cli import main
-from latently.console import n_started
+from latently.cli.main import main
+from latently.common.console import n_started
 
 if __name__ == "__main__":
     code = main()

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from latently.cli import main
+from latently.analysis.run_images import Opened
+from latently.cli.main import main
 from latently.explorer.labelling import LabelFile
 from latently.explorer.scene import Scene
 from latently.explorer.server import app, bound
-from latently.opened import Opened
 
 TRAINED = {
     "vae": "vae --data digits --limit 300 --latent-dim 6 --encoder dense(32) --epochs 5",

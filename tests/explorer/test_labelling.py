@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
+from latently.common.errors import InputError
 from latently.data import ImageSet, load, read_labels
-from latently.errors import InputError
 from latently.explorer import proposals
 from latently.explorer.labelling import LabelFile
 

@@ -13,8 +13,8 @@ from latently.explorer.layers import Writer
 from latently.explorer.scene import to_bytes
 from latently.explorer.static import write_static
 from latently.models import CVAE, FeedForward
+from latently.models.networks import Network, Trunk
 from latently.models.vae import VAE
-from latently.networks import Network, Trunk
 
 OF_CANVAS = """([selector, place]) => {
   const canvas = document.querySelectorAll(selector)[place];

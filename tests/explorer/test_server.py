@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from latently.analysis.run_images import Opened
 from latently.explorer.guard import LARGEST_BODY
 from latently.explorer.labelling import LabelFile
 from latently.explorer.scene import Scene
 from latently.explorer.server import app
-from latently.opened import Opened
 
 HERE = "http://127.0.0.1:8000"
 
@@ -297,9 +297,9 @@ def test_explore_wants_a_decoder_and_a_place(latently, run_of, tmp_path):
 def test_priors_and_posteriors_of_every_kind(tmp_path):
     """A learned prior is drawn from; where the KL belongs to no dimension, the codes' variance sorts the sliders."""
     from latently import VAE, Autoencoder, InputError, Network, VampVAE, data
+    from latently.analysis.run_images import Opened
     from latently.explorer.scene import Scene
     from latently.explorer.static import write_static
-    from latently.opened import Opened
 
     digits, small = data.load("digits").images, Network("dense(8)")
     np.save(tmp_path / "digits.npy", digits[:100])

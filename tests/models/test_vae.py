@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 from latently import VAE, Autoencoder, Network
-from latently.densities import Normal
-from latently.errors import InputError
-from latently.noise import image_normal
+from latently.common.errors import InputError
+from latently.data.noise import image_normal
+from latently.models.densities import Normal
 
 TINY = Network("dense(8)")
 

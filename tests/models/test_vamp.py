@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from latently import Autoencoder, Network, VampVAE, evaluate
-from latently.errors import InputError
+from latently.common.errors import InputError
 
 TINY = Network("dense(16)")
 

@@ -2,7 +2,7 @@
 
 from latently.data.folder import read_image
 from latently.data.imageset import ImageSet
-from latently.data.labels import read_labels, within_budget
+from latently.data.label_file import read_labels, within_budget
 from latently.data.mapped import Images, Mapped, taken
 from latently.data.pixels import unit
 from latently.data.preparation import Preparation

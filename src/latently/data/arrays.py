@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from latently.common.errors import InputError, require
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.mapped import Mapped, stays_on_disk
 from latently.data.pixels import as_pixels
 from latently.data.reading import open_plain, reading, require_memory
-from latently.errors import InputError, require
 
 
 def read_npy(path: Path) -> ImageSet:

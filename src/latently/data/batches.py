@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently import noise
+from latently.data import noise
 from latently.data.mapped import Images, Mapped
 
 Binarise = Literal["none", "static", "dynamic"]

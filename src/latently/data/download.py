@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from latently.errors import InputError
+from latently.common.errors import InputError
 
 ARCHIVES = (
     "train-images-idx3-ubyte.gz",

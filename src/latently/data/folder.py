@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from latently.common.errors import InputError, require
+from latently.data.cache import kept, last_written
 from latently.data.imageset import UNLABELLED, ImageSet
-from latently.data.kept import kept, last_written
 from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation, over_black
 from latently.data.reading import reading, require_memory
-from latently.errors import InputError, require
 
 if TYPE_CHECKING:
     from PIL.Image import Image

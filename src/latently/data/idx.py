@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from latently.common.errors import require
 from latently.data.arrays import image_set
 from latently.data.imageset import ImageSet
 from latently.data.reading import available_memory, open_plain, reading
-from latently.errors import require
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 CHUNK = 1 << 24

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from latently.errors import InputError, require
+from latently.common.errors import InputError, require
 
 
 def as_pixels(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:

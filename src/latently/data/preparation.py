@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from latently.errors import InputError, require
+from latently.common.errors import InputError, require
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601: grey = weighted R, G, B
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from latently.errors import InputError, require
+from latently.common.errors import InputError, require
 
 GZIP_MAGIC = b"\x1f\x8b"
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from latently.common.errors import InputError, require
 from latently.data import arrays, download, idx, table
+from latently.data.cache import kept, last_written
 from latently.data.folder import read_folder
 from latently.data.imageset import ImageSet
-from latently.data.kept import kept, last_written
 from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation
 from latently.data.reading import open_plain, reading, require_memory
-from latently.errors import InputError, require
 
 NAMED = {
     "digits": "1,797 handwritten digits, 8x8, grey; embedded, never downloads (scikit-learn)",

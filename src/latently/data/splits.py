@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from latently.common.errors import InputError, require
 from latently.data.imageset import UNLABELLED, ImageSet
-from latently.errors import InputError, require
 
 SPLITS = ("auto", "standard", "pooled", "random", "all")
 N_VALIDATION = 5_000  # of the standard split

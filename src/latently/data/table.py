@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from latently.common.errors import InputError, require
 from latently.data.arrays import image_set
 from latently.data.imageset import ImageSet
 from latently.data.reading import open_plain, reading
-from latently.errors import InputError, require
 
 LINES_AT_ONCE = 4096
 Line = tuple[int, str]  # number in the file, from 1, and text

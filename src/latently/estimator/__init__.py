@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from latently.errors import require
+from latently.common.errors import require
+from latently.common.files import understanding
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import ImageEstimator
 from latently.estimator.classifier import Classifier, ClassPredictor
 from latently.estimator.few_label import FewLabelClassifier
-from latently.runs import Run, understanding
+from latently.runs.folder import Run
 
 KINDS: dict[str, Any] = {kind.kind: kind for kind in (Autoencoder, Classifier, FewLabelClassifier)}
 

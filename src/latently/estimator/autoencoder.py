@@ -20,19 +20,19 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
+from latently.common.errors import require
+from latently.common.settings import Count, NonNegative, accepts, require_setting
 from latently.data import Images
 from latently.data.batches import Batches, Binarise, scale
-from latently.densities import log_mean_and_error
-from latently.errors import require
+from latently.data.classes import as_labels, encode_labels, is_missing
+from latently.data.noise import image_normal
 from latently.estimator.base import ImageEstimator, fresh_seed
 from latently.estimator.mixture import FILE, CodeMixture
-from latently.labels import as_labels, encode_labels, is_missing
 from latently.models import Model, can
+from latently.models.densities import log_mean_and_error
 from latently.models.vae import VAE
-from latently.noise import image_normal
-from latently.runs import Run
-from latently.settings import Count, NonNegative, accepts, require_setting
-from latently.trained import name_of, told, wants_labels
+from latently.runs.folder import Run
+from latently.training.inference import name_of, told, wants_labels
 
 Sampler = Literal["prior", "mixture"]
 # Pixels that the importance-weighted bound decodes at a time: on a CPU what its caches hold, else what keeps it busy.

@@ -13,26 +13,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from latently.common.errors import require
+from latently.common.files import understanding
+from latently.common.settings import Seed, require_setting
 from latently.data import Images, Mapped
 from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
-from latently.errors import require
 from latently.models import Model, model_from_json, model_to_json
-from latently.networks import Shape, count_parameters, laid_out
-from latently.processes import ALONE, Processes
-from latently.runs import Run, understanding, versions
-from latently.settings import Seed, require_setting
-from latently.trained import Trained, tensor_shape
-from latently.training import (
-    LEAST_STEPS,
-    USUAL_EPOCHS,
-    Loop,
-    Training,
-    check_memory,
-    resolve,
-    seeded,
-    sketch,
-)
+from latently.models.layers import Shape
+from latently.models.networks import count_parameters, laid_out
+from latently.runs.folder import Run, versions
+from latently.training.distributed import ALONE, Processes
+from latently.training.hardware import seeded
+from latently.training.inference import Trained, tensor_shape
+from latently.training.loop import Loop
+from latently.training.resolve import check_memory, resolve, sketch
+from latently.training.settings import LEAST_STEPS, USUAL_EPOCHS, Training
 
 
 @dataclass(eq=False, repr=False)

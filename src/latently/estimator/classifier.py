@@ -15,13 +15,13 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_consistent_length
 
+from latently.common.errors import require
+from latently.common.settings import NonNegative, Positive
 from latently.data import Images, taken
-from latently.errors import require
+from latently.data.classes import as_labels, codes_of, encode_labels, is_missing
 from latently.estimator.base import ImageEstimator
-from latently.labels import as_labels, codes_of, encode_labels, is_missing
 from latently.models import FeedForward, Model
-from latently.runs import Run
-from latently.settings import NonNegative, Positive
+from latently.runs.folder import Run
 
 
 class ClassPredictor(ClassifierMixin):

@@ -23,18 +23,19 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from latently import spreading
+from latently.common.errors import require
+from latently.common.files import understanding
+from latently.common.settings import Fraction, Seed, require_setting
 from latently.data import Images, Mapped, taken, unit
+from latently.data.classes import encode_labels
 from latently.data.mapped import left_on_disk
-from latently.errors import require
+from latently.estimator import label_spreading
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor
-from latently.labels import encode_labels
 from latently.models import VAE, FeedForward, model_to_json
-from latently.runs import Run, understanding, versions
-from latently.settings import Fraction, Seed, require_setting
-from latently.training import require_validation
+from latently.runs.folder import Run, versions
+from latently.training.loop import require_validation
 
 Sees = Literal["auto", "codes", "pixels", "both"]
 MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: a given label is sounder than one that spread
@@ -196,7 +197,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
         taught, surest = labels, unlabelled[:0]
         if self.spread and len(unlabelled):
-            beliefs = spreading.spread(self.encoder_.transform(X), labels, len(self.classes_))
+            beliefs = label_spreading.spread(self.encoder_.transform(X), labels, len(self.classes_))
             taught = np.where(labels >= 0, labels, beliefs.argmax(1))
             n_kept = round(self.spread * len(unlabelled))
             surest = unlabelled[np.argsort(-beliefs[unlabelled].max(1), kind="stable")[:n_kept]]

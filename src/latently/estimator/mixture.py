@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from latently.errors import require
-from latently.runs import read_tensors, understanding, write_tensors
+from latently.common.errors import require
+from latently.common.files import understanding
+from latently.runs.tensors import read_tensors, write_tensors
 
 FILE = "mixture.safetensors"
 

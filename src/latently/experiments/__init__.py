@@ -1,6 +1,6 @@
 """One file per reproduced study; `STUDIES` lists them."""
 
-from latently.errors import require
+from latently.common.errors import require
 from latently.experiments import (
     bounds,
     classifiers,
@@ -10,7 +10,7 @@ from latently.experiments import (
     denoise,
     elbo,
     kl,
-    label_curve,
+    label_curve_study,
     latent_table,
     panels,
     plane,
@@ -24,7 +24,7 @@ FILES = (
     panels,
     plane,
     kl,
-    label_curve,
+    label_curve_study,
     codes_vs_pixels,
     latent_table,
     classifiers,

@@ -5,13 +5,13 @@ from functools import partial
 
 import torch
 
-from latently.estimates import estimate
+from latently.evaluation.intervals import estimate
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
 from latently.models import VAE, Model, VampVAE
-from latently.networks import Network
-from latently.training import Training
+from latently.models.networks import Network
+from latently.training.settings import Training
 
 NETWORK = Network("dense(200) dense(200)")  # ReLU: with tanh, as in Burda et al., the VampPrior collapsed (docs/log.md)
 SAMPLES = 5000

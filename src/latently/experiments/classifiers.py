@@ -10,22 +10,22 @@ from itertools import product
 from typing import Any
 
 from latently import pictures
-from latently.augmentation import Augmentation
-from latently.errors import require
-from latently.estimates import estimate, percent
+from latently.common.errors import require
+from latently.common.files import read_json, write_text
 from latently.estimator import Classifier
 from latently.estimator import load as load_estimator
-from latently.estimator.together import fit_together
-from latently.evaluation import evaluate, mean, nll_nats
+from latently.estimator.stacked import fit_together
+from latently.evaluation.figures import evaluate, mean, nll_nats
+from latently.evaluation.intervals import estimate, percent
 from latently.experiments.encoders import kept
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row, beside, to_csv
 from latently.experiments.trials import Bench
 from latently.models import FeedForward
-from latently.networks import Trunk
-from latently.presets import CLASSIFIERS
-from latently.runs import read_json, write_text
-from latently.training import Training
+from latently.models.augmentation import Augmentation
+from latently.models.networks import Trunk
+from latently.models.presets import CLASSIFIERS
+from latently.training.settings import Training
 
 SEEDS = 5
 DEAR = "study1-conv-faithful"  # batches of 32 and a patience: one seed on a CPU

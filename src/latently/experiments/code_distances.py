@@ -14,9 +14,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
 
 from latently import pictures
-from latently.code_figures import clustering_figures
 from latently.data import unit
-from latently.estimates import estimate, percent
+from latently.evaluation.codes import clustering_figures
+from latently.evaluation.intervals import estimate, percent
 from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, codes, described, encoder, kept
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row

@@ -14,11 +14,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from latently import label_curve, pictures
+from latently import pictures
+from latently.analysis import label_curve
+from latently.analysis.label_curve import Task
 from latently.data import unit
-from latently.estimates import Estimate, estimate, percent
 from latently.estimator import Classifier
-from latently.experiments.encoders import (
+from latently.evaluation.intervals import Estimate, estimate, percent
+from latently.experiments.encoders import (  # fmt: skip
     CODES,
     EPOCHS,
     SWEEP_EPOCHS,
@@ -27,14 +29,13 @@ from latently.experiments.encoders import (
     described,
     encoder,
     kept,
-)  # fmt: skip
+)
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
-from latently.label_curve import Task
 from latently.models import FeedForward
-from latently.networks import Trunk
-from latently.training import Training
+from latently.models.networks import Trunk
+from latently.training.settings import Training
 
 N_LABELS, QUICK_LABELS = 2000, 200
 DRAWS = 5

@@ -12,21 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently import gallery, pictures
-from latently.densities import Normal
-from latently.errors import require
-from latently.estimates import estimate, percent
+from latently import pictures
+from latently.analysis import plots
+from latently.common.errors import require
 from latently.estimator import Autoencoder, Classifier
-from latently.evaluation import evaluate
+from latently.evaluation.figures import evaluate
+from latently.evaluation.intervals import estimate, percent
+from latently.evaluation.samples import precision_recall
 from latently.experiments.encoders import kept
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench
-from latently.judge import precision_recall
 from latently.models import CVAE, FeedForward, model_to_json
-from latently.networks import EncoderDecoder
-from latently.presets import PRESETS
-from latently.training import Training
+from latently.models.densities import Normal
+from latently.models.networks import EncoderDecoder
+from latently.models.presets import PRESETS
+from latently.training.settings import Training
 
 EPOCHS, BUG_EPOCHS, JUDGE_EPOCHS, QUICK_EPOCHS = 30, 10, 10, 2
 PER_CLASS = 1000  # images that are judged
@@ -114,7 +115,7 @@ def run(bench: Bench) -> Result:
     test = bench.part("test")
     for line in asked:
         for kind in ("samples", "analogies"):
-            picture = gallery.draw(kind, fit(bench, line, 0), test)
+            picture = plots.draw(kind, fit(bench, line, 0), test)
             pictures.save(picture, bench.folder / "figures" / f"{kind}-{line.file_name}.png")
     accuracy = evaluate(judge(bench), test.images, test.label_names)["accuracy"]
     for each in rows:

@@ -14,19 +14,20 @@ import torch
 from scipy import ndimage, signal
 from sklearn.decomposition import PCA
 
-from latently import gallery, pictures
+from latently import pictures
+from latently.analysis import plots
 from latently.data import unit
-from latently.estimates import Estimate, estimate
 from latently.estimator import Autoencoder
-from latently.evaluation import mean, per_image_mse, psnr_db, ssim
+from latently.evaluation.figures import mean, per_image_mse, psnr_db, ssim
+from latently.evaluation.intervals import Estimate, estimate
 from latently.experiments.encoders import described, kept
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
 from latently.models import DAE
-from latently.networks import Network
-from latently.presets import PRESETS
-from latently.training import Training
+from latently.models.networks import Network
+from latently.models.presets import PRESETS
+from latently.training.settings import Training
 
 LEVELS = tuple(round(0.1 * n, 1) for n in range(1, 11))
 STUDY_LEVEL = 0.5
@@ -251,9 +252,9 @@ def draw(bench: Bench, rows: Sequence[Row], nets: dict[str, Autoencoder]) -> Non
         pictures.save(figure, bench.folder / "figures" / f"{key.partition('_')[0]}.png")
     test = bench.part("test")
     for place, fit in enumerate(nets.values()):
-        drawing = gallery.Drawing(noise=STUDY_LEVEL)
+        drawing = plots.Drawing(noise=STUDY_LEVEL)
         for kind in ("denoising", "residuals"):
-            figure = gallery.draw(kind, fit, test, drawing)
+            figure = plots.draw(kind, fit, test, drawing)
             pictures.save(figure, bench.folder / "figures" / f"{kind}-{place + 1}.png")
     pictures.save(side_by_side(bench, rows, nets), bench.folder / "figures" / "methods.png")
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from latently import pictures
-from latently.errors import require
-from latently.estimates import Estimate, estimate
+from latently.common.errors import require
+from latently.common.files import write_text
+from latently.evaluation.intervals import Estimate, estimate
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row, to_csv
 from latently.experiments.trials import Bench, Trial
+from latently.models.presets import PRESETS, Preset, Published
 from latently.models.vae import VAE
-from latently.presets import PRESETS, Preset, Published
-from latently.runs import write_text
-from latently.training import Training
+from latently.training.settings import Training
 
 QUICK = "study5-mlp"
 QUICK_EPOCHS = 3

@@ -9,16 +9,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from latently import label_curve
+from latently.analysis import label_curve
+from latently.common.files import replacing
 from latently.data.batches import scale, to_channels_first
+from latently.data.noise import image_normal
 from latently.estimator import Autoencoder
 from latently.experiments.trials import Bench, Trial
-from latently.files import replacing
 from latently.models import AE, VAE, Model
-from latently.networks import Network
-from latently.noise import image_normal
-from latently.pieces import kept as kept_at
-from latently.training import Training, with_defaults
+from latently.models.networks import Network
+from latently.runs.cached_work import kept as kept_at
+from latently.training.settings import Training, with_defaults
 
 NETWORK = "dense(512)"
 EPOCHS, SWEEP_EPOCHS = 20, 14  # of a single width; of many widths

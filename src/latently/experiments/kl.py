@@ -5,15 +5,16 @@ from functools import partial
 
 import numpy as np
 
-from latently import gallery, pictures
-from latently.densities import nats_to_bits
-from latently.estimates import estimate
+from latently import pictures
+from latently.analysis import plots
+from latently.evaluation.intervals import estimate
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
 from latently.models import VAE
-from latently.networks import Network
-from latently.training import Training
+from latently.models.densities import nats_to_bits
+from latently.models.networks import Network
+from latently.training.settings import Training
 
 BETAS = (0.0, 0.5, 1.0, 4.0)
 
@@ -21,7 +22,7 @@ BETAS = (0.0, 0.5, 1.0, 4.0)
 def run(bench: Bench) -> Result:
     rows = bench.each(partial(row, bench), BETAS)
     for beta in BETAS:
-        samples = gallery.draw("samples", bench.fit(trials(bench, beta)[0]), bench.part("test"), gallery.Drawing(n=64))
+        samples = plots.draw("samples", bench.fit(trials(bench, beta)[0]), bench.part("test"), plots.Drawing(n=64))
         pictures.save(samples, bench.folder / "figures" / f"samples-beta-{beta:g}.png")
     draw(bench, rows)
     return Result(rows, NOTES)

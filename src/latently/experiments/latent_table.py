@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 
 from latently import pictures
-from latently.augmentation import Augmentation
-from latently.estimates import Estimate, estimate, percent
-from latently.estimator.together import fit_together
-from latently.evaluation import active_units
+from latently.analysis.label_curve import scaled
+from latently.common.files import write_text
+from latently.estimator.stacked import fit_together
+from latently.evaluation.figures import active_units
+from latently.evaluation.intervals import Estimate, estimate, percent
 from latently.experiments import elbo
 from latently.experiments.encoders import CODES, ENCODERS, SWEEP_EPOCHS, described, encoder, kept, kept_codes
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row, beside, to_csv
 from latently.experiments.trials import Bench, Trial
-from latently.label_curve import scaled
 from latently.models import VAE, FeedForward
-from latently.networks import Trunk
-from latently.presets import CLASSIFIERS
-from latently.runs import write_text
-from latently.training import Training
+from latently.models.augmentation import Augmentation
+from latently.models.networks import Trunk
+from latently.models.presets import CLASSIFIERS
+from latently.training.settings import Training
 
 CODE_ROWS = ((2, 100, 75.2), (8, 100, 95.6), (8, 200, 96.2), (16, 400, 93.95), (16, 100, 95.2), (10, 1000, 97.2),
              (10, 200, 96.9))  # fmt: skip

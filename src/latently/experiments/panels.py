@@ -9,16 +9,17 @@ import numpy as np
 import torch
 
 from latently import pictures
+from latently.common.files import replacing
 from latently.data import unit
-from latently.estimates import estimate
 from latently.estimator import Autoencoder
+from latently.evaluation.intervals import estimate
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
-from latently.files import replacing
 from latently.models import MODELS, Model
-from latently.presets import PRESETS
-from latently.training import State, Training
+from latently.models.presets import PRESETS
+from latently.training.settings import Training
+from latently.training.state import State
 
 CODES = (2, 5, 20)
 N_DIGITS = 8  # of study 1's picture

@@ -4,16 +4,17 @@ from functools import partial
 
 import numpy as np
 
-from latently import gallery, pictures
+from latently import pictures
+from latently.analysis import plots
 from latently.data import ImageSet
-from latently.estimates import estimate
 from latently.estimator import Autoencoder
+from latently.evaluation.intervals import estimate
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
 from latently.models import AE, VAE, Model
-from latently.networks import Network
-from latently.training import Training
+from latently.models.networks import Network
+from latently.training.settings import Training
 
 NETWORK = Network("dense(512) dense(512)")
 MODELS: dict[str, Model] = {"ae": AE(2, NETWORK), "vae": VAE(2, NETWORK)}
@@ -53,12 +54,12 @@ def draw(bench: Bench, fits: dict[str, Autoencoder]) -> None:
     for name, images in points.items():
         save(bench, f"scatter-{name}", side_by_side(fits, images, name))
     for name, fit in fits.items():
-        save(bench, f"curves-{name}", gallery.draw("curves", fit, test))
+        save(bench, f"curves-{name}", plots.draw("curves", fit, test))
     for grid, span in CANVASES:
-        drawing = gallery.Drawing(grid=grid, range=span)
-        save(bench, f"canvas-vae-{grid}-in-{span:g}", gallery.draw("canvas", fits["vae"], test, drawing))
-    save(bench, "canvas-vae-quantiles", gallery.draw("canvas", fits["vae"], test))
-    save(bench, "canvas-ae-own-range", gallery.draw("canvas", fits["ae"], test))
+        drawing = plots.Drawing(grid=grid, range=span)
+        save(bench, f"canvas-vae-{grid}-in-{span:g}", plots.draw("canvas", fits["vae"], test, drawing))
+    save(bench, "canvas-vae-quantiles", plots.draw("canvas", fits["vae"], test))
+    save(bench, "canvas-ae-own-range", plots.draw("canvas", fits["ae"], test))
 
 
 def side_by_side(fits: dict[str, Autoencoder], images: ImageSet, name: str) -> "pictures.Figure":

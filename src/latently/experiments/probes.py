@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from latently.code_figures import STRENGTHS, code_figures
+from latently.common.errors import require
 from latently.data import unit
 from latently.data.batches import scale, to_channels_first
-from latently.errors import require
-from latently.estimates import estimate, percent
+from latently.evaluation.codes import STRENGTHS, code_figures
+from latently.evaluation.intervals import estimate, percent
 from latently.experiments.encoders import encoded, kept
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
 from latently.models import AE, DAE, VAE, model_to_json
-from latently.networks import Network
-from latently.training import Training, seeded
+from latently.models.networks import Network
+from latently.training.hardware import seeded
+from latently.training.settings import Training
 
 # The code is a grid of cells, one for 4 x 4 pixels, 64 values each. A pooled value, not a rectified one, ends the VAE's
 # encoder: half of its outputs are log variances, which must be free to fall.

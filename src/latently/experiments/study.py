@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latently.errors import require
+from latently.common.errors import require
 from latently.experiments.table import Row, cell, write_table
 from latently.experiments.trials import Bench, machine
-from latently.presets import CLASSIFIERS, PRESETS
+from latently.models.presets import CLASSIFIERS, PRESETS
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from latently.estimates import Estimate
-from latently.runs import write_json, write_text
+from latently.common.files import write_json, write_text
+from latently.evaluation.intervals import Estimate
 
 Row = dict[str, Any]
 

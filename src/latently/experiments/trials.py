@@ -9,17 +9,21 @@ from typing import Any, TypeVar
 
 import torch
 
+from latently.common.errors import require
+from latently.common.files import read_json, understanding
 from latently.data import NAMED, ImageSet, Split, load, split
 from latently.data.batches import Binarise
-from latently.errors import require
 from latently.estimator import Autoencoder
 from latently.estimator import load as load_estimator
-from latently.evaluation import evaluate
+from latently.evaluation.figures import evaluate
 from latently.models import Model, model_to_json
-from latently.pieces import InTurn, Maker
-from latently.progress import Bar
-from latently.runs import Run, digest, read_json, understanding
-from latently.training import Training, Watcher, has_bfloat16, resolve_device, with_defaults
+from latently.runs.cached_work import InTurn, Maker
+from latently.runs.folder import Run
+from latently.runs.record import digest
+from latently.training.hardware import has_bfloat16, resolve_device
+from latently.training.settings import Training, with_defaults
+from latently.training.state import Watcher
+from latently.training.watchers import Bar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

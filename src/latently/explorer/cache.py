@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from latently.common.files import replacing
 from latently.data import ImageSet
-from latently.files import replacing
-from latently.runs import digest, weights_digest
+from latently.runs.record import digest, weights_digest
 
 MOST_BYTES = 2**28  # of an array that is worth a place on the disk
 

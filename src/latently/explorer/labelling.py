@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from latently.common.errors import InputError, require
+from latently.common.files import require_place, write_text
 from latently.data import ImageSet
-from latently.data.labels import labels_in
-from latently.errors import InputError, require
-from latently.runs import require_place, write_text
+from latently.data.label_file import labels_in
 
 try:
     import fcntl

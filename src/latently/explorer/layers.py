@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from latently.densities import Bernoulli
-from latently.errors import InputError, require
+from latently.common.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
-from latently.networks import LEAK, EncoderDecoder, Told, TransposedConvolution, TrunkAndHead, activation
+from latently.models.densities import Bernoulli
+from latently.models.layers import LEAK, TransposedConvolution, activation
+from latently.models.networks import EncoderDecoder, Told, TrunkAndHead
 
 Layers = list[dict[str, Any]]
 

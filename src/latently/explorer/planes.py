@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 
-from latently.errors import require
+from latently.common.errors import require
 from latently.explorer.cache import Cache
 
 FITTED = 20_000  # codes that the principal components are fitted on

@@ -10,8 +10,8 @@ times as many, those in the middle of clusters, as the least certain of all are 
 import numpy as np
 from sklearn.cluster import KMeans
 
-from latently import spreading
-from latently.errors import InputError, require
+from latently.common.errors import InputError, require
+from latently.estimator import label_spreading
 from latently.explorer.labelling import LabelFile
 from latently.explorer.scene import Scene
 
@@ -74,4 +74,4 @@ def spread_from(codes: np.ndarray, known: np.ndarray, points: np.ndarray) -> np.
     names, classes = np.unique(known[labelled], return_inverse=True)
     require(len(names) >= 2, "label images of two classes first, or take the centres of clusters")
     given = np.concatenate([classes, np.full(len(points), -1)])
-    return spreading.spread(codes[np.concatenate([labelled, points])], given, len(names))[len(labelled) :]
+    return label_spreading.spread(codes[np.concatenate([labelled, points])], given, len(names))[len(labelled) :]

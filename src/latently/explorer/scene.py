@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently.console import note
+from latently.analysis.run_images import Opened
+from latently.analysis.similar import nearest
+from latently.common.console import note
+from latently.common.errors import InputError, require
 from latently.data import Images, ImageSet
 from latently.data.batches import to_channels_first
-from latently.densities import Normal
-from latently.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.explorer import planes
 from latently.explorer.cache import Cache
 from latently.models import can
-from latently.opened import Opened
+from latently.models.densities import Normal
 from latently.report.content import facts, title
-from latently.runs import Run
-from latently.similar import nearest
+from latently.runs.folder import Run
 
 MOST_POINTS = 100_000
 DRAWS = 256  # of a prior that is no normal

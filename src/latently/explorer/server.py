@@ -35,7 +35,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from latently.errors import InputError, require
+from latently.common.errors import InputError, require
 from latently.explorer import proposals
 from latently.explorer.guard import LARGEST_BODY, LOCAL_NAMES, Guard, TooLarge
 from latently.explorer.labelling import LabelFile

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from latently.common.files import replacing, write_text
 from latently.explorer.layers import Writer
 from latently.explorer.pages import page_files
 from latently.explorer.proposals import apart, centres, lead
 from latently.explorer.scene import Scene
-from latently.files import replacing
-from latently.outputs import check_folder
-from latently.runs import write_text
+from latently.runs.outputs import check_folder
 
 MOST_POINTS = 5_000  # of MNIST's images: 4 MB
 PROPOSED = 200

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from latently.errors import require
+from latently.common.errors import require
 from latently.models.ae import AE
 from latently.models.base import Model, can
 from latently.models.cvae import CVAE

@@ -8,10 +8,11 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from latently.densities import Bernoulli, Point, SquaredError
+from latently.common.settings import Count
 from latently.models.base import Model, check_unit_interval
-from latently.networks import ActivationName, EncoderDecoder, Network, Shape, activation
-from latently.settings import Count
+from latently.models.densities import Bernoulli, Point, SquaredError
+from latently.models.layers import ActivationName, Shape, activation
+from latently.models.networks import EncoderDecoder, Network
 
 
 @dataclass

@@ -21,9 +21,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from latently.errors import require
-from latently.networks import Shape
-from latently.settings import Settings
+from latently.common.errors import require
+from latently.common.settings import Settings
+from latently.models.layers import Shape
 
 
 @dataclass

@@ -15,10 +15,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from latently.densities import Bernoulli, Normal
+from latently.common.settings import NonNegative
+from latently.models.densities import Bernoulli, Normal
+from latently.models.layers import Shape
+from latently.models.networks import EncoderDecoder
 from latently.models.vae import VAE, Posterior
-from latently.networks import EncoderDecoder, Shape
-from latently.settings import NonNegative
 
 
 @dataclass

@@ -13,11 +13,11 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from latently.densities import Bernoulli, SquaredError
-from latently.errors import require
+from latently.common.errors import require
+from latently.common.settings import NonNegative
 from latently.models.ae import AE
-from latently.networks import EncoderDecoder
-from latently.settings import NonNegative
+from latently.models.densities import Bernoulli, SquaredError
+from latently.models.networks import EncoderDecoder
 
 
 @dataclass

@@ -11,12 +11,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from latently.augmentation import Augmentation
-from latently.densities import Categorical
-from latently.errors import require
+from latently.common.errors import require
+from latently.common.settings import Probability, WholeNumber
+from latently.models.augmentation import Augmentation
 from latently.models.base import Model
-from latently.networks import Shape, Trunk, TrunkAndHead, initialise
-from latently.settings import Probability, WholeNumber
+from latently.models.densities import Categorical
+from latently.models.layers import Shape
+from latently.models.networks import Trunk, TrunkAndHead, initialise
 
 
 @dataclass

@@ -23,12 +23,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latently.densities import Bernoulli, Mixture, Normal, free_bits, log_mean_exp, sum_per_image
-from latently.errors import require
-from latently.flows import Flow, Flowed
+from latently.common.errors import require
+from latently.common.settings import Count, Fraction, NonNegative, Positive, WholeNumber
 from latently.models.base import Model, check_unit_interval
-from latently.networks import EncoderDecoder, Network, Shape
-from latently.settings import Count, Fraction, NonNegative, Positive, WholeNumber
+from latently.models.densities import Bernoulli, Mixture, Normal, free_bits, log_mean_exp, sum_per_image
+from latently.models.flows import Flow, Flowed
+from latently.models.layers import Shape
+from latently.models.networks import EncoderDecoder, Network
 
 Posterior = Normal | Flowed
 Prior = Normal | Mixture

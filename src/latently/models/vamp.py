@@ -16,11 +16,12 @@ from typing import ClassVar, Self
 import torch
 from torch import nn
 
-from latently.densities import Mixture, Normal
-from latently.errors import require
+from latently.common.errors import require
+from latently.common.settings import Count, Fraction
+from latently.models.densities import Mixture, Normal
+from latently.models.layers import Shape
+from latently.models.networks import EncoderDecoder
 from latently.models.vae import VAE
-from latently.networks import EncoderDecoder, Shape
-from latently.settings import Count, Fraction
 
 
 @dataclass

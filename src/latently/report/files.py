@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from latently.errors import InputError, require
+from latently.common.errors import InputError, require
 
 
 def read_params(run: Path) -> dict[str, Any]:

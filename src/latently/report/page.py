@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from latently.errors import InputError
+from latently.common.errors import InputError
 from latently.report.content import collect
 
 

@@ -1,0 +1,174 @@
+"""A fitted estimator as ONNX, which other runtimes and languages read.
+
+    latently export RUN --out model.onnx
+
+    model.onnx          images (n, C, H, W) -> codes (n, Z), reconstructed (n, C, H, W), probabilities (n, classes)
+    model.decoder.onnx  codes (n, Z) -> decoded (n, C, H, W)
+
+Each has what the run has: a plain classifier gives probabilities alone, and no decoder. A runtime computes only the
+outputs that it is asked for. A conditional model also takes labels (n,), int64 indices into its classes. Means all: the
+posterior's and the decoder's. The metadata say the classes, the shape of an image and what its pixels are.
+"""
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latently.common.errors import require
+from latently.common.files import replacing
+from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
+
+OPSET = 18
+TOLERANCE = 1e-5  # largest difference from torch, where the largest value is 1 or less; of larger ones, their share
+TRIED = 5  # rows that a file is tried with
+
+
+class Graph(nn.Module):
+    """What becomes a file: a function of tensors, with the nets that it uses."""
+
+    def __init__(self, nets: list[nn.Module], function: Callable[..., tuple[Tensor, ...]]) -> None:
+        super().__init__()
+        self.nets, self.function = nn.ModuleList(nets), function
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return self.function(*inputs)
+
+
+@dataclass
+class Plan:
+    """A graph, its inputs by name with an example of each, and the names of its outputs."""
+
+    graph: Graph
+    inputs: dict[str, Tensor]
+    outputs: list[str]
+
+
+def plans(estimator: Any) -> dict[str, Plan]:
+    """`model`, and `decoder` where there is one. Raises InputError for what a file cannot hold."""
+    encoder = estimator.encoder_ if isinstance(estimator, FewLabelClassifier) else estimator
+    classifier = estimator.classifier_ if isinstance(estimator, FewLabelClassifier) else estimator
+    if isinstance(estimator, FewLabelClassifier):
+        alone = "a classifier that sees codes beside pixels cannot be exported; its RUN/encoder can"
+        require(estimator.sees_ == "pixels", alone)
+    images = {"images": torch.rand(TRIED, *encoder._tensor_shape)}
+    nets: list[nn.Module] = []
+    steps: list[Callable[..., tuple[Tensor, ...]]] = []
+    outputs: list[str] = []
+    made: dict[str, Plan] = {}
+    if isinstance(encoder, Autoencoder):
+        model, net = encoder.model_, encoder.net_
+
+        def rebuild(x: Tensor, *y: Tensor) -> tuple[Tensor, ...]:
+            codes = model.encode(net, x, *y).mean
+            return codes, model.decode(net, codes, *y).mean
+
+        def decode(z: Tensor, *y: Tensor) -> tuple[Tensor, ...]:
+            return (model.decode(net, z, *y).mean,)
+
+        labels = {"labels": torch.arange(TRIED) % len(encoder.classes_)} if model.takes_labels else {}
+        images |= labels
+        codes = {"codes": torch.randn(TRIED, model.latent_dim)} | labels
+        made["decoder"] = Plan(Graph([net], decode), codes, ["decoded"])
+        nets, steps, outputs = [net], [rebuild], ["codes", "reconstructed"]
+    if isinstance(classifier, Classifier):
+        nets.append(classifier.net_)
+        steps.append(lambda x, *y: (classifier.model_.classify(classifier.net_, x).log_probabilities.exp(),))
+        outputs.append("probabilities")
+
+    def all_steps(*inputs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(output for step in steps for output in step(*inputs))
+
+    return {"model": Plan(Graph(nets, all_steps), images, outputs)} | made
+
+
+def export(estimator: Any, out: Path) -> list[dict[str, Any]]:
+    """Write the files, each after it was tried. -> of each: file, inputs, outputs, opset, and the largest difference
+    from torch, `max_difference`, over values of which the largest counts as 1.
+
+    Raises InputError where that is larger than `TOLERANCE`; that file is then not written.
+    """
+    import onnx
+
+    rows = []
+    estimator = copy.deepcopy(estimator)  # the caller's stays where it is
+    move_to_cpu(estimator)
+    for name, plan in plans(estimator).items():
+        path = out if name == "model" else out.with_suffix(f".{name}{out.suffix}")
+        model = as_onnx(plan)
+        for key, value in about(estimator).items():
+            model.metadata_props.add(key=key, value=json.dumps(value))
+        with replacing(path) as temporary:
+            onnx.save(model, temporary)
+            off = difference(plan, temporary)
+            require(off <= TOLERANCE, f"{path} would differ from torch by {off:.2g}; at most {TOLERANCE:g} is allowed")
+        rows.append({"file": str(path), "inputs": list(plan.inputs), "outputs": plan.outputs, "opset": OPSET,
+                     "max_difference": off})  # fmt: skip
+    return rows
+
+
+def about(estimator: Any) -> dict[str, Any]:
+    """What the metadata say, as JSON."""
+    binarised = getattr(estimator, "binarise", "none") != "none"
+    return {
+        "image_shape": list(estimator.image_shape_),
+        "pixels": "float32, channels first; bytes 0..255 divided by 255" + ", then black or white" * binarised,
+        "classes": [str(name) for name in getattr(estimator, "classes_", [])],
+    }
+
+
+def move_to_cpu(estimator: Any) -> None:
+    for part in ("encoder_", "classifier_"):
+        if hasattr(estimator, part):
+            move_to_cpu(getattr(estimator, part))
+    if "net_" in vars(estimator):
+        estimator.net_.cpu().eval()
+
+
+def as_onnx(plan: Plan) -> Any:
+    """The graph, for any number of rows."""
+    rows = torch.export.Dim("rows")
+    with quietly():
+        made = torch.onnx.export(
+            plan.graph.eval(), tuple(plan.inputs.values()), dynamo=True, opset_version=OPSET, verbose=False,
+            input_names=list(plan.inputs), output_names=plan.outputs,
+            dynamic_shapes=(tuple({0: rows} for _ in plan.inputs),),
+        )  # fmt: skip
+    assert made is not None
+    return made.model_proto
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """The exporter tells of its steps on every channel there is."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def difference(plan: Plan, path: Path) -> float:
+    """The largest between onnxruntime and torch, of any output, as a share of its largest value or of 1."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        wanted = plan.graph(*plan.inputs.values())
+    found = session.run(plan.outputs, {name: value.numpy() for name, value in plan.inputs.items()})
+    pairs = [(np.asarray(have), want.numpy()) for have, want in zip(found, wanted, strict=True)]
+    return max(float(np.abs(have - want).max() / max(1.0, np.abs(want).max())) for have, want in pairs)

@@ -1,0 +1,120 @@
+"""Codes of more images than memory holds: Ray Data gives ranges of them to workers, who write Parquet files.
+
+OUT/codes-00003-of-00012.parquet has a row per image: `index`, its place among all; `name` and `label` where there are
+any; `code`, a list of so many float32. A file stands there whole or not at all, and what stands is not made again.
+"""
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latently.analysis.run_images import Opened
+from latently.common.console import note
+from latently.common.errors import require
+from latently.common.files import read_json, replacing, write_json
+from latently.data.chunks import Ranges, open_ranges
+from latently.estimator import load
+from latently.runs.outputs import check_folder
+from latently.training.ray_cluster import connected, failures_told, n_shares, one_core, one_share
+from latently.training.watchers import Tally
+
+ROWS = 8192  # of a shard
+BYTES_AT_ONCE = 2**26  # of pixels that a worker holds
+ABOUT = "_about.json"  # readers of Parquet pass over what begins with _
+
+
+def write_codes(opened: Opened, source: str, out: Path, device: str, address: str) -> None:
+    """The codes of all images of a folder or a .npy file, by the cluster at `address`, into the folder `out`.
+
+    Raises InputError where the images are not of the run's shape, or `out` holds something else.
+    """
+    images = open_ranges(source, opened.preparation)
+    opened.require_shape(images.read(0, 1).shape[1:], images.source)
+    about = {"source": images.source, "n_images": len(images), "rows": ROWS, "content": images.content}
+    about |= {"weights": hashlib.blake2b((opened.run.path / "model.safetensors").read_bytes()).hexdigest()}
+    begin(out, about)
+    n_shards = math.ceil(len(images) / ROWS)
+    shards: list[dict[str, Any]] = [
+        {"path": str(out.absolute() / f"codes-{n:05}-of-{n_shards:05}.parquet"), "start": n * ROWS}
+        for n in range(n_shards)
+    ]
+    missing = [shard for shard in shards if not Path(shard["path"]).exists()]
+    if len(missing) < n_shards:
+        note(f"{n_shards - len(missing)} of {n_shards} shards are there already")
+    if missing:
+        with connected(address), Tally() as tally:
+            encode(missing, (str(opened.run.path.absolute()), device, images), lambda made: tally(made, len(missing)))
+    unseen = [shard["path"] for shard in missing if not Path(shard["path"]).exists()]
+    require(not unseen, f"{unseen[:1]} was written and is not seen here; with several machines, --out lies on a disk "
+            "they all share")  # fmt: skip
+
+
+def begin(out: Path, about: dict[str, Any]) -> None:
+    """Raise InputError where `out` holds anything but shards of the same."""
+    place = out / ABOUT
+    if place.exists():
+        same = read_json(place) == about
+        require(same, f"--out is {out}, which holds codes of other images or of another run; give a new folder")
+        return
+    check_folder(out)
+    write_json(place, about)
+
+
+def encode(shards: list[dict[str, Any]], given: tuple[str, str, Ranges], tell: Callable[[int], None]) -> None:
+    """By a pool of workers, each of which holds the run; `tell` hears how many shards are written."""
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars, context.raise_original_map_exception = False, True
+    n = min(n_shares(), len(shards))
+    work = ray.data.from_items(shards, override_num_blocks=len(shards)).map_batches(
+        Encoder,
+        fn_constructor_args=given,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=n, initial_size=n),
+        **one_share(),
+    )
+    with failures_told("the encoding lost its workers"):
+        for made, _ in enumerate(work.iter_rows(), 1):
+            tell(made)
+
+
+class Encoder:
+    """A worker: it holds the run, and writes the shards that it is given."""
+
+    def __init__(self, run: str, device: str, images: Ranges) -> None:
+        self.estimator, self.images = load(run, device), images
+        self.at_once = max(1, BYTES_AT_ONCE // images.read(0, 1).nbytes)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with one_core():
+            for path, start in zip(batch["path"], batch["start"], strict=True):
+                self.write(Path(str(path)), int(start), min(int(start) + ROWS, len(self.images)))
+        return batch
+
+    def write(self, path: Path, start: int, stop: int) -> None:
+        from pyarrow import FixedSizeListArray, array, parquet, table
+
+        images, rows = self.images, slice(start, stop)
+        columns = {"index": array(np.arange(start, stop))}
+        if images.names is not None:
+            columns["name"] = array(images.names[rows].tolist())
+        if images.label_names is not None:
+            columns["label"] = array([name or None for name in images.label_names[rows].tolist()], "string")
+        codes = np.concatenate(
+            [self.codes(at, min(at + self.at_once, stop)) for at in range(start, stop, self.at_once)]
+        )
+        columns["code"] = FixedSizeListArray.from_arrays(array(codes.ravel()), codes.shape[1])
+        with replacing(path) as temporary:
+            parquet.write_table(table(columns), temporary)
+
+    def codes(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, latent_dim) float32"""
+        labels = None if self.images.label_names is None else self.images.label_names[start:stop]
+        return self.estimator.transform(self.images.read(start, stop), labels)

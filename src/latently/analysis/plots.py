@@ -1,0 +1,301 @@
+"""A fitted estimator and images -> the picture of a name. Asks what the model can do, never which model it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from latently import pictures
+from latently.common.errors import require
+from latently.data import Images, ImageSet, taken
+from latently.estimator import Autoencoder, ClassPredictor
+from latently.evaluation.figures import score_name
+from latently.models import can
+
+SCATTER_POINTS = 10_000  # more hide each other
+MOST_CLASSES = 20  # rows of a picture with a row per class
+STEPS = np.linspace(-3, 3, 11)  # of a traversal, in standard deviations of the prior
+MOST_DIMENSIONS = 12  # rows of a traversal
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a picture is to look. grid: tiles a side of a canvas. range: its ends, +-range; None: prior quantiles, or
+    for an autoencoder the range of its own codes. n: images shown. seed: of samples and noise. noise: the level that
+    images are damaged with, None: the model's own; or the standard deviation about a label's mean code, None: 0.1.
+    label: what a conditional model's canvas shows, None: its first class."""
+
+    grid: int = 20
+    range: float | None = None
+    n: int = 0
+    seed: int = 0
+    noise: float | None = None
+    label: str | None = None
+
+
+def draw(kind: str, estimator: Any, data: ImageSet | None, drawing: Drawing = Drawing()) -> Figure:
+    """The picture `kind` (one of `KINDS`) of a fitted estimator on these images; those `WITHOUT_IMAGES` need none.
+
+    Raises InputError where the estimator cannot give it.
+    """
+    require(kind in KINDS, f"there is no picture {kind!r}; there are {', '.join(KINDS)}")
+    kinds = possible(estimator)
+    missing = kind in (*OF_NOISE, *OF_LABELS) and kind not in kinds
+    require(not missing, f"{kind!r} wants {'a dae' if kind in OF_NOISE else 'a cvae'}; there are {', '.join(kinds)}")
+    of_classes, of_codes = kind in OF_CLASSES, kind not in (*OF_CLASSES, "curves")
+    fits = not (of_classes and isinstance(estimator, Autoencoder)) and not (
+        of_codes and isinstance(estimator, ClassPredictor)
+    )
+    require(fits, f"a run of the kind {estimator.kind} has no picture {kind!r}; there are {', '.join(kinds)}")
+    return KINDS[kind](estimator, data, drawing)
+
+
+def possible(estimator: Any) -> list[str]:
+    """The pictures that this estimator can give."""
+    if isinstance(estimator, ClassPredictor):
+        return ["curves", *OF_CLASSES]
+    kinds = ["curves", "reconstructions", "scatter", "worst"]
+    if can(estimator.model_, "prior"):
+        kinds += ["samples", "traversals"]
+    if estimator.model_.latent_dim == 2:
+        kinds += ["canvas"]
+    if can(estimator.model_, "corrupt", "denoise"):
+        kinds += ["denoising", "noisy", "residuals"]
+    if estimator.model_.takes_labels:
+        kinds += ["analogies", "label-means", "mean-noise"]
+    return [kind for kind in KINDS if kind in kinds]
+
+
+def draw_curves(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
+    rows = estimator.history_
+    history = {name: [row[name] for row in rows] for name in rows[0]}
+    unit = f"{estimator.model_.loss_unit} per image"
+    return pictures.training_curves(history, dict.fromkeys(("loss", "reconstruction"), unit))
+
+
+def draw_reconstructions(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    images, labels = data.images[: drawing.n or 20], data.label_names[: drawing.n or 20]
+    return pictures.reconstructions(estimator.seen(images), estimator.reconstruct(images, labels))
+
+
+def draw_scatter(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    some = slice(drawing.n or SCATTER_POINTS)
+    codes = estimator.transform(data.images[some], data.label_names[some])
+    return pictures.scatter(codes, data.labels[some], data.classes)
+
+
+def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    width = estimator.model_.latent_dim
+    require(width == 2, f"a canvas needs a code of 2 dimensions; this model's has {width}: try traversals")
+    if drawing.range is not None:
+        codes = pictures.canvas_codes(drawing.grid, -drawing.range, drawing.range)
+    elif can(estimator.model_, "prior"):
+        mean, stddev = estimator.prior_moments()
+        codes = mean + stddev * pictures.quantile_codes(drawing.grid)
+    else:
+        own = estimator.transform(data.images[:SCATTER_POINTS])
+        codes = pictures.canvas_codes(drawing.grid, *np.quantile(own, [0.01, 0.99], axis=0))
+    label, title = drawing.label, None
+    if estimator.model_.takes_labels:
+        label = str(estimator.classes_[0]) if label is None else label
+        title = f"Images decoded over the plane of codes, as {label}"
+    return pictures.canvas(estimator.inverse_transform(codes, label), codes[:, 0], codes[:, 1], title)
+
+
+def draw_samples(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    """On one sheet; of a conditional model, a row per class."""
+    if estimator.model_.takes_labels:
+        classes = estimator.classes_[:MOST_CLASSES]
+        each = -(-drawing.n // len(classes)) or 10
+        images = estimator.sample(len(classes) * each, drawing.seed, np.repeat(classes, each))
+        return per_class(images, classes, [""] * each, "Samples from the prior, by the label they were asked for")
+    return pictures.samples(estimator.sample(drawing.n or 64, random_state=drawing.seed))
+
+
+def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    """One latent dimension at a time away from the first image's code, the most active dimensions first."""
+    require(can(estimator.model_, "prior"), "traversals need a prior, which gives the codes their scale; train a vae")
+    labels = data.label_names
+    some = slice(SCATTER_POINTS)
+    kl = estimator.bound_terms(data.images[some], labels[some])["kl"]  # (N, Z), or (N,) if not taken by dimension
+    nats = kl.mean(0) if kl.ndim == 2 else None
+    activity = estimator.transform(data.images[some], labels[some]).var(0) if nats is None else nats  # (Z,)
+    dims = np.argsort(-activity)[:MOST_DIMENSIONS]
+    mean, stddev = estimator.prior_moments()
+    start = estimator.transform(data.images[:1], labels[:1])[0]
+    codes = np.tile(start, (len(dims), len(STEPS), 1))  # (D, S, Z)
+    for row, dim in enumerate(dims):
+        codes[row, :, dim] = mean[dim] + stddev[dim] * STEPS
+    images = estimator.inverse_transform(codes.reshape(-1, len(start)), labels[0])
+    blocks = images.reshape(len(dims), len(STEPS), *images.shape[1:])
+    return pictures.traversals(blocks, STEPS, [int(dim) for dim in dims], None if nats is None else nats[dims])
+
+
+def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    scores = estimator.score_samples(data.images, data.label_names)
+    worst = np.argsort(scores)[: drawing.n or 30]
+    captions = [f"{name}\n{score:.1f}" for name, score in zip(data.names[worst], scores[worst], strict=True)]
+    title = f"The images that the model explains worst ({score_name(estimator)})"
+    return pictures.sheet(estimator.seen(data.images[worst]), captions, title)
+
+
+# Denoising ------------------------------------------------------------------------------------------------------------
+
+
+def draw_denoising(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    """Four rows: originals, the same with noise, what is rebuilt from that, and what it still differs by."""
+    originals, noisy, rebuilt = denoised(estimator, data.images[: drawing.n or 10], drawing)
+    title = f"{noise_in_words(estimator, drawing)}, and its removal"
+    rows = {
+        "original": originals,
+        "noisy": noisy,
+        "reconstruction": rebuilt,
+        "residual, 0 is grey": about_grey(rebuilt - originals),
+    }
+    return pictures.rows(rows, title)
+
+
+def draw_noisy(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    images = data.images[: drawing.n or 25]
+    noisy = estimator.corrupt(images, drawing.noise, drawing.seed)
+    return pictures.sheet(noisy, None, noise_in_words(estimator, drawing), columns=5)
+
+
+def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    """Reconstructions of noisy images minus the originals: some, their mean, and the first principal components."""
+    originals, _, rebuilt = denoised(estimator, data.images[:SCATTER_POINTS], drawing)
+    residuals = rebuilt - originals
+    flat = residuals.reshape(len(residuals), -1)
+    from sklearn.decomposition import PCA
+
+    pca = PCA(min(5, *flat.shape)).fit(flat)
+    shown = residuals[: drawing.n or 12]
+    patterns = np.stack([pca.mean_, *pca.components_]).reshape(-1, *residuals.shape[1:])
+    scaled = [
+        pattern / max(np.abs(pattern).max(), 1e-12) for pattern in patterns
+    ]  # a component has no scale of its own
+    captions = [f"image {name}" for name in data.names[: len(shown)]] + ["mean, scaled"]
+    captions += [f"PC {place}, {share:.0%}" for place, share in enumerate(pca.explained_variance_ratio_, 1)]
+    title = f"Residuals: rebuilt minus original, grey is 0. {noise_in_words(estimator, drawing)}"
+    return pictures.sheet(about_grey(np.concatenate([shown, scaled])), captions, title, columns=6)
+
+
+def denoised(estimator: Autoencoder, images: np.ndarray, drawing: Drawing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Originals, noisy ones, and what is rebuilt from these."""
+    noisy = estimator.corrupt(images, drawing.noise, drawing.seed)
+    return estimator.seen(images), noisy, estimator.denoise(noisy)
+
+
+def noise_in_words(estimator: Autoencoder, drawing: Drawing) -> str:
+    model = estimator.model_
+    kind = model.noise.replace("-", " ").capitalize()
+    return f"{kind} noise of {model.level if drawing.noise is None else drawing.noise:g}"
+
+
+def about_grey(differences: np.ndarray) -> np.ndarray:
+    """-1..1 to black..white."""
+    return 0.5 + 0.5 * differences
+
+
+# Conditional models ---------------------------------------------------------------------------------------------------
+
+
+def draw_analogies(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    """An image of each class (or the first n), then its code decoded under every label."""
+    first = np.array([np.flatnonzero(data.labels == label)[0] for label in np.unique(data.labels[data.labels >= 0])])
+    some = np.arange(len(data))[: drawing.n] if drawing.n else first[:MOST_CLASSES]
+    require(len(some) > 0, "none of these images carries a label, and analogies begin at labelled ones")
+    chosen = data.take(some)
+    under = estimator.analogies(chosen.images, chosen.label_names)[:, :MOST_CLASSES]  # (n, classes, ...)
+    block = np.concatenate([estimator.seen(chosen.images)[:, None], under], axis=1)
+    columns = ["image", *map(str, estimator.classes_[:MOST_CLASSES])]
+    title = "Analogies: the code of an image, decoded under every label"
+    return pictures.grid(block, list(chosen.label_names), columns, title)
+
+
+def draw_label_means(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    classes, codes = label_means(estimator, data)
+    title = "The mean code of each label's images, decoded under that label"
+    return pictures.sheet(estimator.inverse_transform(codes, classes), list(classes), title, columns=5)
+
+
+def draw_mean_noise(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+    spread, each = 0.1 if drawing.noise is None else drawing.noise, drawing.n or 9
+    classes, means = label_means(estimator, data)
+    draws = np.random.default_rng(drawing.seed).normal(size=(len(classes), each, means.shape[1]))
+    codes = np.concatenate([means[:, None], means[:, None] + spread * draws], axis=1)  # (classes, 1 + each, Z)
+    images = estimator.inverse_transform(codes.reshape(-1, means.shape[1]), np.repeat(classes, 1 + each))
+    title = f"Each label's mean code, then with noise of {spread:g}"
+    return per_class(images, classes, ["mean", *[""] * each], title)
+
+
+def label_means(estimator: Autoencoder, data: ImageSet) -> tuple[np.ndarray, np.ndarray]:
+    """The labels that these images carry, and the mean code of each: (classes,), (classes, Z)."""
+    known = np.flatnonzero(data.labels >= 0)
+    require(len(known) > 0, "none of these images carries a label, so no label has a mean code")
+    labelled = data.take(known)
+    codes = estimator.transform(labelled.images, labelled.label_names)
+    present = np.unique(labelled.labels)[:MOST_CLASSES]
+    return np.array(data.classes)[present], np.stack([codes[labelled.labels == label].mean(0) for label in present])
+
+
+def per_class(images: np.ndarray, classes: np.ndarray, columns: list[str], title: str) -> Figure:
+    """Images (classes * columns, ...) in a row per class."""
+    block = images.reshape(len(classes), len(columns), *images.shape[1:])
+    return pictures.grid(block, list(map(str, classes)), columns, title)
+
+
+# Classes --------------------------------------------------------------------------------------------------------------
+
+
+def draw_confusion(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
+    _, true, predicted = judged(estimator, data)
+    return pictures.confusion(true, predicted, [str(name) for name in estimator.classes_])
+
+
+def draw_mistakes(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
+    """The surest mistakes; where there is none, the images that came nearest to one."""
+    images, true, predicted = judged(estimator, data)
+    p = estimator.predict_proba(images).max(1)
+    wrong = true != predicted
+    worst = np.lexsort((np.where(wrong, -p, p), ~wrong))[: min(drawing.n or 30, max(wrong.sum(), 10))]
+    names = [str(name) for name in estimator.classes_]
+    said = [names[true[i]] + (f", not {names[predicted[i]]}" if wrong[i] else "") for i in worst]
+    captions = [f"{text}\n{p[i]:.1%} sure" for text, i in zip(said, worst, strict=True)]
+    title = "The surest mistakes: true class, and what was predicted"
+    if not wrong[worst].all():
+        title = "All mistakes, then the least sure" if wrong.any() else "No mistake; the least sure"
+    return pictures.sheet(estimator.seen(images[worst]), captions, title)
+
+
+def judged(estimator: Any, data: ImageSet) -> tuple[Images, np.ndarray, np.ndarray]:
+    """The images with a known label; it, and the predicted one, as indices into the classes."""
+    true = estimator.label_codes(data.label_names)
+    require(bool((true >= 0).any()), "none of these images carries a label of a class that the classifier knows")
+    images = taken(data.images, true >= 0)
+    return images, true[true >= 0], estimator.predict_proba(images).argmax(1)
+
+
+KINDS: dict[str, Callable[..., Figure]] = {
+    "curves": draw_curves,
+    "reconstructions": draw_reconstructions,
+    "scatter": draw_scatter,
+    "canvas": draw_canvas,
+    "samples": draw_samples,
+    "traversals": draw_traversals,
+    "worst": draw_worst,
+    "denoising": draw_denoising,
+    "noisy": draw_noisy,
+    "residuals": draw_residuals,
+    "analogies": draw_analogies,
+    "label-means": draw_label_means,
+    "mean-noise": draw_mean_noise,
+    "confusion": draw_confusion,
+    "mistakes": draw_mistakes,
+}
+OF_CLASSES = ("confusion", "mistakes")
+OF_NOISE = ("denoising", "noisy", "residuals")
+OF_LABELS = ("analogies", "label-means", "mean-noise")
+WITHOUT_IMAGES = ("curves", "samples")

@@ -1,0 +1,146 @@
+"""A run and the images it is asked about: its own, found again and split as they were, or others, prepared alike."""
+
+import os
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from latently import data, estimator
+from latently.common.console import note
+from latently.common.errors import InputError, require
+from latently.common.files import understanding
+from latently.data import ImageSet, Split
+from latently.evaluation.figures import evaluate
+from latently.runs.folder import Run
+from latently.runs.outputs import require_apart
+from latently.runs.record import DataRecord
+
+
+class Opened:
+    """A run, its estimator, and the images it is asked about, which are read when they are needed."""
+
+    def __init__(self, path: Path, source: str | None, device: str) -> None:
+        self.run, self.source = Run(path), source
+        self.estimator = estimator.load(path, device)
+        self.record = self.run.data
+        self.noted = False
+
+    @property
+    def preparation(self) -> data.Preparation:
+        """How the run's images were made alike."""
+        return data.Preparation.from_json(self.record.preparation) if self.record else data.Preparation()
+
+    @property
+    def label_file(self) -> Path | None:
+        """The CSV file that the labels of the run's own images came from, where they came from one."""
+        labels = self.run.options.get("labels")
+        return Path(labels) if labels and self.is_own else None
+
+    @cached_property
+    def images(self) -> ImageSet:
+        """Prepared as the run's were, with the labels it was given; with none where their file is gone. Raises
+        InputError as `found` does."""
+        images = self.found
+        if self.label_file and not self.label_file.exists():
+            note(f"the labels of {self.run.path} are not at {self.label_file} any more; put the file back to use them")
+            return images.unlabelled()
+        if self.label_file:
+            images = data.read_labels(self.label_file, images)
+        told = isinstance(self.estimator, estimator.ClassPredictor) or self.estimator.model_.takes_labels
+        if told and self.is_own and self.record and not self.record.describes_labels(images):
+            note(f"these labels are not those that {self.run.path} was trained with: they have changed since")
+        return images
+
+    @cached_property
+    def found(self) -> ImageSet:
+        """The images with their source's labels alone. Raises InputError where they are gone, have changed, or are of
+        another shape."""
+        run, record = self.run.path, self.record
+        source = self.source or (record.source if record else None)
+        if source is None:
+            raise InputError(f"{run} was fitted to arrays, so it does not know where images are; give --data")
+        there = self.source is not None or source in data.NAMED or os.path.exists(source)
+        require(there, f"the images of {run} are not at {source} any more; give --data with the place where they are")
+        images = data.load(source, self.preparation, progress=sys.stderr.isatty())
+        if record and self.source is None:
+            require(record.describes(images), f"{changed(images, record, run)}; give --data to take them as new images")
+        elif record and images.source == record.source and not record.describes(images):
+            print(f"{changed(images, record, run)}; all are taken as new images", file=sys.stderr)
+        self.require_shape(images.image_shape, images.source)
+        return images
+
+    def require_apart(self, out: Path, adds_images: bool) -> None:
+        """Raise InputError where writing `out` would replace images that are read or the run's file of labels, or add
+        images to the folder that is read."""
+        require_apart(out, self.images.source, adds_images)
+        labels = self.run.options.get("labels")
+        own = labels and out.resolve() == Path(labels).resolve()
+        require(not own, f"--out is {out}, the labels that {self.run.path} was trained with; choose another name")
+
+    def require_shape(self, have: tuple[int, ...], source: str) -> None:
+        """Raise InputError for images of another shape than the run's."""
+        run, want = self.run.path, self.estimator.image_shape_
+        require(have == want, f"{source} holds images of shape {have}, but {run} was trained on {want}; prepare "
+                "them alike, or train with --image-size and --channels, which a run remembers")  # fmt: skip
+
+    @cached_property
+    def is_own(self) -> bool:
+        """Whether these are the run's own images, wherever they lie now."""
+        return self.record is not None and self.record.describes(self.found)
+
+    @cached_property
+    def split(self) -> Split:
+        """The run's own images are split as they were then; others are new, and count as one part."""
+        if self.is_own:
+            return stored_split(self.run, self.images)
+        return data.split(self.images, "all" if self.images.n_train is None else "standard")
+
+    @property
+    def judged_part(self) -> str:
+        return "test" if len(self.split.test) else "all"
+
+    def part(self, name: str) -> ImageSet:
+        """Of a model that is told classes, the images that have one, where any has. Raises InputError for a part that
+        holds no image."""
+        if name == "all":
+            return self.understood(self.images)
+        index = getattr(self.split, name)
+        require(len(index) > 0, f"{self.images.source} has no {name} images here (the split is {self.split.kind!r}); "
+                "give another --part")  # fmt: skip
+        return self.understood(self.images.take(index))
+
+    def understood(self, images: ImageSet) -> ImageSet:
+        """Those that the model can take: where it is told classes, and any image has a label, those that have one."""
+        told = images.labelled()
+        n_untold = len(images) - len(told)
+        if not getattr(self.estimator.model_, "takes_labels", False) or not n_untold or not len(told):
+            return images
+        if not self.noted:
+            note(f"{n_untold:,} images without a label are left out: {self.run.path} is told the class of an image")
+            self.noted = True
+        return told
+
+    def evaluate(self, part: str, importance_samples: int | None = None) -> dict[str, Any]:
+        about = {"split": part, "data": self.images.source}
+        images = self.part(part)
+        return about | evaluate(self.estimator, images.images, images.label_names, importance_samples)
+
+
+def changed(images: ImageSet, record: DataRecord, run: Path) -> str:
+    now, then = len(images), record.n_images
+    how = f"it holds {now:,} images now and held {then:,} then" if now != then else "its images are others now"
+    return f"{images.source} has changed since {run} was trained: {how}"
+
+
+def stored_split(run: Run, images: ImageSet) -> Split:
+    """As split.json has it; where there is none, the split is a function of the record alone."""
+    record, stored = run.data, run.read_split()
+    if stored is None and record is not None:
+        return data.split(images, record.split, record.seed, record.limit)
+    with understanding(run.path / "split.json"):
+        split = Split.from_json(stored)  # type: ignore[arg-type]
+        for index in (split.train, split.validation, split.test):
+            fits = index.ndim == 1 and bool(((index >= 0) & (index < len(images))).all())
+            require(fits, f"it names images beyond the {len(images):,} that are there")
+    return split

@@ -1,0 +1,192 @@
+"""Images that lie close together in the code: the nearest of a query, and near-duplicates of a whole set.
+
+Distances are Euclidean, between codes as they are; searches run over blocks, so that memory grows with the number of
+images and never with its square.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from latently import pictures
+from latently.common.errors import require
+from latently.data import ImageSet, Preparation, read_image, unit
+from latently.data.imageset import UNLABELLED
+from latently.data.label_file import composed, indices
+from latently.estimator import Autoencoder
+from latently.pictures import Figure
+
+NEAR = 0.25  # of the median distance between nearest images: the default threshold (docs/decisions.md)
+MOST_PAIRS = 1_000_000
+AT_ONCE, PAIRS_AT_ONCE = 1000, 10_000_000
+DRAWN = 20  # queries, or pairs
+
+
+def nearest(codes: np.ndarray, queries: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The n nearest of codes (N, Z) to each query (Q, Z), the nearest first: places and distances, (Q, n) each.
+
+    >>> nearest(np.array([[0.0], [5.0], [3.0]]), np.array([[4.5]]), 2)[0].tolist()
+    [[1, 2]]
+    """
+    distances, places = NearestNeighbors(n_neighbors=n, algorithm="brute").fit(codes).kneighbors(queries)
+    return places, distances
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Near-duplicates: images first and second (P,), ints, their distance (P,), the closest first; and below which
+    threshold they were sought."""
+
+    first: np.ndarray
+    second: np.ndarray
+    distance: np.ndarray
+    threshold: float
+
+    def columns(self, images: ImageSet) -> dict[str, np.ndarray]:
+        """A row per pair: names, whether every pixel is the same, and labels where there are any."""
+        pixels, shown = tuple(range(1, images.images.ndim)), images.images
+        same = [(shown[a] == shown[b]).all(pixels) for a, b in in_parts(self.first, self.second)]
+        told = {"image": images.names[self.first], "like": images.names[self.second], "distance": self.distance}
+        told |= {"same_pixels": np.concatenate([np.zeros(0, bool), *same])}
+        if not images.classes:
+            return told
+        return told | {"label": images.label_names[self.first], "label_of_like": images.label_names[self.second]}
+
+    def picture(self, estimator: Autoencoder, images: ImageSet) -> Figure:
+        """The closest pairs, one above the other. Raises InputError where there is none."""
+        require(len(self.first) > 0, f"no two images are closer than {self.threshold:g}, so there is nothing to draw")
+        one, like = (estimator.seen(images.images[each[:DRAWN]]) for each in (self.first, self.second))
+        captions = [f"{distance:.3g}" for distance in self.distance[:DRAWN]]
+        return pictures.reconstructions(
+            one, like, captions, names=("image", "its like"), title="Near-duplicates, and the distance of their codes"
+        )
+
+
+def duplicates(estimator: Autoencoder, images: ImageSet, threshold: float | None = None) -> Pairs:
+    """`near_duplicates` of the codes of images."""
+    return near_duplicates(estimator.transform(images.images, images.label_names), threshold)
+
+
+def near_duplicates(codes: np.ndarray, threshold: float | None = None) -> Pairs:
+    """Pairs of codes (N, Z) that are no farther apart than `threshold`; None: a quarter of the median distance from an
+    image to its nearest other, copies left out of account.
+
+    Raises InputError for a single image, and where there are more than a million pairs.
+
+    >>> near_duplicates(np.array([[0.0], [8.0], [0.1], [3.0], [5.5]])).second.tolist()
+    [2]
+    """
+    require(len(codes) >= 2, "a single image came; near-duplicates want two or more")
+    _, distances = nearest(codes, codes, 2)
+    closest = distances[:, 1]  # the nearest of all is the image itself, or its copy
+    rest = 1e-6 * float(np.abs(codes).max())  # what rounding may leave between copies
+    if threshold is None:
+        apart = closest[closest > rest]
+        threshold = NEAR * float(np.median(apart)) if len(apart) else 0.0
+    reach = max(threshold, rest)
+    some = np.flatnonzero(closest <= reach)  # the others have no near-duplicate
+    near, found = codes[some], [np.zeros((2, 0), int)]
+    at_once = max(1, PAIRS_AT_ONCE // max(1, len(some)))  # all may be copies
+    for start in range(0, len(some), at_once):
+        part = some[start : start + at_once]
+        search = NearestNeighbors(radius=reach, algorithm="brute").fit(near)
+        graph = search.radius_neighbors_graph(codes[part]).tocoo()
+        pairs = np.stack([part[graph.row], some[graph.col]])  # (2, P)
+        found.append(pairs[:, pairs[0] < pairs[1]])
+        too_many = f"more than {MOST_PAIRS:,} pairs are closer than {threshold:g}; give a smaller --threshold"
+        require(sum(each.shape[1] for each in found) <= MOST_PAIRS, too_many)
+    first, second = np.concatenate(found, axis=1)
+    distance = distances_between(codes, first, second)
+    order = np.lexsort((second, first, distance))[: int((distance <= threshold).sum())]
+    return Pairs(first[order], second[order], distance[order], threshold)
+
+
+def distances_between(codes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Of pairs of places (P,), by differences: 0 for copies, where the search's products leave a rest."""
+    squares = [np.square(codes[a].astype(float) - codes[b]).sum(1) for a, b in in_parts(first, second)]
+    return np.sqrt(np.concatenate([np.zeros(0), *squares]))
+
+
+def in_parts(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Some pairs at a time."""
+    for start in range(0, len(first), AT_ONCE):
+        yield first[start : start + AT_ONCE], second[start : start + AT_ONCE]
+
+
+# Queries --------------------------------------------------------------------------------------------------------------
+
+
+def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparation) -> ImageSet:
+    """What the words name, as images: a number (from 0) or name of one of `images`, or an image file, which is made
+    like them and carries no label. Raises InputError for what is neither, and for a file of another shape.
+    """
+    index_of = indices(images)
+    rows = [index_of.get(composed(word), index_of.get(composed(name_within(word, images.source)))) for word in words]
+    pixels_of, labels = [], []
+    for word, row in zip(words, rows, strict=True):
+        if row is not None:
+            pixels_of.append(images.images[row])
+            labels.append(images.labels[row])
+            continue
+        known = f"a number from 0 to {len(images) - 1}, or a name, of an image of {images.source}, or an image file"
+        require(Path(word).is_file(), f"--query is {word}; expected {known}")
+        pixels = read_image(Path(word), preparation)
+        have, want = pixels.shape, images.image_shape
+        fits = f"--query is {word}, an image of shape {have}; those of {images.source} are {want}: resize it"
+        require(have == want, fits)
+        pixels_of.append(pixels if images.images.dtype == np.uint8 else unit(pixels))
+        labels.append(UNLABELLED)
+    names = [word if row is None else str(images.names[row]) for word, row in zip(words, rows, strict=True)]
+    return ImageSet(np.stack(pixels_of), np.array(labels), images.classes, np.array(names), "queries")
+
+
+def name_within(word: str, source: str) -> str:
+    """The name that a file has among the images of a folder; of one that lies elsewhere, none."""
+    path, folder = Path(word).resolve(), Path(source).expanduser().resolve()
+    return path.relative_to(folder).as_posix() if folder in path.parents else ""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Of each of Q queries its n nearest among other images: places and distances, (Q, n)."""
+
+    queries: ImageSet
+    places: np.ndarray
+    distances: np.ndarray
+
+    def columns(self, images: ImageSet) -> dict[str, np.ndarray]:
+        """A row per query and neighbour, the nearest first; with its label where there are any."""
+        n_queries, n = self.places.shape
+        told = {
+            "query": np.repeat(self.queries.names, n),
+            "rank": np.tile(np.arange(1, n + 1), n_queries),
+            "image": images.names[self.places].ravel(),
+            "distance": self.distances.ravel(),
+        }
+        return told | ({"label": images.label_names[self.places].ravel()} if images.classes else {})
+
+    def picture(self, estimator: Autoencoder, images: ImageSet) -> Figure:
+        """A row per query: itself, then its neighbours."""
+        some = slice(DRAWN)
+        block = np.concatenate([self.queries.images[some, None], images.images[self.places[some]]], axis=1)
+        seen = estimator.seen(block.reshape(-1, *images.image_shape)).reshape(block.shape)
+        columns = ["query", *map(str, range(1, block.shape[1]))]
+        return pictures.grid(seen, self.queries.names[some].tolist(), columns, "The nearest images by their codes")
+
+
+def neighbours(estimator: Autoencoder, images: ImageSet, queries: ImageSet, n: int) -> Neighbours:
+    """The n images whose codes are nearest to that of each query, itself left out; fewer where there are no more."""
+    known = not estimator.model_.takes_labels or bool((queries.labels >= 0).all())
+    require(known, "a model that is told the class of an image makes no code of a file alone; give --query a number")
+    codes = estimator.transform(images.images, images.label_names)
+    of_queries = estimator.transform(queries.images, queries.label_names)
+    others = len(images) - int(np.isin(queries.names, images.names).any())
+    require(others >= 1, f"{images.source} holds no other image to be near; give other --data")
+    n = min(n, others)
+    places, distances = nearest(codes, of_queries, min(n + 1, len(images)))
+    itself = images.names[places] == queries.names[:, None]  # (Q, n + 1)
+    kept = np.argsort(itself, axis=1, kind="stable")[:, :n]
+    return Neighbours(queries, *(np.take_along_axis(each, kept, axis=1) for each in (places, distances)))

@@ -1,0 +1,255 @@
+"""Commands that apply a run to images: codes, reconstructions, scores, classes, samples, as files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from latently.common.console import (
+    note,
+)
+from latently.common.errors import InputError, require
+
+if TYPE_CHECKING:
+    from latently.data import ImageSet
+    from latently.estimator import Autoencoder
+    from latently.estimator.mixture import CodeMixture
+
+from latently.cli.arguments import Cluster, Number, OwnData, Part, default
+from latently.cli.shared import autoencoder_of, open_run, require_codes, require_extra
+
+
+def encode(
+    run: tyro.conf.Positional[Path],
+    out: Path,
+    data: OwnData = None,
+    part: Part = "all",
+    device: str = "auto",
+    ray: Cluster = None,
+) -> None:
+    """Codes (posterior means) of images, to a .npz, .npy or .csv file, or drawn as a .png.
+
+    Args:
+        run: Run folder.
+        out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter); by Ray
+            a folder of Parquet files.
+        data: Images to encode, a name or a path.
+        part: Which part of the split.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        ray: More images than memory holds, a folder or a .npy, by Ray: auto (the cluster that runs here, else this
+            machine's cores), or its host:port.
+    """
+    if ray is not None:
+        if data is None:
+            raise InputError("--ray wants --data, a folder of images or a .npy file")
+        require(part == "all", f"--part is {part}, but --ray encodes all images; leave it out")
+        write_shards(run, out, data, device, ray)
+        return
+    write_outputs(run, out, data, part, device, "scatter", lambda estimator, images: {
+        "codes": estimator.transform(images.images, images.label_names), "labels": images.label_names,
+    })  # fmt: skip
+
+
+def reconstruct(
+    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+) -> None:
+    """Reconstructions of images, to a .npz, .npy or .csv file, or drawn beside the originals as a .png.
+
+    Args:
+        run: Run folder.
+        out: File to write: .npz (images, names), .npy (images), .csv (a row of pixels per image), .png (pairs).
+        data: Images to reconstruct, a name or a path.
+        part: Which part of the split.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    write_outputs(run, out, data, part, device, "reconstructions", lambda estimator, images: {
+        "images": estimator.reconstruct(images.images, images.label_names),
+    })  # fmt: skip
+
+
+def denoise(
+    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+) -> None:
+    """Noisy images as they are, rebuilt without their noise, by a denoising autoencoder.
+
+    Args:
+        run: Run folder of a dae.
+        out: File to write: .npz (images, names), .npy (images), .csv (a row of pixels per image), .png (noisy above
+            rebuilt); or a folder, by a name without an ending: a PNG for each image, under its name.
+        data: Noisy images, a name or a path.
+        part: Which part of the split.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    from latently import pictures
+    from latently.runs import outputs
+
+    is_folder = not out.suffix
+    if is_folder:
+        outputs.check_folder(out)
+    else:
+        outputs.check_out(out, (*outputs.ARRAY_ENDINGS, ".png"))
+    opened = open_run(run, data, device)
+    images = opened.part(part)
+    opened.require_apart(out, adds_images=is_folder or out.suffix.lower() == ".png")
+    rebuilt = autoencoder_of(opened.estimator, run).denoise(images.images)
+    if is_folder:
+        outputs.write_images(out, images.names, rebuilt)
+    elif out.suffix.lower() == ".png":
+        noisy, names = images.images[:20], ("noisy", "rebuilt")
+        pictures.save(pictures.reconstructions(noisy, rebuilt[:20], names=names, title="Noisy images, rebuilt"), out)
+    else:
+        outputs.write_arrays(out, images.names, {"images": rebuilt})
+    print(out)
+
+
+def score(
+    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+) -> None:
+    """Rank images by how badly the model explains them, the anomalies first.
+
+    Args:
+        run: Run folder.
+        out: File to write: .npz, .npy or .csv (a row per image, lowest score first), .png (the worst images).
+        data: Images to score, a name or a path.
+        part: Which part of the split.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    from latently.evaluation.figures import score_name
+
+    write_outputs(run, out, data, part, device, "worst", lambda estimator, images: {
+        score_name(estimator): estimator.score_samples(images.images, images.label_names),
+    }, rank=True)  # fmt: skip
+
+
+def predict(
+    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+) -> None:
+    """The class of every image with its probability, by a classifier.
+
+    Args:
+        run: Run folder of a classifier.
+        out: File to write: .csv (name, class, probability; a row per image) or .npz.
+        data: Images to classify, a name or a path.
+        part: Which part of the split.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    from latently.estimator import ClassPredictor
+    from latently.runs import outputs
+
+    outputs.check_out(out, (".csv", ".npz"))
+    opened = open_run(run, data, device)
+    classifier: Any = opened.estimator
+    require(isinstance(classifier, ClassPredictor), f"{run} is no classifier; train one: latently train classifier")
+    images = opened.part(part)
+    opened.require_apart(out, adds_images=False)
+    p = classifier.predict_proba(images.images)
+    best = p.argmax(1)
+    columns = {"class": classifier.classes_[best].astype(str), "probability": p.max(1)}
+    outputs.write_arrays(out, images.names, columns)
+    print(out)
+
+
+def sample(
+    run: tyro.conf.Positional[Path],
+    n: Number = 64,
+    out: Annotated[Path | None, default("RUN/figures/samples.png")] = None,
+    label: Annotated[str | None, default("all labels in turn")] = None,
+    sampler: Literal["prior", "mixture"] = "prior",
+    components: Annotated[int | None, default("those of the mixture that the run keeps, else 10")] = None,
+    data: OwnData = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Draw codes and decode them.
+
+    Args:
+        run: Run folder.
+        n: How many.
+        label: Of a conditional model (cvae): what the images are to be of.
+        sampler: Where codes are drawn from: the model's prior, or a Gaussian mixture, which is fitted to the codes of
+            the run's training images once and kept in the run folder.
+        components: Of the mixture.
+        data: Where the run's own images are, for the mixture, if they have moved: a path.
+        out: File to write: .png, .npz, .npy or .csv.
+        seed: Seed of the draw.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    import numpy as np
+
+    from latently import pictures
+    from latently.runs import outputs
+    from latently.runs.folder import Run
+    from latently.training.inference import Trained
+
+    require(n >= 1, f"-n is {n}; expected at least 1")
+    require(seed >= 0, f"--seed is {seed}; expected at least 0")
+    require(components is None or components >= 1, f"--components is {components}; expected at least 1")
+    place = out or run / "figures" / ("samples.png" if sampler == "prior" else "samples-mixture.png")
+    outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
+    require_codes(Run(run).kind, run)
+    trained = Trained.of_run(Run(run), device)
+    told = label is None or trained.model.takes_labels
+    require(told, f"--label is {label}, but {run} was trained without labels; train a cvae, or leave it out")
+    drawn_by = None if sampler == "prior" else mixture_of(run, data, components, device).sample
+    images = trained.sample(n, seed, label, drawn_by)
+    if place.suffix.lower() == ".png":
+        pictures.save(pictures.samples(images), place)
+    else:
+        outputs.write_arrays(place, np.arange(n).astype(str), {"images": images})
+    print(place)
+
+
+def mixture_of(run: Path, source: str | None, components: int | None, device: str) -> "CodeMixture":
+    """The mixture that the run folder keeps, where it has as many components as were asked for; else a new one, fitted
+    to the training codes."""
+    from latently import estimator
+
+    autoencoder = autoencoder_of(estimator.load(run, device), run)
+    if hasattr(autoencoder, "mixture_") and components in (None, len(autoencoder.mixture_.weights)):
+        return autoencoder.mixture_
+    components = components or 10
+    opened = open_run(run, source, device)
+    train = opened.part("train")
+    own = opened.is_own or opened.record is None
+    require(own, f"{train.source} are not the images of {run}, to whose codes the mixture is fitted; leave --data out")
+    note(f"fitting a mixture of {components} normals to the codes of {len(train):,} training images ...")
+    autoencoder.fit_mixture(train.images, train.label_names, components)
+    autoencoder.mixture_.write(run)
+    return autoencoder.mixture_
+
+
+def write_outputs(
+    path: Path, out: Path, source: str | None, part: str, device: str, picture: str,
+    compute: Callable[["Autoencoder", "ImageSet"], dict[str, Any]], rank: bool = False,
+) -> None:  # fmt: skip
+    """Compute something per image and write it as the ending of `out` says; a .png is the picture of that name."""
+    from latently import pictures
+    from latently.analysis import plots
+    from latently.runs import outputs
+
+    outputs.check_out(out, (*outputs.ARRAY_ENDINGS, ".png"))
+    opened = open_run(path, source, device)
+    images = opened.part(part)
+    opened.require_apart(out, adds_images=out.suffix.lower() == ".png")
+    if out.suffix.lower() == ".png":
+        pictures.save(plots.draw(picture, opened.estimator, images), out)
+    else:
+        arrays = compute(autoencoder_of(opened.estimator, path), images)
+        order = next(iter(arrays.values())).argsort(kind="stable") if rank else slice(None)
+        outputs.write_arrays(out, images.names[order], {name: values[order] for name, values in arrays.items()})
+    print(out)
+
+
+def write_shards(path: Path, out: Path, source: str, device: str, address: str) -> None:
+    """Codes as Parquet files in the folder `out`, by the Ray cluster at `address`."""
+    from latently.runs import outputs
+
+    require_extra("ray", "ray", "pyarrow")
+    from latently.analysis import parquet_export
+
+    outputs.require_apart(out, source, adds_images=False)
+    opened = open_run(path, source, device)
+    autoencoder_of(opened.estimator, path)
+    parquet_export.write_codes(opened, source, out, device, address)
+    print(out)

@@ -1,0 +1,62 @@
+"""The main job on the embedded digits: learn codes without labels, then see what few labels buy on them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from latently import pictures
+from latently.analysis import plots
+from latently.data import ImageSet, Preparation, label_budget, load, split, unit
+from latently.estimator import Autoencoder
+from latently.evaluation.figures import evaluate
+from latently.models import VAE
+from latently.runs.folder import Run
+from latently.runs.record import DataRecord
+from latently.training.state import Watcher
+
+BUDGETS = (20, 50, 200)  # labels in all
+N_DRAWS = 20  # of the labels, per budget
+
+
+def demo(run: Run, watchers: Sequence[Watcher] = (), seed: int = 0) -> dict[str, Any]:
+    """Train a VAE on all 1,797 digits, evaluate, compare, draw into `run`. -> the figures, as metrics.json holds them.
+
+    All images train the VAE and no label does; a classifier sees a few labels and is judged on all the other images.
+    """
+    digits = load("digits")
+    estimator = Autoencoder(VAE(latent_dim=6), epochs=100, random_state=seed)
+    about = describe_data(digits)
+    estimator.fit(digits.images, run=run, about=about | {"command": "latently demo"}, watchers=watchers)
+    figures = {"split": "the training images"} | evaluate(estimator, digits.images)
+    figures |= few_labels(estimator.transform(digits.images), digits, seed)
+    run.write_metrics(figures)
+    for kind in plots.possible(estimator):
+        pictures.save(plots.draw(kind, estimator, digits), run.figure(kind))
+    return figures
+
+
+def describe_data(digits: ImageSet) -> dict[str, Any]:
+    record = DataRecord.of(digits, split(digits, "all"), Preparation())
+    return {"data": record.to_json(), "classes": list(digits.classes)}
+
+
+def few_labels(codes: np.ndarray, digits: ImageSet, seed: int) -> dict[str, float]:
+    """Accuracy of one classifier on codes (N, Z) and on pixels, for each budget: mean and spread over draws."""
+    pixels = unit(digits.pixels.reshape(len(digits), -1))
+    figures: dict[str, float] = {}
+    for n_labels in BUDGETS:
+        for name, features in (("codes", codes), ("pixels", pixels)):
+            draws = [accuracy(features, digits.labels, n_labels, seed + draw) for draw in range(N_DRAWS)]
+            figures[f"accuracy_{name}_{n_labels}_labels"] = float(np.mean(draws))
+            figures[f"accuracy_{name}_{n_labels}_labels_std"] = float(np.std(draws, ddof=1))
+    return figures
+
+
+def accuracy(features: np.ndarray, labels: np.ndarray, n_labels: int, seed: int) -> float:
+    """Of logistic regression on `n_labels` drawn images, judged on all others."""
+    chosen = label_budget(labels, n_labels, seed)
+    others = np.setdiff1d(np.arange(len(labels)), chosen)
+    classifier = LogisticRegression(C=10, max_iter=3000).fit(features[chosen], labels[chosen])
+    return float(classifier.score(features[others], labels[others]))

@@ -1,0 +1,206 @@
+"""Words of a command line -> the call of a typed function. What cannot be read becomes one sentence.
+
+tyro reads the flags from the signature. Its rules are extended here, so that a bad value is told in words, and its
+boxed messages of several lines are held back and said in one.
+"""
+
+import contextlib
+import difflib
+import functools
+import io
+import os
+import re
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from latently.common.errors import InputError
+
+CONFIG = (
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.AvoidSubcommands,
+    tyro.conf.PositionalMetavarFromFieldName,
+)
+NONE = "none"  # how a value that may be left out is written on the command line
+WORDS = {"INT": "a whole number", "FLOAT": "a number", "INT INT": "two whole numbers"}
+
+Work = Callable[[], None]
+
+
+class Finished(Exception):
+    """Nothing is left to do: help was shown."""
+
+
+def parse(command: Callable[..., None], program: str, words: list[str]) -> Work:
+    """The call of `command` that the words ask for, not yet made. Raises InputError, and Finished after --help."""
+
+    @functools.wraps(command)
+    def bound(*args: Any, **kwargs: Any) -> Work:
+        return functools.partial(command, *args, **kwargs)
+
+    read = functools.partial(tyro.cli, bound, prog=program, args=words, config=CONFIG, registry=rules())
+    if "-h" in words or "--help" in words:
+        plain = {"TERM": "dumb"} if os.environ.get("NO_COLOR") else {}  # tyro knows of TERM alone
+        with contextlib.suppress(SystemExit), environment(**plain):
+            read()
+        raise Finished
+    box = io.StringIO()
+    try:
+        # No terminal and so wide a line: neither colours nor line breaks are mixed into the message.
+        with environment(COLUMNS="10000"), contextlib.redirect_stderr(box), contextlib.redirect_stdout(io.StringIO()):
+            return read()
+    except SystemExit:
+        raise InputError(f"{sentence(box.getvalue(), program)} (see {program} --help)") from None
+
+
+@contextlib.contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Inside, these environment variables are set."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+def rules() -> ConstructorRegistry:
+    """tyro's rules, and ours: numbers that explain themselves, and `none` for what may be left out."""
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        if info.type not in (int, float):
+            return None
+        kind, metavar = info.type, info.type.__name__.upper()
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=metavar,
+            instance_from_str=lambda words: converted(words, metavar, lambda: kind(words[0])),
+            is_instance=lambda value: isinstance(value, kind),
+            str_from_instance=lambda value: [f"{value:g}" if kind is float else str(value)],
+        )
+
+    @registry.primitive_rule
+    def path(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        if info.type is not Path:
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="PATH",
+            instance_from_str=lambda words: Path(words[0]).expanduser(),  # a shell leaves --out=~/run as it is
+            is_instance=lambda value: isinstance(value, Path),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    @registry.primitive_rule
+    def union(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        if get_origin(info.type) not in (Union, types.UnionType):
+            return None
+        kinds = [kind for kind in get_args(info.type) if kind is not type(None)]
+        return either(kinds, len(kinds) < len(get_args(info.type)), info)
+
+    return registry
+
+
+def either(kinds: list[Any], optional: bool, info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec:
+    """A value of any of these kinds, the first that fits; where `optional`, `none` is None."""
+    made = [ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kind, info.markers)) for kind in kinds]
+    specs = [spec for spec in made if isinstance(spec, PrimitiveConstructorSpec)]
+    metavar = "|".join(spec.metavar for spec in specs)
+    counts = {spec.nargs for spec in specs if isinstance(spec.nargs, int)} | ({1} if optional else set())
+
+    def first_fitting(words: list[str]) -> Any:
+        for spec in specs:
+            fits = len(words) == spec.nargs and (spec.choices is None or set(words) <= set(spec.choices))
+            with contextlib.suppress(ValueError):
+                if fits:
+                    return spec.instance_from_str(words)
+        raise ValueError
+
+    def read(words: list[str]) -> Any:
+        if optional and [word.lower() for word in words] == [NONE]:
+            return None
+        return converted(words, metavar + ("|none" if optional else ""), lambda: first_fitting(words))
+
+    def written(value: Any) -> list[str]:
+        owner = next((spec for spec in specs if spec.is_instance(value)), None)
+        return [NONE] if value is None or owner is None else owner.str_from_instance(value)
+
+    return PrimitiveConstructorSpec(
+        nargs=counts.pop() if len(counts) == 1 else tuple(sorted(counts)),
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: (optional and value is None) or any(spec.is_instance(value) for spec in specs),
+        str_from_instance=written,
+    )
+
+
+def converted(words: list[str], metavar: str, convert: Callable[[], Any]) -> Any:
+    try:
+        return convert()
+    except ValueError:
+        came = f"is {' '.join(words)!r}" if words else "lacks its value"
+        raise ValueError(f"{came}; expected {in_words(metavar)}") from None
+
+
+def in_words(metavar: str) -> str:
+    """`FLOAT|{learned}` -> `a number or learned`."""
+    return " or ".join(WORDS.get(part, part.strip("{}").replace(",", " or ")) for part in metavar.split("|"))
+
+
+# Sentences ------------------------------------------------------------------------------------------------------------
+
+
+def sentence(box: str, program: str) -> str:
+    """What one of tyro's boxes, drawn without a frame, says in one sentence."""
+    text = "\n".join(line.removeprefix("  ").rstrip() for line in box.splitlines() if line.strip("- "))
+    text = text.partition("For full helptext")[0]
+    if found := re.search(r"Error parsing (\S+): (.*)", text):
+        return f"{found[1]} {found[2]}"
+    if found := re.search(r"Missing value for argument '(\S+)'\. Expected (\d+)", text):
+        return f"{found[1]} lacks its value" if found[2] == "1" else f"{found[1]} expects {found[2]} values"
+    if found := re.search(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", text):
+        choices = re.findall(r"'([^']*)'", found[3])
+        return f"{found[2]} is {found[1]!r}; expected {' or '.join(choices)}"
+    if found := re.search(r"Unrecognized options: (.*)", text):
+        return unknown_words(found[1].split(", "), indented(text), program)
+    if "Missing from" in text:
+        needed, stray = map(indented, text.partition("Unrecognized options:")[::2])
+        what = f"{' and '.join(needed)} {'is' if len(needed) == 1 else 'are'} missing"
+        return f"{what}, and {unknown_words(stray, needed, program)}" if stray else what
+    return re.sub(r"\s+", " ", text).strip(" .")
+
+
+def indented(text: str) -> list[str]:
+    """The lines that tyro indents by four: flags that are missing or alike, words that it does not know."""
+    return re.findall(r"^    (\S.*)$", text, re.MULTILINE)
+
+
+def unknown_words(words: list[str], similar: list[str], program: str) -> str:
+    """`latently train vae has no --epoch; did you mean --epochs?`"""
+    word = next((word for word in words if word.startswith("-")), words[0])
+    if not word.startswith("-"):
+        return f"{program} does not expect {word!r} there; a value needs its flag before it"
+    names = re.findall(r"--[\w-]+", " ".join(similar))
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"{program} has no {word}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def unknown(what: str, word: str, known: list[str]) -> str:
+    """`there is no command 'evalute' (did you mean evaluate?); there are ...`"""
+    close = difflib.get_close_matches(word, known, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"there is no {what} {word!r}{hint}; there are {', '.join(known)}"

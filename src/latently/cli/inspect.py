@@ -1,0 +1,335 @@
+"""Commands that look at runs: figures, pictures, reports, neighbours, the explorer, ONNX."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from latently.cli import flags
+from latently.common.console import (
+    in_text,
+    left_out,
+    print_figures,
+    print_json,
+    print_rows,
+)
+from latently.common.errors import require
+
+if TYPE_CHECKING:
+    pass
+
+from latently.cli.arguments import RUNS_AND_KIND, JudgedPart, Number, OwnData, Part, default
+from latently.cli.shared import autoencoder_of, open_run, require_extra
+
+MOST_ROWS = 20  # of near-duplicates that are printed
+
+
+def evaluate(
+    run: tyro.conf.Positional[Path],
+    data: OwnData = None,
+    part: JudgedPart = None,
+    codes: bool = False,
+    samples: Annotated[int | None, default("no samples are judged")] = None,
+    judge: Annotated[Path | None, default("RUN/judge, which is trained where it is missing")] = None,
+    all: bool = False,
+    importance_samples: Annotated[int | None, default("no such bound")] = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Figures on the test split, to stdout; of the run's own images also to RUN/metrics.json.
+
+    The likelihoods, the reconstruction or the accuracy are always told; what takes its time, by a flag.
+
+    Args:
+        run: Run folder.
+        data: Images to evaluate on, a name or a path.
+        part: Which part of the split.
+        codes: Judge the codes by labels: linear probe, nearest neighbours, clusters; all fitted on training images.
+        samples: Draw so many samples, and judge them by a classifier: Frechet distance, precision and recall.
+        judge: Run folder of the classifier that judges the samples, trained on images of the same kind and size.
+        all: Every figure that the model can give; of samples as many as there are images, 10,000 at most.
+        importance_samples: Codes drawn for each image for the importance-weighted bound on log p(x), 500 or 5,000 say.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        json: Print one JSON object instead of a table.
+    """
+    from latently.analysis.measure import Costly, measure
+
+    costly = Costly(codes, samples, judge, importance_samples, all)
+    costly.check()
+    opened = open_run(run, data, device)
+    which = part or opened.judged_part
+    figures = measure(opened, which, costly)
+    if opened.is_own and which == opened.judged_part:
+        opened.run.add_metrics(figures)
+    if json:
+        print_json(figures)
+        return
+    per_class = figures.pop("per_class", {})
+    print_figures(f"{run}, {which} images of {opened.images.source}", figures)
+    if per_class:
+        columns = ["class", *next(iter(per_class.values()))]
+        print_rows("", columns, [[name, *map(in_text, row.values())] for name, row in per_class.items()])
+
+
+def similar(
+    run: tyro.conf.Positional[Path],
+    query: Annotated[tuple[str, ...], default("none", metavar="IMAGE ...")] = (),
+    duplicates: bool = False,
+    data: OwnData = None,
+    part: Part = "all",
+    n: Number = 10,
+    threshold: Annotated[float | None, default("a quarter of the median distance between nearest images")] = None,
+    out: Annotated[Path | None, default("no file")] = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """The images that are nearest to a query by their codes; or all near-duplicates in a set.
+
+    Args:
+        run: Run folder of an autoencoder.
+        query: Images to find the like of: files, or numbers (from 0) or names of images of the data.
+        duplicates: Find pairs of images with nearly the same code: copies, saved anew or slightly noisy.
+        data: Images to search, a name or a path.
+        part: Which part of the split to search.
+        n: How many of the nearest, of each query.
+        threshold: Largest distance between the codes of near-duplicates.
+        out: File to write: .png (each query and its nearest, or the pairs), .csv or .npz (a row per neighbour or pair).
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import pictures
+    from latently.analysis import similar as similar_room
+    from latently.runs import outputs
+
+    require(bool(query) != duplicates, "expected --query IMAGE, or --duplicates, and not both")
+    require(n >= 1, f"-n is {n}; expected at least 1")
+    require(threshold is None or threshold >= 0, f"--threshold is {threshold}; expected a number of at least 0")
+    require(threshold is None or duplicates, "--threshold is for --duplicates; leave it out, or give -n")
+    if out:
+        outputs.check_out(out, (".csv", ".npz", ".png"))
+    opened = open_run(run, data, device)
+    autoencoder = autoencoder_of(opened.estimator, run)
+    images = opened.part(part)
+    if out:
+        opened.require_apart(out, adds_images=out.suffix.lower() == ".png")
+    found: Any
+    if duplicates:
+        found = similar_room.duplicates(autoencoder, images, threshold)
+        about: dict[str, Any] = {"threshold": found.threshold, "n_pairs": len(found.first)}
+        title = f"{len(found.first):,} pairs of {len(images):,} images are no farther apart than {found.threshold:.4g}"
+    else:
+        queries = similar_room.read_queries(query, opened.images, opened.preparation)
+        found, about = similar_room.neighbours(autoencoder, images, queries, n), {}
+        title = f"The nearest of {len(images):,} images by the codes of {run}"
+    columns = found.columns(images)
+    if out and out.suffix.lower() == ".png":
+        pictures.save(found.picture(autoencoder, images), out)
+    elif out:
+        first, *others = columns
+        outputs.write_arrays(out, columns[first], {name: columns[name] for name in others})
+    rows = list(zip(*(values.tolist() for values in columns.values()), strict=True))
+    if json:
+        named = [dict(zip(columns, row, strict=True)) for row in rows]
+        print_json({"n_images": len(images)} | about | {"pairs" if duplicates else "neighbours": named})
+        return
+    shown = rows[:MOST_ROWS] if duplicates else rows
+    print_rows(title, list(columns), [list(map(in_text, row)) for row in shown])
+    if len(shown) < len(rows):
+        print(f"... and {len(rows) - len(shown):,} more; --out pairs.csv writes all")
+    if out:
+        print(out)
+
+
+def plot(
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, RUNS_AND_KIND],
+    out: Annotated[Path | None, default("RUN/figures/KIND.png")] = None,
+    data: OwnData = None,
+    part: JudgedPart = None,
+    grid: int = 20,
+    range: Annotated[float | None, default("the prior's quantiles, or an autoencoder's own codes")] = None,
+    n: Annotated[int | None, default("by the kind", aliases=["-n"])] = None,
+    noise: Annotated[float | None, default("the model's own level; about a label's mean 0.1")] = None,
+    label: Annotated[str | None, default("the first class")] = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Draw pictures of runs.
+
+    Args:
+        runs: Run folders, then the kind of picture: curves, reconstructions, scatter, canvas, samples, traversals,
+            worst; of a dae denoising, noisy, residuals; of a cvae analogies, label-means, mean-noise; of a classifier
+            confusion, mistakes; or all of them that the model can give.
+        out: File to write: .png, .pdf or .svg.
+        data: Images to draw with, a name or a path.
+        part: Which part of the split.
+        grid: Tiles on a side of a canvas.
+        range: Codes at the ends of a canvas, plus and minus.
+        n: How many images or points to show.
+        noise: Level of the noise that images are damaged with, or its standard deviation about a label's mean code.
+        label: What a cvae's canvas is decoded as.
+        seed: Seed of samples and noise.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    from latently import pictures
+    from latently.analysis import plots
+    from latently.runs import outputs
+
+    require(len(runs) >= 2, "expected a run folder or several, then a kind of picture: latently plot RUN curves")
+    *folders, kind = runs
+    kinds = (*plots.KINDS, "all")
+    require(kind in kinds, f"{flags.unknown('picture', kind, list(kinds))}; the last word is its kind")
+    one_file = out is None or (len(folders) == 1 and kind != "all")
+    require(one_file, "--out names one file, but several pictures were asked for; leave it out: each has its place")
+    require(grid >= 1, f"--grid is {grid}; expected at least 1")
+    require(range is None or range > 0, f"--range is {range}; expected a number above 0")
+    require(n is None or n >= 1, f"-n is {n}; expected at least 1")
+    if out:
+        outputs.check_out(out, (".png", ".pdf", ".svg"))
+    require(noise is None or noise >= 0, f"--noise is {noise}; expected a number of at least 0")
+    drawing = plots.Drawing(grid=grid, range=range, n=n or 0, seed=seed, noise=noise, label=label)
+    for folder in folders:
+        opened = open_run(Path(folder).expanduser(), data, device)
+        for each in plots.possible(opened.estimator) if kind == "all" else [kind]:
+            place = out or opened.run.figure(each)
+            images = None if each in plots.WITHOUT_IMAGES else opened.part(part or opened.judged_part)
+            if images:
+                opened.require_apart(place, adds_images=True)
+            with left_out(among_all=kind == "all"):
+                pictures.save(plots.draw(each, opened.estimator, images, drawing), place)
+                print(place)
+
+
+def report(run: tyro.conf.Positional[Path], data: OwnData = None, device: str = "auto") -> None:
+    """Write RUN/report.html, one file that opens offline; draws and evaluates what is not there yet.
+
+    Args:
+        run: Run folder.
+        data: The run's own images, where they have moved: a path.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    from latently import pictures
+    from latently import report as report_room
+    from latently.analysis import plots
+
+    opened = open_run(run, data, device)
+    if not (run / "metrics.json").exists():
+        require(opened.is_own, f"{opened.images.source} are not the images of {run}; a report tells of its own")
+        with left_out(among_all=True):
+            opened.run.write_metrics(opened.evaluate(opened.judged_part))
+    for kind in plots.possible(opened.estimator):
+        if not opened.run.figure(kind).exists():
+            images = None if kind in plots.WITHOUT_IMAGES else opened.part(opened.judged_part)
+            with left_out(among_all=True):
+                pictures.save(plots.draw(kind, opened.estimator, images), opened.run.figure(kind))
+    print(report_room.write(run))
+
+
+def compare(
+    runs: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN RUN ...", help_behavior_hint="(required)")
+    ],
+    data: OwnData = None,
+    part: JudgedPart = None,
+    out: Path = Path("compare"),
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Several runs in one table, and on one page: figures, what differs in their settings, pictures, curves.
+
+    Figures are those that latently evaluate left in a run, with its costly ones; where there are none, they are
+    measured.
+
+    Args:
+        runs: Run folders, two or more, trained on the same images.
+        data: Images to compare on, a name or a path, in the place of the runs' own.
+        part: Which part of the split.
+        out: Folder of comparison.html, which opens offline, and of its pictures; an earlier comparison is replaced.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        json: Print one JSON object instead of a table.
+    """
+    from latently.report import comparison
+
+    comparison.require_free(out)
+    compared = comparison.compare(runs, data, part, device)
+    page = comparison.write(compared, out, "latently compare " + shlex.join(map(str, runs)))
+    if json:
+        print_json(compared.to_json())
+        return
+    columns = ["", *compared.runs]
+    print_rows(f"{compared.part} images of {compared.data}", columns, compared.rows())
+    for line in compared.notes:
+        print(line)
+    print(f"Page: {page}")
+
+
+def explore(
+    run: tyro.conf.Positional[Path],
+    data: OwnData = None,
+    labels: Annotated[Path | None, default("RUN/labels.csv")] = None,
+    points: int = 100_000,
+    host: str = "127.0.0.1",
+    port: Annotated[int, default("0, a free one")] = 0,
+    no_open: bool = False,
+    static: Annotated[Path | None, default("serve the page instead")] = None,
+    device: str = "auto",
+) -> None:
+    """Open a run in the browser: a map that decodes under the pointer, and a place to label.
+
+    Args:
+        run: Run folder of an autoencoder, or of few-label.
+        data: Images to show, a name or a path.
+        labels: CSV file that keeps the labels given on the page, as `latently train --labels` reads it. The default
+            one begins with the labels that the run was trained on.
+        points: Show at most so many images.
+        host: Address to listen on; beyond this machine, the page wants the token that is printed with its address.
+        port: Port to listen on.
+        no_open: Print the address and leave the browser alone.
+        static: Write the page to this folder, new or empty, with up to 5,000 points: any static host can serve it, and
+            it decodes in the browser.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+    """
+    require(points >= 2, f"--points is {points}; expected at least 2")
+    if static is not None:
+        from latently.explorer.scene import Scene
+        from latently.explorer.static import MOST_POINTS, write_static
+        from latently.runs.outputs import check_folder
+
+        check_folder(static)  # before the images are read
+        print(write_static(Scene(open_run(run, data, device), min(points, MOST_POINTS)), static))
+        return
+    require_extra("explorer", "starlette", "uvicorn")
+    from latently.explorer.labelling import LabelFile
+    from latently.explorer.scene import Scene
+    from latently.explorer.server import serve
+
+    opened = open_run(run, data, device)
+    scene = Scene(opened, points)
+    first = None if labels else opened.label_file
+    kept = LabelFile(labels or run / "labels.csv", scene.all_images, first)
+    serve(scene, kept, host, port, open_browser=not no_open)
+
+
+def export(run: tyro.conf.Positional[Path], out: Path, json: bool = False) -> None:
+    """Write encoder, decoder and classifier as ONNX, checked against torch.
+
+    Args:
+        run: Run folder.
+        out: File to write, .onnx: images to codes, reconstructions and probabilities, whatever the run can; a decoder
+            of codes is written beside it, as .decoder.onnx.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import estimator
+    from latently.runs import outputs
+
+    require_extra("onnx", "onnx", "onnxscript", "onnxruntime")
+    outputs.check_out(out, (".onnx",))
+    from latently.analysis.onnx_export import export as export_files
+
+    files = export_files(estimator.load(run, "cpu"), out)
+    if json:
+        print_json({"files": files})
+        return
+    columns = list(files[0])
+    cells = [[", ".join(cell) if isinstance(cell, list) else in_text(cell) for cell in row.values()] for row in files]
+    print_rows(f"{run} as ONNX", columns, cells)

@@ -1,0 +1,253 @@
+"""The flags of `latently train MODEL`: images, run folder and what each recipe adds; and their defaults."""
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tyro
+
+from latently.common.errors import InputError, require
+from latently.common.files import read_json, understanding
+from latently.common.settings import Count, Fraction, NonNegative, Seed, Settings
+from latently.data import Preparation
+from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
+from latently.estimator import load as load_estimator
+from latently.models import MODELS, VAE, FeedForward, Model, can, model_from_json, presets
+from latently.runs.folder import Run
+from latently.training.settings import Training
+
+
+@dataclass(kw_only=True)
+class RunOptions(Settings):
+    """The images, and the run folder."""
+
+    out: Path
+    """Run folder to write."""
+    data: str | None = None
+    """The images: digits, mnist, fashion-mnist, kmnist, or the path of a folder, .npy, .npz, .csv or IDX file."""
+    preset: str | None = None
+    """A study's recipe, over which any other flag wins; `latently presets` lists them."""
+    config: Path | None = None
+    """A JSON file of settings, over which any flag wins: {"model": {}, "training": {}}, or a run's params.json."""
+    split: Literal["auto", "standard", "pooled", "random", "all"] = "auto"
+    """Which images train, validate and test; auto: the source's own split where it has one, else 80/10/10 per class."""
+    limit: Count | None = None
+    """Train on no more than the first so many training images."""
+    image_size: tuple[int, int] | None = None
+    """Height and width in pixels to resize every image to."""
+    channels: int | None = None
+    """1 turns every image grey, 3 makes it colour."""
+    seed: Seed = 0
+    """Seed of split, weights, order and noise."""
+    resume: bool = False
+    """Take up the run in --out; no other flag is needed."""
+    overwrite: bool = False
+    """Replace the run in --out."""
+    checkpoint_epochs: Count = 1
+    """Epochs between checkpoints."""
+    checkpoint_minutes: NonNegative = 5.0
+    """Minutes after which a checkpoint is written, also within an epoch."""
+    tensorboard: bool = False
+    """Write scalars, and histograms of weights and gradients, to RUN/tensorboard."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def watching(self) -> dict[str, Any]:
+        """How a run is watched, which changes nothing in it; a resume does the same."""
+        return {name: getattr(self, name) for name in ("checkpoint_epochs", "checkpoint_minutes", "tensorboard")}
+
+    def build(self, model: Model, training: Training) -> Any:
+        """The estimator to fit."""
+        raise NotImplementedError
+
+    def own(self) -> dict[str, Any]:
+        """What params.json keeps under "options": what neither model, training nor data say."""
+        return {}
+
+
+@dataclass(kw_only=True)
+class EncoderOptions(RunOptions):
+    """The images, and the run folder."""
+
+    binarise: Literal["none", "static", "dynamic"] = "none"
+    """Grey values as probabilities of black and white: one draw that is kept (static), or a new one at each use."""
+
+    def build(self, model: Model, training: Training) -> Autoencoder:
+        return Autoencoder(model, binarise=self.binarise, random_state=self.seed, **training.get_params())
+
+
+@dataclass(kw_only=True)
+class LabelledOptions(RunOptions):
+    """The images, their labels, and the run folder."""
+
+    labels: Path | None = None
+    """A CSV file of labels in the place of the source's: image (file name or number from 0), label."""
+
+    def own(self) -> dict[str, Any]:
+        return {"labels": stored_path(self.labels)}
+
+
+def stored_path(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
+
+
+@dataclass(kw_only=True)
+class ConditionalOptions(EncoderOptions, LabelledOptions):
+    """The images, their labels, and the run folder."""
+
+
+@dataclass(kw_only=True)
+class ClassifierOptions(LabelledOptions):
+    """The images, their labels, and the run folder."""
+
+    n_labels: Count | None = None
+    """Use only so many labels of the training images, drawn evenly over the classes."""
+
+    encoder: Path | None = None
+    """Run folder of an autoencoder whose codes go straight to the softmax, beside the pixels (wide and deep)."""
+
+    def build(self, model: Model, training: Training) -> Any:
+        classifier = Classifier(model, random_state=self.seed, **training.get_params())
+        if self.encoder is None:
+            return classifier
+        encoder = self.fitted_encoder()
+        classifier.set_params(model__wide=encoder.model_.latent_dim)
+        return FewLabelClassifier(encoder, classifier, sees="both", spread=0, random_state=self.seed)
+
+    def fitted_encoder(self) -> Autoencoder:
+        """The run's own copy once it has one. Raises InputError where --encoder is no autoencoder's finished run."""
+        assert self.encoder is not None
+        own = Run(self.out / "encoder")
+        encoder = load_estimator(own.path if self.resume and own.finished else self.encoder)
+        require(isinstance(encoder, Autoencoder), f"--encoder is {self.encoder}, which is no autoencoder's run")
+        return encoder
+
+    def own(self) -> dict[str, Any]:
+        return super().own() | {"encoder": stored_path(self.encoder), "n_labels": self.n_labels}
+
+
+@dataclass(kw_only=True)
+class FewLabelOptions(ClassifierOptions):
+    """The images, the few labels, and the run folder."""
+
+    encoder: Path | None = None
+    """Run folder of an autoencoder to take codes from; left out: a VAE that is trained on all the images first."""
+    latent_dim: Count = 20
+    """Width of the code of the VAE that is trained first."""
+    encoder_epochs: Count | Literal["auto"] = "auto"
+    """Passes over the images of the VAE that is trained first; auto: 30, and more where images are few."""
+    spread: Fraction = 0.8
+    """Share of the unlabelled images, the surest, that the classifier learns from, by labels spread through codes."""
+
+    def check(self) -> Self:
+        own = (self.latent_dim, self.encoder_epochs) != (FewLabelOptions.latent_dim, FewLabelOptions.encoder_epochs)
+        both = self.encoder is not None and own
+        require(not both, "encoder is given, so none is trained: leave out --latent-dim and --encoder-epochs")
+        return super().check()
+
+    def build(self, model: Model, training: Training) -> FewLabelClassifier:
+        vae = Autoencoder(VAE(self.latent_dim), epochs=self.encoder_epochs, random_state=self.seed)
+        encoder = self.fitted_encoder() if self.encoder else vae.set_params(device=training.device)
+        classifier = Classifier(model, random_state=self.seed, **training.get_params())
+        return FewLabelClassifier(encoder, classifier, spread=self.spread, random_state=self.seed)
+
+    def own(self) -> dict[str, Any]:
+        return super().own() | {name: getattr(self, name) for name in ("latent_dim", "encoder_epochs", "spread")}
+
+
+def options_for(name: str) -> type[RunOptions]:
+    """The options of `latently train NAME`."""
+    if name == FewLabelClassifier.kind:
+        return FewLabelOptions
+    if can(MODELS[name](), "classify"):
+        return ClassifierOptions
+    return ConditionalOptions if MODELS[name].takes_labels else EncoderOptions
+
+
+def train_defaults(words: list[str]) -> tuple[Model, Training, RunOptions]:
+    """What a training is before its flags: the run to resume, a file's, a preset's, or ours."""
+    given = peek(words[1:])
+    given.out = given.out and Path(given.out).expanduser()
+    if given.resume and given.out and Run(given.out).started:
+        model, training, options = stored_settings(Run(given.out))
+        trains = Run(given.out).params.get("train", model.name)
+        require(trains == words[0], f"{given.out} trains the model {trains}, not {words[0]}")
+        return model, training, replace(options, out=tyro.MISSING)
+    require(not (given.preset and given.config), "--preset and --config contradict each other; give one")
+    if given.config:
+        return settings_from_file(Path(given.config).expanduser(), words[0])
+    model, training, split = MODELS[model_name(words[0])](), default_training(words[0]), "auto"
+    if given.preset:
+        preset = presets.find(given.preset, model.name)
+        model, training, split = preset.build(model.name), Training(**preset.training), preset.split
+    return model, training, options_for(words[0])(out=tyro.MISSING, split=split)  # type: ignore[arg-type]
+
+
+def default_training(name: str) -> Training:
+    """Ours for `latently train NAME`."""
+    if name == FewLabelClassifier.kind:
+        return Classifier(epochs=4).training()
+    return Classifier().training() if can(MODELS[name](), "classify") else Training()
+
+
+def model_name(name: str) -> str:
+    """The model whose settings are flags of `latently train NAME`."""
+    return FeedForward.name if name == FewLabelClassifier.kind else name
+
+
+def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptions]:
+    """The settings in a JSON file: a run's params.json, all of them but its place, or {"model": {}, "training": {}}."""
+    require(path.is_file(), f"--config is {path}, which does not exist; expected a JSON file, a params.json for one")
+    values = read_json(path)
+    with understanding(path, "expected settings as in a run's params.json"):
+        if "format" in values and path.name == "params.json" and "data" in values:
+            model, training, options = stored_settings(Run(path.parent))
+            training = Training.from_json(values["training"])  # as it was asked for: this machine may decide otherwise
+        else:
+            strange = values.keys() - {"model", "training"}
+            require(not strange, f"it has {', '.join(map(repr, strange))}; expected model and training")
+            model = model_from_json({"name": model_name(name)} | values.get("model", {}))
+            training = default_training(name).set_params(**values.get("training", {})).check()
+            options = options_for(name)(out=Path())
+        require(model.name == model_name(name), f"it describes the model {model.name}, not {name}")
+    return model, training, replace(options, out=tyro.MISSING)
+
+
+def peek(words: list[str]) -> argparse.Namespace:
+    """The flags on which the defaults of all others depend."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--preset", "--config", "--out"):
+        parser.add_argument(flag, nargs="?")  # a value that is missing is told of later
+    parser.add_argument("--resume", action="store_true")
+    return parser.parse_known_args(words)[0]
+
+
+def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
+    """What a run was started with, every `auto` as it was decided then."""
+    params = run.params
+    with understanding(run.path / "params.json"):
+        model = model_from_json(params["model"])
+        training = Training.from_json(params["training"] | params.get("resolved", {}))
+        watching, own = params.get("watching", {}), run.options
+        require(isinstance(watching, dict), f"watching is {watching!r}; expected an object")
+    record = run.data
+    if record is None:
+        raise InputError(f"{run.path} was fitted to arrays in Python; only a run of `latently train` can be resumed")
+    with understanding(run.path / "params.json"):
+        prepared = Preparation.from_json(record.preparation)
+        own |= {"binarise": params["binarise"]} if "binarise" in params else {}
+        own |= {name: Path(own[name]) for name in ("labels", "encoder") if own.get(name)}
+        options = options_for(params.get("train", model.name))(
+            out=run.path,
+            data=record.source,
+            preset=params.get("preset"),
+            split=record.split,  # type: ignore[arg-type]
+            limit=record.limit,
+            seed=record.seed,
+            image_size=prepared.image_size,
+            channels=prepared.channels,
+            **own,
+            **watching,
+        ).check()
+    return model, training, options

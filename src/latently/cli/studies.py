@@ -1,0 +1,173 @@
+"""Commands of studies: presets, reproductions, the label curve."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from latently.common.console import (
+    note,
+    print_json,
+    print_rows,
+)
+from latently.common.errors import require
+
+if TYPE_CHECKING:
+    pass
+
+from latently.cli.arguments import Cluster, default
+from latently.cli.shared import autoencoder_of, maker_by, open_run
+
+
+def presets(json: bool = False) -> None:
+    """List the recipes of `train --preset`, with their sources and published figures.
+
+    Args:
+        json: Print one JSON object instead of a table.
+    """
+    from latently.models.presets import CLASSIFIERS, PRESETS
+
+    if json:
+        print_json({
+            "autoencoders": {name: asdict(preset) for name, preset in PRESETS.items()},
+            "classifiers": {name: asdict(preset) for name, preset in CLASSIFIERS.items()},
+        })  # fmt: skip
+        return
+    rows = [[name, ", ".join(preset.models), preset.source, preset.figures()] for name, preset in PRESETS.items()]
+    rows += [[name, "classifier", preset.source, preset.figures()] for name, preset in CLASSIFIERS.items()]
+    print_rows("latently train MODEL --preset NAME", ["name", "models", "source", "published (-ELBO: training)"], rows)
+
+
+def reproduce(
+    study: Annotated[str | None, tyro.conf.Positional, default("list the studies")] = None,
+    out: Annotated[Path | None, default("runs/reproduce/STUDY")] = None,
+    quick: bool = False,
+    seeds: int = 3,
+    presets: Annotated[tuple[str, ...], default("those of the study", metavar="NAME ...")] = (),
+    codes: Annotated[tuple[int, ...], default("those of the study", metavar="INT ...")] = (),
+    data: str = "mnist",
+    ray: Cluster = None,
+    json: bool = False,
+) -> None:
+    """Run a study again, ours beside the published figures; without a name, list the studies.
+
+    Args:
+        study: elbo, panels, plane, kl, label-curve, codes-vs-pixels, latent-table, classifiers, code-distances,
+            probes, denoise, conditional or bounds.
+        out: Folder of its tables, pictures and trials; a study that was interrupted there goes on.
+        quick: A small version, in under two minutes, to see that it works; its figures mean nothing.
+        seeds: How many seeds; convolutional networks on a CPU take one.
+        presets: Train with these presets.
+        codes: Train with these widths of the code.
+        data: Images in the place of MNIST's: a name or a path.
+        ray: Trials at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import experiments
+
+    if study is None:
+        if json:
+            told = {name: {"summary": each.summary, "cost": each.cost} for name, each in experiments.STUDIES.items()}
+            print_json({"studies": told})
+            return
+        rows = [[name, each.summary, each.cost] for name, each in experiments.STUDIES.items()]
+        print_rows("latently reproduce STUDY", ["study", "what", "cost"], rows)
+        return
+    chosen = experiments.find(study)
+    require(seeds >= 1, f"--seeds is {seeds}; expected at least 1")
+    require(all(code >= 1 for code in codes), f"--codes is {codes}; expected whole numbers of at least 1")
+    folder = out or Path("runs/reproduce") / (f"{study}-quick" if quick else study)
+    with maker_by(ray) as maker:
+        bench = experiments.Bench(folder.absolute(), data, quick, seeds, presets, codes, maker)
+        result = chosen.reproduce(bench)
+    if json:
+        print(bench.table.read_text())
+    else:
+        columns, cells = result.as_text()
+        print_rows(f"{study}: {chosen.summary}", columns, cells)
+        print(f"Tables and pictures: {folder}")
+
+
+def label_curve(
+    data: str,
+    out: Path = Path("runs/label-curve"),
+    encoder: Annotated[Path | None, default("a VAE, which learns from the training images first")] = None,
+    labels: Annotated[Path | None, default("the source's own")] = None,
+    image_size: Annotated[tuple[int, int] | None, default("as they are")] = None,
+    channels: Annotated[int | None, default("as they are")] = None,
+    draws: int = 5,
+    plain_up_to: int = 1000,
+    seed: int = 0,
+    device: str = "auto",
+    ray: Cluster = None,
+    json: bool = False,
+) -> None:
+    """Accuracy against the number of labels, on codes and on pixels, and what the next doubling would buy.
+
+    Budgets double from two labels per class up to all of them. Test images judge; where fewer than 500 of those carry a
+    label, the labelled images that a draw leaves over do.
+
+    Args:
+        data: A name or a path of images of which some carry labels.
+        out: Folder of the curve; one that was interrupted there goes on.
+        encoder: Run folder of an autoencoder to take codes from.
+        labels: A CSV file of labels in the place of the source's: image (file name or number from 0), label.
+        image_size: Height and width in pixels to resize every image to; not beside --encoder, which remembers its own.
+        channels: 1 turns every image grey, 3 makes it colour.
+        draws: How many times the labels of each budget are drawn.
+        plain_up_to: The largest budget for our default classifier of images, three draws at most; 0 leaves it out.
+        seed: Seed of the split and of the VAE that is trained first.
+        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
+        ray: Draws at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
+        json: Print one JSON object instead of a table.
+    """
+    from latently import data as data_room
+    from latently import pictures
+    from latently.analysis import label_curve as curve_room
+    from latently.common.files import write_json
+    from latently.evaluation.intervals import percent
+    from latently.runs import outputs
+
+    require(draws >= 1, f"--draws is {draws}; expected at least 1")
+    require(plain_up_to >= 0, f"--plain-up-to is {plain_up_to}; expected at least 0")
+    require(0 <= seed < 2**31, f"--seed is {seed}; expected a whole number from 0 to 2147483647")
+    prepared_already = encoder is not None and (image_size, channels) != (None, None)
+    require(not prepared_already, "--image-size and --channels go without --encoder, which remembers its own")
+    if encoder:
+        opened = open_run(encoder, data, device)
+        fitted, images, parts = autoencoder_of(opened.estimator, encoder), opened.images, opened.split
+    else:
+        prepared = data_room.Preparation(image_size, channels)
+        images = data_room.load(data, prepared, progress=sys.stderr.isatty())
+        parts = data_room.split(images, seed=seed)
+    outputs.check_folder(out, ("encoder", "draws", "label-curve.json", "label-curve.png"))
+    outputs.require_apart(out, images.source, adds_images=True)
+    if labels:
+        images = data_room.read_labels(labels, images)
+    curve_room.task(images.labels, parts.train, parts.validation, parts.test)  # fails before a long training does
+    if not encoder:
+        fitted = curve_room.trained_encoder(out / "encoder", images, parts, seed, device)
+    with maker_by(ray) as maker:
+        folder = out.absolute() / "draws"
+        task, curves = curve_room.curves(images, parts, fitted, draws, plain_up_to, folder, note, maker)
+    judges = f"{task.n_judges:,} test images" if task.apart else "the labelled images that a draw leaves over, " \
+        f"{task.n_judges:,} of them at the largest budget"  # fmt: skip
+    figures = {"data": images.source, "judged_by": judges, "draws": draws}
+    figures |= {name.replace(" ", "_"): curve.to_json() for name, curve in curves.items()}
+    write_json(out / "label-curve.json", figures)
+    pictures.save(curve_room.picture(curves), out / "label-curve.png")
+    if json:
+        print_json(figures)
+        return
+    budgets = sorted({n for curve in curves.values() for n in curve.budgets})
+    cells = [{n: str(percent(mean)) for n, mean in curve.points()} for curve in curves.values()]
+    rows = [[f"{n:,}", *(column.get(n, "") for column in cells)] for n in budgets]
+    print_rows(
+        f"{data}: accuracy in %, mean and 95 % interval over draws, judged by {judges}", ["labels", *curves], rows
+    )
+    for name, curve in curves.items():
+        ahead = f"twice as many labels as {curve.budgets[-1]:,} would add {percent(curve.gain())} points"
+        print(f"{name}: {ahead}, if errors go on falling as they did")
+    print(f"Picture: {out / 'label-curve.png'}")

@@ -1,0 +1,92 @@
+"""What a person reads: tables and JSON on stdout, notes on stderr, and sentences about a disk."""
+
+import contextlib
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from latently.common.errors import InputError
+
+
+def n_started() -> int:
+    """How many processes torchrun has started together with this one; 1 without torchrun."""
+    together = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
+    return int(os.environ["WORLD_SIZE"]) if together else 1
+
+
+def has_the_word() -> bool:
+    """Whether this process speaks for those that were started together."""
+    return n_started() == 1 or os.environ["RANK"] == "0"
+
+
+def note(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
+        print(text, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def left_out(among_all: bool) -> Iterator[None]:
+    """Inside, what a run or its images cannot give is an error where it was asked for by name, else a note."""
+    try:
+        yield
+    except InputError as error:
+        if not among_all:
+            raise
+        note(f"left out: {error}")
+
+
+def print_json(figures: dict[str, Any]) -> None:
+    from latently.common.files import finite
+
+    print(json.dumps(finite(figures), allow_nan=False))
+
+
+def print_figures(title: str, figures: dict[str, Any]) -> None:
+    print_rows(title, ["figure", "value"], [[name, in_text(value)] for name, value in figures.items()])
+
+
+def in_text(value: Any) -> str:
+    """1437 -> `1,437`, 38.019440 -> `38.0194`, [8, 8] -> `8 x 8`, True -> `yes`."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " x ".join(map(str, value))
+    return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def print_rows(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    # Paths and class names are text, not rich's markup; where no terminal limits them, lines are not broken.
+    console = Console(markup=False, highlight=False, emoji=False)
+    console.width = console.width if console.is_terminal else 10_000
+    table = Table(box=SIMPLE_HEAD)
+    for place, name in enumerate(columns):
+        numbers = place > 0 and all(row[place][:1] in "-0123456789" for row in rows)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    with console.capture() as lines:  # rich would exit by itself if a pipe broke
+        if title:
+            console.print(title, style="bold", soft_wrap=True)
+        console.print(table)
+    print(lines.get(), end="")
+
+
+def disk_sentence(error: OSError) -> str:
+    """`RUN/history.csv: No space left on device; free some space`."""
+    advice = {
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "free some space",
+        errno.EACCES: "choose another place, or get the right to it",
+        errno.EPERM: "choose another place, or get the right to it",
+        errno.EROFS: "choose another place",
+        errno.ENOENT: "check the path",
+    }
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; {advice.get(error.errno or 0, 'check the place and try again')}"

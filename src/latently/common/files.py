@@ -1,0 +1,114 @@
+"""Files that are there whole or not at all, whatever interrupts their writer."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from latently.common.errors import InputError, require
+
+TEMPORARY = ".tmp"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place, whole and on the disk, when the block ends well.
+
+    Folders that are missing are made; when the block fails, nothing of all this is left.
+    """
+    made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        flush(temporary)
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a write that fails does not say where
+        raise
+
+
+def flush(path: Path) -> None:
+    """Wait until the disk has it."""
+    with open(path, "rb+") as file:  # Windows flushes no file that is open for reading alone
+        os.fsync(file.fileno())
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is what `replacing` leaves when it is killed."""
+    return path.name.startswith(".") and path.name.endswith(TEMPORARY)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers left that were killed; one that is still at work keeps its file."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        writer = path.name.removesuffix(TEMPORARY).rpartition(".")[2]
+        if not (writer.isdigit() and psutil.pid_exists(int(writer))):
+            path.unlink(missing_ok=True)
+
+
+RESTORE = "restore it, or train again"
+
+
+def require_place(path: Path) -> None:
+    """Raise InputError where no file can be written at `path`: it would lie below a file, or there is no right to."""
+    for parent in path.parents:
+        require(not parent.is_file(), f"{path} cannot be written: {parent} is a file; choose another place")
+    home = next(folder for folder in path.absolute().parents if folder.exists())
+    require(os.access(home, os.W_OK), f"{path} cannot be written: {home} does not allow it; choose another place")
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def as_json(values: Any) -> str:
+    return json.dumps(values, indent=2, allow_nan=False, default=lambda number: number.item()) + "\n"  # NumPy's, too
+
+
+def write_json(path: Path, values: Any) -> None:
+    write_text(path, as_json(values))
+
+
+def read_json(path: Path) -> Any:
+    """Raises InputError for a file that is missing or is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; is {path.parent} a run folder?") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: it is no JSON ({error}); {RESTORE}") from None
+
+
+@contextmanager
+def understanding(path: Path, advice: str = RESTORE) -> Iterator[None]:
+    """Inside, what a file says is taken for true; where that fails, an InputError names the file and the reason."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+        if isinstance(error, InputError) and str(error).endswith(advice):
+            raise  # said already, within
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise InputError(f"{path} cannot be used: {reason}; {advice}") from None
+
+
+def finite(figures: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no word for NaN and infinity: null, also in figures within figures."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return finite(value)
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {name: plain(value) for name, value in figures.items()}

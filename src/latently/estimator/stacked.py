@@ -1,0 +1,107 @@
+"""Classifiers that differ only in their labels or their seed, fitted at once: a label curve, or a spread over seeds.
+
+>>> from sklearn.datasets import load_digits
+>>> from latently import FeedForward, Trunk
+>>> from latently.training import Training
+>>> X, y = load_digits(return_X_y=True)
+>>> draws = [range(100), range(100, 200), range(1000)]
+>>> training = Training(epochs=20, precision="float32")
+>>> fitted = fit_together(FeedForward(Trunk("dense(32)")), X / 16, y, draws, training=training)
+>>> fitted.predict_proba(X[1000:] / 16).shape
+(3, 797, 10)
+>>> few, others, many = fitted.accuracies(X[1000:] / 16, y[1000:])
+>>> bool(many > max(few, others))
+True
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latently.common.errors import require
+from latently.data.batches import Batches, Draw
+from latently.models.base import Model
+from latently.models.stack import Stack
+from latently.training.hardware import resolve_device, seeded
+from latently.training.loop import Loop
+from latently.training.resolve import resolve
+from latently.training.settings import Training
+
+BATCH = 1000  # images of a forward pass
+
+
+@dataclass
+class FittedTogether:
+    """K classifiers of one model. `history`: a row per epoch, means over the nets."""
+
+    model: Any
+    net: Stack
+    training: Training
+    history: list[dict[str, float]]
+
+    @torch.no_grad()
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """p(class | image) of every net, (K, n, classes) float32."""
+        images = Batches(pixels(X), np.full(len(X), -1), torch.device(self.training.device))
+        parts = [images.evaluation_pixels(raw) for raw in images.split(BATCH)]
+
+        def probabilities(k: int) -> Tensor:
+            net = self.net.member(k)
+            return torch.cat([self.model.classify(net, x).log_probabilities.exp().cpu() for x in parts])
+
+        return torch.stack([probabilities(k) for k in range(self.net.n_nets)]).numpy()
+
+    def accuracies(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The share of images whose most probable class is `y`, (K,)."""
+        return (self.predict_proba(X).argmax(2) == np.asarray(y)).mean(1)
+
+
+def fit_together(
+    model: Model,
+    X: np.ndarray,
+    y: np.ndarray,
+    draws: Sequence[Any],
+    *,
+    validation: Sequence[Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    training: Training | None = None,
+    epoch_images: int | None = None,
+) -> FittedTogether:
+    """Train K classifiers, the k-th on X[draws[k]], its weights and its order of images from seeds[k] (by default k).
+
+    X: (n, h, w), (n, h, w, c) or (n, features), uint8 0..255 or numbers. y: (n,) class indices from 0. validation: like
+    draws, for the validation figures and for `patience`. An epoch holds `epoch_images` images for each net, by default
+    as many as the largest draw: of a smaller one each image several times, so that all nets take as many steps.
+    """
+    seeds = range(len(draws)) if seeds is None else seeds
+    unequal = (
+        f"{len(draws)} draws, {len(seeds)} seeds and {len(validation or draws)} validation draws; expected as many"
+    )
+    require(len(draws) == len(seeds) == len(validation or draws), unequal)
+    training = training or Training()
+    device = resolve_device(training.device)
+
+    def batches(draws: Sequence[Any], epoch_images: int | None = None) -> Batches:
+        own = [Draw(np.asarray(members), seed) for members, seed in zip(draws, seeds, strict=True)]
+        return Batches(pixels(X), y, device, draws=own, epoch_images=epoch_images)
+
+    def build(seed: int) -> nn.Module:
+        with seeded(seed, device):
+            return model.build(images.shape, int(np.max(y)) + 1)
+
+    images = batches(draws, epoch_images)
+    held_out = None if validation is None else batches(validation)
+    net = Stack(model, [build(seed) for seed in seeds]).to(device)
+    training = resolve(training, len(images), net)
+    history = Loop(model, net, images, held_out, training, seeds[0]).train()
+    return FittedTogether(model, net, training, history)
+
+
+def pixels(X: Any) -> np.ndarray:
+    """uint8 as it is, which is scaled to 0..1; any other number as float32."""
+    X = np.asarray(X)
+    return X if X.dtype == np.uint8 else X.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Images and a fitted estimator -> figures, each with its unit."""

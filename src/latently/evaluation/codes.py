@@ -1,0 +1,96 @@
+"""Codes and labels -> what a linear probe, the nearest neighbours and clusters make of them.
+
+All three are fitted on training codes and judged on codes of other images. The probe sees standardised codes, so that a
+dimension's scale does not matter to it; neighbours and clusters see the codes as they are, where a dimension that says
+little also counts little.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from latently.data.classes import codes_of, encode_labels
+from latently.data.reading import require_memory
+
+N_NEIGHBOURS = 10
+N_STARTS = 5  # of k-means; the tightest clusters count
+MOST_STEPS = 1000  # of the probe's solver; 20 to 100 are enough on MNIST
+STRENGTHS = (0.01, 0.1, 1.0)  # of the probe, the inverse of its penalty: a tenth of the training codes chooses
+LEAST_TO_CHOOSE = 20  # labels of the rarest class; with fewer it is 1
+
+
+def code_figures(train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: Any, seed: int = 0) -> dict[str, Any]:
+    """Codes (N, Z) and (M, Z) float32 with labels (N,) and (M,) of any kind, -1, NaN, None or "" = unlabelled.
+
+    `code_dimensions`; `probe_accuracy` of multinomial logistic regression, whose penalty a tenth of the training codes
+    chooses, `knn_accuracy` of the `knn_neighbours` nearest training codes by Euclidean distance; of k-means, as many
+    clusters as classes, `clustering_accuracy` under the best matching, `nmi` and `ari`. Clusters are found on all
+    training codes, all else on the labelled ones (`probe_labels` says how many); a judged image of a class that was
+    never trained on counts as wrong.
+    Raises InputError unless two classes have a label in both.
+
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.arange(200) % 2
+    >>> codes = (rng.normal(size=(200, 3)) + 9 * y[:, None]).astype(np.float32)
+    >>> figures = code_figures(codes[:100], y[:100], codes[100:], y[100:])
+    >>> figures["probe_accuracy"], figures["knn_accuracy"], figures["clustering_accuracy"], figures["nmi"]
+    (1.0, 1.0, 1.0, 1.0)
+    """
+    require_memory(3 * train.nbytes, f"judging {len(train):,} codes of {train.shape[1]:,} dimensions")
+    classes, y = encode_labels(y_train)
+    true = codes_of(y_judged, classes)
+    _, groups = encode_labels(y_judged)  # clusters know no names: a class of the judged images alone is one, too
+    known = groups >= 0
+    judged, true, groups = judged[known], true[known], groups[known]
+    labelled = y >= 0
+    k_means = KMeans(len(classes), n_init=N_STARTS, random_state=seed).fit(train)
+    if not labelled.all():
+        train, y = train[labelled], y[labelled]
+    n_neighbours = min(N_NEIGHBOURS, len(train))
+    neighbours = KNeighborsClassifier(n_neighbours, algorithm="brute").fit(train, y)
+    scaler = StandardScaler().fit(train)
+    probe = linear_probe(y, seed).fit(scaler.transform(train), y)
+    return {
+        "code_dimensions": train.shape[1],
+        "probe_accuracy": float((probe.predict(scaler.transform(judged)) == true).mean()),
+        "probe_labels": len(train),
+        "knn_accuracy": float((neighbours.predict(judged) == true).mean()),
+        "knn_neighbours": n_neighbours,
+        **clustering_figures(groups, k_means.predict(judged)),
+    }
+
+
+def linear_probe(y: np.ndarray, seed: int) -> LogisticRegression | GridSearchCV:
+    """For labels (N,) ints. Without a penalty, a code of some thousand dimensions is learned by heart."""
+    probe = LogisticRegression(max_iter=MOST_STEPS)
+    if np.unique(y, return_counts=True)[1].min() < LEAST_TO_CHOOSE:
+        return probe
+    return GridSearchCV(probe, {"C": STRENGTHS}, cv=StratifiedShuffleSplit(1, test_size=0.1, random_state=seed))
+
+
+def clustering_figures(y: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+    """Groups against classes, both (N,) ints from 0: `clustering_accuracy` under the best matching, `nmi`, the mutual
+    information over the mean of both entropies, and `ari`, the adjusted Rand index."""
+    return {
+        "clustering_accuracy": matched_accuracy(y, groups),
+        "nmi": float(normalized_mutual_info_score(y, groups)),
+        "ari": float(adjusted_rand_score(y, groups)),
+    }
+
+
+def matched_accuracy(y: np.ndarray, groups: np.ndarray) -> float:
+    """Under the best matching of groups to classes, one to one (Kuhn 1955).
+
+    >>> matched_accuracy(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 1]))
+    0.75
+    """
+    table = np.zeros((y.max() + 1, groups.max() + 1))
+    np.add.at(table, (y, groups), 1)
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(y))

@@ -1,0 +1,102 @@
+"""Drawn images against real ones, in the features of a judge: a classifier of ours.
+
+The features are what the judge sees before its softmax, so a distance belongs to one judge, and two models can be
+compared by the same judge only. Beside each figure stands what real training images reach in the place of drawn ones.
+"""
+
+from typing import Any
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from latently.common.errors import require
+from latently.estimator import Autoencoder, Classifier
+
+NEIGHBOURS = 3  # of a real image, which its ball reaches
+
+
+def judge_figures(judge: Classifier, real: Any, drawn: Any, train: Any) -> dict[str, float]:
+    """Images real (N, ...), drawn (M, ...) and train, all as the judge takes them; as many of train as of drawn.
+
+    `judge_frechet`, `judge_precision`, `judge_recall` of drawn against real, and of train against real
+    `judge_frechet_floor`, `judge_precision_ceiling`, `judge_recall_ceiling`: what a perfect model would get.
+    Raises InputError where one of them holds no more than three images.
+    """
+    fewest = min(map(len, (real, drawn, train)))
+    require(
+        fewest > NEIGHBOURS, f"{fewest} image(s) came to be compared with others; expected {NEIGHBOURS + 1} at least"
+    )
+    features = judge.features(real)
+    own, theirs = (against(features, judge.features(images)) for images in (drawn, train[: len(drawn)]))
+    return {
+        "judge_frechet": own[0],
+        "judge_frechet_floor": theirs[0],
+        "judge_precision": own[1],
+        "judge_precision_ceiling": theirs[1],
+        "judge_recall": own[2],
+        "judge_recall_ceiling": theirs[2],
+    }
+
+
+def against(real: np.ndarray, drawn: np.ndarray) -> tuple[float, float, float]:
+    """Frechet distance, precision and recall of features (N, D) and (M, D)."""
+    return frechet_distance(real, drawn), *precision_recall(real, drawn)
+
+
+def drawn_images(estimator: Autoencoder, n: int, y: Any, seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+    """n decoder means from the prior, and of a conditional model the labels they were asked for, drawn from y.
+
+    Raises InputError for a model that has no prior.
+    """
+    asked = None
+    if estimator.model_.takes_labels:
+        asked = np.random.default_rng(seed).choice(np.asarray(y), n)
+    return estimator.sample(n, random_state=seed, y=asked), asked
+
+
+def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:
+    """Between the normals fitted to features (N, D) and (M, D): |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
+
+    Dowson & Landau 1982; Heusel et al. 2017 take it in the features of a network. It is a squared length, 0 or more,
+    and falls with N and M: compare at equal numbers.
+
+    >>> points = np.array([[-1.0], [1.0]])
+    >>> round(frechet_distance(points, 3 * points + 5), 6)  # 5^2, and (3 - 1)^2 of the variance 2
+    33.0
+    """
+    (mean_1, cov_1), (mean_2, cov_2) = map(mean_and_covariance, (real, drawn))
+    values, vectors = np.linalg.eigh(cov_1)
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T  # C1^(1/2)
+    # C1^(1/2) C2 C1^(1/2) has the eigenvalues of C1 C2, and is symmetric: no complex numbers, no trouble at rank < D
+    shared = np.sqrt(np.linalg.eigvalsh(root @ cov_2 @ root).clip(0)).sum()
+    distance = np.square(mean_1 - mean_2).sum() + np.trace(cov_1) + np.trace(cov_2) - 2 * shared
+    return max(float(distance), 0.0)  # rounding
+
+
+def mean_and_covariance(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, D) -> (D,) and (D, D), unbiased, float64."""
+    return features.mean(0, dtype=np.float64), np.atleast_2d(np.cov(features, rowvar=False, dtype=np.float64))
+
+
+def precision_recall(real: np.ndarray, drawn: np.ndarray, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
+    """How many drawn images look real, and how much of what is real is drawn (Kynkaanniemi et al. 2019, eq. 1 and 2).
+
+    real (N, D) and drawn (M, D) are features of images. Around each real one lies a ball that reaches its third nearest
+    other: precision is the share of the drawn inside any; recall is the same with the roles changed.
+
+    >>> precision_recall(np.arange(8.0)[:, None], np.array([[0.0], [1.5], [3.2], [99.0]]), neighbours=1)
+    (0.75, 1.0)
+    """
+    return covered(drawn, real, neighbours), covered(real, drawn, neighbours)
+
+
+def covered(points: np.ndarray, by: np.ndarray, neighbours: int) -> float:
+    """The share of points (M, D) inside the ball of any of the others (N, D)."""
+    reach = NearestNeighbors().fit(by).kneighbors(by, neighbours + 1)[0][:, -1]  # the nearest of all is a point itself
+    inside, by = np.zeros(len(points), bool), by.astype(np.float64)
+    lengths = np.square(by).sum(1)  # (N,)
+    for start in range(0, len(points), 1000):
+        part = points[start : start + 1000].astype(np.float64)
+        squared = np.square(part).sum(1)[:, None] + lengths - 2 * part @ by.T
+        inside[start : start + 1000] = (squared <= np.square(reach)).any(1)
+    return float(inside.mean())

@@ -1,0 +1,186 @@
+"""`label-curve`: study 1's question, what labels are worth, on pixels and on codes, with spreads over draws.
+
+Two protocols. Ours: n labels are n labels in all; every one trains, for a number of steps that was fixed beforehand.
+Study 1's: n labels train, and 5,000 more choose when to stop.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from latently import pictures
+from latently.analysis import label_curve
+from latently.analysis.label_curve import HEAD, Curve, Task
+from latently.estimator.stacked import fit_together
+from latently.evaluation.intervals import percent
+from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, codes, described, encoder, kept
+from latently.experiments.study import Result, Study
+from latently.experiments.table import Row, beside
+from latently.experiments.trials import Bench, Trial
+from latently.models.presets import CLASSIFIERS
+from latently.training.settings import Training
+
+PUBLISHED = {
+    50: 0.596, 100: 0.724, 250: 0.815, 500: 0.854, 750: 0.867, 1000: 0.879, 1500: 0.892, 2000: 0.898, 3000: 0.912,
+    5000: 0.935, 10000: 0.953, 20000: 0.971, 30000: 0.972, 40000: 0.976, 50000: 0.978, 55000: 0.975,
+}  # fmt: skip
+DRAWS = 5
+LATENT_DIM = 20
+CODE_LABELS = {False: 2000, True: 250}  # at which the study tried codes, and for a quick run
+PUBLISHED_ON_CODES = 0.935  # of AE and VAE alike
+NAMES = {"pixels": "pixels", "ae": "AE codes", "vae": "VAE codes"}
+Curves = dict[str, Curve]
+
+
+def run(bench: Bench) -> Result:
+    parts = bench.split("auto")
+    task = Task(bench.images.labels, parts.train, parts.test)
+    budgets = [n for n in ((50, 250, 1000) if bench.quick else PUBLISHED) if n <= len(parts.train)]
+    asked = [partial(ours, bench, task, budgets, name) for name in NAMES]
+    asked += [partial(study_1, bench, task, budgets, "pixels")]
+    asked += [partial(study_1, bench, task, [CODE_LABELS[bench.quick]], name) for name in ("ae", "vae")]
+    pixels, ae, vae, theirs, theirs_on_ae, theirs_on_vae = bench.each(lambda curve: curve(), asked)
+    mine, on_codes = {"pixels": pixels, "ae": ae, "vae": vae}, {"ae": theirs_on_ae, "vae": theirs_on_vae}
+    draw(bench, mine, theirs)
+    return Result([row(bench, n, mine, theirs) for n in budgets], notes(bench, mine, on_codes))
+
+
+# The two protocols --------------------------------------------------------------------------------
+
+
+def ours(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curve:
+    """All budgets of a draw together. Draw d takes weights of seed d, too, and the encoders in turn."""
+    training = Training(epochs=1) if bench.quick else label_curve.training(budgets[-1])
+
+    def one_draw(draw: int) -> list[float]:
+        trial = None if name == "pixels" else encoder(bench, name, LATENT_DIM, draw % bench.seeds)
+        fit = lambda: label_curve.together(seen(bench, trial), task, budgets, draw, settings=training)  # noqa: E731
+        settings = about(bench, training, trial) | {"budgets": list(budgets), "draw": draw}
+        return timed(bench, f"ours-{name}-draw{draw}", settings, fit, trial)
+
+    return Curve(budgets, np.array(bench.each(one_draw, draws(bench))), task.n_judges)
+
+
+def study_1(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curve:
+    """All draws of a budget together, each until three epochs in a row were no better on validation; one encoder. The
+    study kept 5,000 images for validation on pixels, and 1,000 on codes."""
+    preset, validation = CLASSIFIERS["study1-fc"], bench.split("auto").validation[: 5000 if name == "pixels" else 1000]
+    training = Training(**dict(preset.training) | ({"epochs": 3} if bench.quick else {}))
+    trial = None if name == "pixels" else encoder(bench, name, LATENT_DIM, 0)
+
+    def one_budget(n: int) -> list[float]:
+        def fit() -> list[float]:
+            X, drawn = seen(bench, trial), [task.drawn(n, draw) for draw in draws(bench)]
+            choosing = [validation] * len(drawn)
+            fitted = fit_together(preset.build(), X, task.labels, drawn, validation=choosing, training=training)
+            return fitted.accuracies(X[task.judges], task.labels[task.judges]).tolist()
+
+        settings = about(bench, training, trial) | {"budget": n, "draws": len(draws(bench))}
+        settings |= {"validation": len(validation)}
+        return timed(bench, f"study1-{name}-{n}", settings, fit, trial)
+
+    return Curve(budgets, np.array(bench.each(one_budget, budgets)).T, task.n_judges)
+
+
+def draws(bench: Bench) -> range:
+    return range(2 if bench.quick else DRAWS)
+
+
+def seen(bench: Bench, trial: Trial | None) -> np.ndarray:
+    """What a classifier is given of all images."""
+    return bench.images.pixels if trial is None else codes(bench, trial)
+
+
+def about(bench: Bench, training: Training, trial: Trial | None) -> dict[str, Any]:
+    return {"head": HEAD, "training": training.to_json(), "encoder": trial and described(bench, trial)}
+
+
+def timed(
+    bench: Bench, name: str, settings: dict[str, Any], fit: Callable[[], list[float]], trial: Trial | None
+) -> list[float]:
+    def compute() -> dict[str, Any]:
+        began = time.perf_counter()
+        return {"accuracies": fit(), "seconds": time.perf_counter() - began}
+
+    return kept(bench, name, settings, compute, lambda: trial and bench.trained(trial))["accuracies"]
+
+
+# What they gave -----------------------------------------------------------------------------------
+
+
+def row(bench: Bench, n: int, mine: Curves, theirs: Curve) -> Row:
+    """In percent; a quick run trains too little to be held against what was published."""
+    figures: Row = {"labels": n} | {column(name): percent(curve.at(n)) for name, curve in mine.items()}
+    pixels = percent(theirs.at(n))
+    figures |= {"pixels_5000_more": pixels}
+    return figures if bench.quick else figures | beside(100 * PUBLISHED[n], pixels)
+
+
+def column(name: str) -> str:
+    return NAMES[name].lower().replace(" ", "_")
+
+
+def draw(bench: Bench, mine: Curves, theirs: Curve) -> None:
+    """On a logarithmic axis; on a straight one study 1's picture again."""
+    published = {"published, pixels": (list(PUBLISHED), [100 * accuracy for accuracy in PUBLISHED.values()])}
+    curves = {NAMES[name]: curve for name, curve in mine.items()}
+    alone = {"pixels, study 1's recipe": theirs}
+    title = "Accuracy against the number of labels, mean and 95 % interval over draws"
+    for file, those, dots, x_label, log in (
+        ("ours", curves, {}, "labels in all", True),
+        ("study-1", alone, published, "labels, and 5,000 more to stop by", True),
+        ("study-1-straight", curves | alone, published, "labels", False),
+    ):
+        series = {name: (curve.budgets, 100 * curve.means()) for name, curve in those.items()}
+        spans = {name: 100 * curve.half_widths() for name, curve in those.items()}
+        figure = pictures.lines(series, x_label, "test accuracy, %", title, dots, spans, log_x=log)
+        pictures.save(figure, bench.folder / "figures" / f"{file}.png")
+
+
+def notes(bench: Bench, mine: Curves, on_codes: Curves) -> list[str]:
+    steps = label_curve.training(mine["pixels"].budgets[-1]).epochs * label_curve.STEPS_PER_EPOCH
+    told = [f"{NAMES[name]} {percent(mean)}" for name, curve in on_codes.items() for _, mean in curve.points()]
+    return [
+        f"Accuracy in % on the test images. Classifier: {HEAD} and a softmax, for pixels and codes. Ours: {steps:,} "
+        "steps of 128 for every budget, all labels train, nothing is chosen by any. pixels_5000_more: study 1's "
+        "recipe (study1-fc), which stops by 5,000 labelled validation images beyond the budget.",
+        f"{ENCODERS.format(EPOCHS)} {CODES} {DRAWS} draws of the labels, which bring weights of their own and take "
+        f"the encoders' {bench.seeds} seeds in turn; at all labels draws differ in these alone.",
+        "Published: one run, read off a chart, the first n images; held against the interval of study 1's recipe.",
+        f"Study 1's recipe on codes, {CODE_LABELS[bench.quick]:,} labels and 1,000 more to stop by, one encoder: "
+        f"{', '.join(told)}; published about {100 * PUBLISHED_ON_CODES:g} for both.",
+        *(worth(name, mine) for name in ("ae", "vae")),
+        *(foresight(NAMES[name], curve) for name, curve in mine.items()),
+    ]
+
+
+def worth(name: str, curves: Curves, n: int = 2000) -> str:
+    """How many labels pixels need for what codes reach with n."""
+    pixels = curves["pixels"]
+    if n not in pixels.budgets:
+        return f"{NAMES[name]}: no budget of {n:,} labels here."
+    codes, best, most = curves[name].at(n).mean, pixels.means().max(), max(pixels.budgets)
+    same = np.exp(np.interp(codes, np.maximum.accumulate(pixels.means()), np.log(pixels.budgets)))
+    many = f"more than {most:,}" if codes > best else f"about {same:,.0f}"
+    return f"{NAMES[name]} reach with {n:,} labels what pixels reach with {many}."
+
+
+def foresight(name: str, curve: Curve) -> str:
+    """What each half foresaw of its double, by `Curve.predicted`, and what the next doubling would buy."""
+    pairs = [n for n in curve.budgets if n >= 4 * curve.budgets[0] and 2 * n in curve.budgets]
+    told = [f"{percent(curve.until(n).predicted(2 * n))} for {percent(curve.at(2 * n))} at {2 * n:,}" for n in pairs]
+    last = curve.budgets[-1]
+    seen = f"foreseen from half the labels, for what came: {'; '.join(told)}. " if told else ""
+    return f"{name}: {seen}Twice as many labels as {last:,} would add {percent(curve.gain())} points."
+
+
+STUDY = Study(
+    name="label-curve",
+    summary="Accuracy against the number of labels: pixels, AE codes and VAE codes, 16 budgets, 5 draws.",
+    cost="two cores: about 25 minutes, 5 of them for our protocol with encoders given; one GPU: not measured",
+    run=run,
+    labelled=True,
+)

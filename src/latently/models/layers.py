@@ -1,0 +1,310 @@
+"""The layers of a network and the one-line spec that lists them. No losses here.
+
+    encoder = "conv(32, 5) pool(2) conv(64, 5) pool(2) dense(1024)"
+    decoder = "dense(3136) reshape(64, 7, 7) deconv(32, 5, stride=2) deconv(out, 5, stride=2)"
+
+A layer is `kind(arguments)`: values in the order of its fields below, a bare word is its activation, anything else by
+name. `out` is as many channels (conv, deconv) or values (dense) as an image has. Shapes are (channels, height, width)
+or (width,).
+"""
+
+import math
+import re
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latently.common.errors import InputError, require
+
+Shape = tuple[int, ...]
+ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "tanh", "sigmoid"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "linear": nn.Identity,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+Init = Literal["torch", "xavier", "he", "normal"]
+LEAK = 0.2  # slope of leaky_relu below zero, as in the studies; torch's own default is 0.01
+
+
+def activation(name: str) -> nn.Module:
+    return nn.LeakyReLU(LEAK) if name == "leaky_relu" else ACTIVATIONS[name]()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of a network: the shape it makes, the modules that make it, and the layers that lead back."""
+
+    def shape(self, shape: Shape) -> Shape:
+        raise NotImplementedError
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        raise NotImplementedError
+
+    def mirror(self, shape: Shape) -> "list[Layer]":
+        """Layers from `self.shape(shape)` back to `shape`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted(Layer):
+    """What dense, conv and deconv share."""
+
+    activation: str | None = None  # None: the network's
+    dropout: float = 0.0  # the share of values dropped while training
+    bias: float | None = None  # its value before training; None: what the network's `init` gives
+
+
+@dataclass(frozen=True)
+class Dense(Weighted):
+    """dense(width): fully connected; flattens an image first."""
+
+    width: int
+
+    def shape(self, shape: Shape) -> Shape:
+        return (self.width,)
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        flatten = [nn.Flatten()] if len(shape) == 3 else []
+        return [*flatten, nn.Linear(math.prod(shape), self.width)]
+
+    def mirror(self, shape: Shape) -> list[Layer]:
+        return dense_to(shape)
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after that leave ceil(size / stride) outputs; an odd one goes after, as in TensorFlow."""
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+@dataclass(frozen=True)
+class Conv(Weighted):
+    """conv(channels, kernel, stride=, padding=same|valid): square kernels; `same` leaves ceil(size / stride)."""
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: Literal["same", "valid"] = "same"
+
+    def pads(self, shape: Shape) -> list[tuple[int, int]]:
+        same = self.padding == "same"
+        return [same_padding(size, self.kernel, self.stride) if same else (0, 0) for size in shape[1:]]
+
+    def shape(self, shape: Shape) -> Shape:
+        sizes = (
+            (size + sum(pad) - self.kernel) // self.stride + 1
+            for size, pad in zip(shape[1:], self.pads(shape), strict=True)
+        )
+        return (self.channels, *sizes)
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        (top, bottom), (left, right) = self.pads(shape)
+        if top == bottom and left == right:
+            return [nn.Conv2d(shape[0], self.channels, self.kernel, self.stride, (top, left))]
+        pad = nn.ZeroPad2d((left, right, top, bottom))
+        return [pad, nn.Conv2d(shape[0], self.channels, self.kernel, self.stride)]
+
+    def mirror(self, shape: Shape) -> list[Layer]:
+        return [Deconv(shape[0], self.kernel, self.stride, self.padding, size=shape[1:])]
+
+
+@dataclass(frozen=True)
+class Deconv(Weighted):
+    """deconv(channels, kernel, stride=, padding=same|valid, size=): transposed convolution; `same` gives size * stride,
+    `size` a square of just that side, as TensorFlow's output_shape does."""
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: Literal["same", "valid"] = "same"
+    size: int | Shape | None = None  # to hit exactly: the side of a square, or (height, width), which a mirror knows
+
+    def shape(self, shape: Shape) -> Shape:
+        if self.size:
+            return (self.channels, *(self.size if isinstance(self.size, tuple) else (self.size, self.size)))
+        if self.padding == "same":
+            return (self.channels, *(size * self.stride for size in shape[1:]))
+        return (self.channels, *((size - 1) * self.stride + self.kernel for size in shape[1:]))
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        """Cut the surplus evenly from both sides, an odd row or column from the end; add what is missing at the end."""
+        full = [(size - 1) * self.stride + self.kernel for size in shape[1:]]
+        surplus = [have - want for have, want in zip(full, self.shape(shape)[1:], strict=True)]
+        bottom, right = (max(extra, 0) % 2 for extra in surplus)
+        layer = TransposedConvolution(
+            shape[0],
+            self.channels,
+            self.kernel,
+            self.stride,
+            padding=(max(surplus[0], 0) // 2, max(surplus[1], 0) // 2),
+            output_padding=(max(-surplus[0], 0), max(-surplus[1], 0)),
+            crop=(bottom, right),
+        )
+        # The crop once was a module of its own: what follows keeps its number, by which weights are kept.
+        return [layer, nn.Identity()] if bottom or right else [layer]
+
+    def mirror(self, shape: Shape) -> list[Layer]:
+        return [Conv(shape[0], self.kernel, self.stride, self.padding)]
+
+
+@dataclass(frozen=True)
+class Pool(Layer):
+    """pool(size): maximum over size x size squares; an incomplete last square counts, too."""
+
+    size: int = 2
+
+    def shape(self, shape: Shape) -> Shape:
+        return (shape[0], *(math.ceil(size / self.size) for size in shape[1:]))
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        return [nn.MaxPool2d(self.size, ceil_mode=True)]
+
+    def mirror(self, shape: Shape) -> list[Layer]:
+        return [Upsample(shape[1], shape[2])]
+
+
+@dataclass(frozen=True)
+class Upsample(Layer):
+    """upsample(height, width): repeat the nearest value."""
+
+    height: int
+    width: int
+
+    def shape(self, shape: Shape) -> Shape:
+        return (shape[0], self.height, self.width)
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        return [nn.Upsample((self.height, self.width))]
+
+
+@dataclass(frozen=True)
+class Reshape(Layer):
+    """reshape(channels, height, width): the same values as an image of that shape."""
+
+    channels: int
+    height: int
+    width: int
+
+    def shape(self, shape: Shape) -> Shape:
+        made = (self.channels, self.height, self.width)
+        require(math.prod(made) == math.prod(shape), f"reshape{made} cannot take {math.prod(shape)} values")
+        return made
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        flatten = [nn.Flatten()] if len(shape) == 3 else []
+        return [*flatten, nn.Unflatten(1, (self.channels, self.height, self.width))]
+
+
+@dataclass(frozen=True)
+class Code(Layer):
+    """code(): the values that arrive are the code, a grid of them too; ends an encoder in place of a dense layer."""
+
+    def shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        return [nn.Flatten()]
+
+    def mirror(self, shape: Shape) -> list[Layer]:
+        return [Reshape(*shape)] if len(shape) == 3 else []
+
+
+LAYERS: dict[str, type[Layer]] = {
+    "dense": Dense, "conv": Conv, "deconv": Deconv, "pool": Pool, "upsample": Upsample, "reshape": Reshape,
+    "code": Code,
+}  # fmt: skip
+
+
+def dense_to(shape: Shape) -> list[Layer]:
+    """Fully connected to an image's shape, or to a width."""
+    return [Dense(math.prod(shape)), *([Reshape(*shape)] if len(shape) == 3 else [])]
+
+
+def parse(spec: str, out: Shape) -> list[Layer]:
+    """A spec's layers. `out` is the image's shape. Raises InputError that names the layer that cannot be read."""
+    calls = re.findall(r"(\w+)\(([^()]*)\)", spec)
+    rest = re.sub(r"\w+\([^()]*\)", "", spec).strip(" ,")
+    require(not rest, f"cannot read {rest!r} in the network {spec!r}; expected layers like 'conv(32, 5) dense(512)'")
+    return [parse_layer(kind, arguments, out) for kind, arguments in calls]
+
+
+def parse_layer(kind: str, arguments: str, out: Shape) -> Layer:
+    call = f"{kind}({arguments})"
+    require(kind in LAYERS, f"there is no layer {kind!r} in {call!r}; there are {', '.join(LAYERS)}")
+    names = [
+        field.name for field in fields(LAYERS[kind]) if (not field.kw_only and field.name != "size") or kind == "pool"
+    ]
+    values: dict[str, Any] = {}
+    for argument in filter(None, (word.strip() for word in arguments.split(","))):
+        name, equals, text = argument.partition("=")
+        if equals:
+            values[name.strip()] = parse_value(text.strip(), kind, out)
+        elif argument in ACTIVATIONS:
+            values["activation"] = argument
+        else:
+            position = len([name for name in values if name in names])
+            require(position < len(names), f"{call!r} has too many values; {kind} takes {', '.join(names)}")
+            values[names[position]] = parse_value(argument, kind, out)
+    try:
+        return check_layer(LAYERS[kind](**values), call)
+    except TypeError as error:
+        raise InputError(f"cannot build {call!r}: {error}; {kind} takes {', '.join(names)}") from None
+
+
+def parse_value(text: str, kind: str, out: Shape) -> int | float | str:
+    if text == "out":
+        return math.prod(out) if kind == "dense" else out[0]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
+def check_layer(layer: Layer, call: str) -> Layer:
+    for name in ("width", "channels", "kernel", "stride", "size", "height"):
+        value = getattr(layer, name, None)
+        ok = value is None or (isinstance(value, int) and 1 <= value < 2**31)
+        require(ok, f"{name} is {value!r} in {call!r}; expected a whole number of at least 1")
+    if isinstance(layer, Weighted):
+        known = layer.activation is None or layer.activation in ACTIVATIONS
+        require(known, f"there is no activation {layer.activation!r} in {call!r}; there are {', '.join(ACTIVATIONS)}")
+        dropout_ok = isinstance(layer.dropout, int | float) and 0 <= layer.dropout < 1
+        require(dropout_ok, f"dropout is {layer.dropout!r} in {call!r}; expected a number from 0 up to, but not, 1")
+        require(layer.bias is None or isinstance(layer.bias, int | float), f"bias is {layer.bias!r} in {call!r}")
+    padding = getattr(layer, "padding", "same")
+    require(padding in ("same", "valid"), f"padding is {padding!r} in {call!r}; expected same or valid")
+    return layer
+
+
+class TransposedConvolution(nn.ConvTranspose2d):
+    """torch's, without the last `crop` rows and columns, and with the bias added by itself: given along, torch's own
+    library falls back to a slow kernel on CPUs for odd sizes, 80 ms in place of 7 for study 2's (docs/performance.md).
+    """
+
+    def __init__(self, *sizes: Any, crop: tuple[int, int], **settings: Any) -> None:
+        super().__init__(*sizes, **settings)
+        self.crop = crop
+
+    @property
+    def edges(self) -> list[int]:
+        """What is added left, right, at the top and the bottom: less than nothing."""
+        return [0, -self.crop[1], 0, -self.crop[0]]
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        assert self.bias is not None
+        assert not isinstance(self.padding, str)
+        y = F.conv_transpose2d(x, self.weight, None, self.stride, self.padding, self.output_padding)
+        if any(self.crop):
+            y = F.pad(y, self.edges)  # whose gradient stays channels last; a slice's does not
+        return y + self.bias[:, None, None].to(y.dtype)

@@ -1,0 +1,246 @@
+"""Encoders, decoders and trunks for any image shape, built from a one-line spec (layers.py). No losses here.
+
+Without a decoder spec the decoder mirrors the encoder, layer by layer, back to the image's exact shape. An encoder ends
+in a dense layer of its own, to the code's width, unless its spec ends in `code()`.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latently.common.errors import require
+from latently.common.settings import Settings
+from latently.models.layers import (
+    ActivationName,
+    Code,
+    Conv,
+    Deconv,
+    Dense,
+    Init,
+    Layer,
+    Pool,
+    Reshape,
+    Shape,
+    Upsample,
+    Weighted,
+    activation,
+    dense_to,
+    parse,
+)
+
+
+def default_encoder(image_shape: Shape) -> str:
+    """Small grey images get two wide layers, larger or coloured ones halve their side until it is 7 pixels or fewer.
+
+    Beyond about 1,000 values the first dense layer would hold most of the weights.
+    """
+    _, height, width = image_shape
+    if math.prod(image_shape) <= 1024 or min(height, width) < 8:
+        return "dense(512) dense(512)"
+    halvings = max(1, math.ceil(math.log2(max(height, width) / 7)))
+    convs = " ".join(f"conv({min(32 * 2**level, 256)}, 4, stride=2)" for level in range(halvings))
+    return f"{convs} dense(256)"
+
+
+@dataclass
+class Network(Settings):
+    """The layers between image and code."""
+
+    encoder: str = ""
+    """Encoder layers, e.g. "conv(32, 5, stride=2) dense(256, elu, dropout=0.1)"; empty: by the image's size."""
+    decoder: str = ""
+    """Decoder layers, the last one ending at the image, e.g. "dense(512) dense(out)"; empty: the encoder's mirror."""
+    activation: ActivationName = "relu"
+    """Activation of every layer that names none (the decoder's last is linear)."""
+    init: Init = "torch"
+    """Weights before training: torch's default, or Xavier uniform, He normal, N(0, 0.02) with biases of 0."""
+
+    def encoder_layers(self, image_shape: Shape) -> list[Layer]:
+        layers = parse(self.encoder or default_encoder(image_shape), image_shape)
+        return [activated(layer, self.activation) for layer in layers]
+
+    def decoder_layers(self, image_shape: Shape) -> list[Layer]:
+        if not self.decoder:
+            return mirror(self.encoder_layers(image_shape), image_shape)
+        *hidden, last = parse(self.decoder, image_shape)
+        if isinstance(last, Weighted) and last.activation is None:
+            last = replace(last, activation="linear")
+        return [*(activated(layer, self.activation) for layer in hidden), last]
+
+    def build_encoder(self, image_shape: Shape, n_outputs: int, n_classes: int = 0) -> nn.Module:
+        """(B, C, H, W) -> (B, n_outputs), linear unless the spec ends in `code()`; with classes: `Told`."""
+        layers = self.encoder_layers(image_shape)
+        if not isinstance(layers[-1], Code):
+            layers = [*layers, Dense(n_outputs, activation="linear")]
+        as_planes = isinstance(layers[0], Conv | Deconv | Pool | Upsample)
+        shape = image_shape
+        if n_classes:
+            channels, height, width = image_shape
+            shape = (channels + n_classes, height, width) if as_planes else (math.prod(image_shape) + n_classes,)
+        network, made = assemble(layers, shape, self.init)
+        fits = f"the encoder {self.encoder!r} ends at {made[0]} values, but the model wants {n_outputs}"
+        require(made == (n_outputs,), f"{fits}; give another latent_dim, or leave out code()")
+        return Told(network, n_classes, as_planes) if n_classes else network
+
+    def build_decoder(self, image_shape: Shape, latent_dim: int, n_classes: int = 0) -> nn.Module:
+        """(B, latent_dim) -> (B, C, H, W), linear unless the last layer names an activation; with classes: `Told`."""
+        network, shape = assemble(self.decoder_layers(image_shape), (latent_dim + n_classes,), self.init)
+        if shape == (math.prod(image_shape),):
+            network.append(nn.Unflatten(1, image_shape))
+            shape = image_shape
+        require(shape == image_shape, f"the decoder {self.decoder!r} ends at {shape}, but the images are {image_shape}")
+        return Told(network, n_classes, as_planes=False) if n_classes else network
+
+
+@dataclass
+class Trunk(Settings):
+    """The layers between an image and the softmax."""
+
+    layers: str = ""
+    """Layers before the softmax, e.g. "conv(32, 5) pool(2) dense(100, dropout=0.2)"; empty: by the image's size."""
+    activation: ActivationName = "relu"
+    """Activation of every layer that names none."""
+    init: Init = "torch"
+    """Weights before training: torch's default, or Xavier uniform, He normal, N(0, 0.02) with biases of 0."""
+
+    def build(self, image_shape: Shape) -> tuple[nn.Sequential, int]:
+        """(B, C, H, W) -> (B, width), and that width."""
+        layers = parse(self.layers or default_trunk(image_shape), image_shape)
+        trunk, shape = assemble([activated(layer, self.activation) for layer in layers], image_shape, self.init)
+        return trunk.append(nn.Flatten()), math.prod(shape)
+
+
+def default_trunk(image_shape: Shape) -> str:
+    """Rows of values and images of few pixels get a wide layer; others are halved until their side is 7 or fewer."""
+    _, height, width = image_shape
+    if min(height, width) < 12:
+        return "dense(256)"
+    halvings = max(1, math.ceil(math.log2(max(height, width) / 7)))
+    convs = " ".join(f"conv({min(32 * 2**level, 256)}, 5) pool(2)" for level in range(halvings))
+    return f"{convs} dense(256, dropout=0.5)"
+
+
+def activated(layer: Layer, name: str) -> Layer:
+    """`layer` with the activation `name` where it names none."""
+    unnamed = isinstance(layer, Weighted) and layer.activation is None
+    return replace(layer, activation=name) if unnamed else layer  # type: ignore[call-arg]
+
+
+def assemble(layers: list[Layer], shape: Shape, init: Init) -> tuple[nn.Sequential, Shape]:
+    """The modules of the layers, from `shape` on, and the shape at their end."""
+    modules: list[nn.Module] = []
+    for layer in layers:
+        check_input(layer, shape)
+        made = layer.modules(shape)
+        if isinstance(layer, Weighted):
+            for module in made:
+                initialise(module, init, layer.bias)
+            made += [activation(layer.activation)] if layer.activation not in (None, "linear") else []
+            made += [nn.Dropout(layer.dropout)] if layer.dropout else []
+        modules += made
+        shape = layer.shape(shape)
+    return nn.Sequential(*modules), shape
+
+
+def check_input(layer: Layer, shape: Shape) -> None:
+    """A layer of images after a layer of values, or a size that has shrunk to nothing, is a sentence."""
+    name = type(layer).__name__.lower()
+    if not isinstance(layer, Dense | Reshape | Code):
+        require(
+            len(shape) == 3, f"{name} needs an image but gets {math.prod(shape)} values; put reshape(c, h, w) before it"
+        )
+    if isinstance(layer, Conv) and layer.padding == "valid":
+        fits = min(shape[1:]) >= layer.kernel
+        require(fits, f"conv with kernel {layer.kernel} and valid padding does not fit into {shape[1]} x {shape[2]}")
+    if isinstance(layer, Deconv) and layer.size:
+        made = layer.shape(shape)[1:]
+        back = Conv(1, layer.kernel, layer.stride, layer.padding).shape((1, *made))[1:]
+        sizes = f"{shape[1]} x {shape[2]} to {made[0]} x {made[1]}"
+        require(back == shape[1:], f"deconv with stride {layer.stride} does not lead from {sizes}; give another size")
+
+
+def mirror(layers: list[Layer], image_shape: Shape) -> list[Layer]:
+    """The decoder of an encoder: every layer undone in reverse, with the activation of the layer it leads back to."""
+    shapes = [image_shape]
+    for layer in layers:
+        check_input(layer, shapes[-1])
+        shapes.append(layer.shape(shapes[-1]))
+    mirrored = [] if isinstance(layers[-1], Code) else [(dense_to(shapes[-1]), len(layers))]
+    mirrored += [(layers[i].mirror(shapes[i]), i) for i in reversed(range(len(layers)))]
+    return [like(layer, layers[:depth]) for group, depth in mirrored for layer in group]
+
+
+def like(layer: Layer, before: list[Layer]) -> Layer:
+    """`layer` with the activation and dropout of the last weighted one `before` it; linear if there is none."""
+    if not isinstance(layer, Weighted):
+        return layer
+    styles = [(other.activation, other.dropout) for other in before if isinstance(other, Weighted)]
+    act, dropout = styles[-1] if styles else ("linear", 0.0)
+    return replace(layer, activation=act, dropout=dropout)
+
+
+def initialise(module: nn.Module, init: Init, bias: float | None) -> None:
+    if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        return
+    if init == "xavier":
+        nn.init.xavier_uniform_(module.weight)
+    elif init == "he":
+        transposed = isinstance(
+            module, nn.ConvTranspose2d
+        )  # its weights are (in, out, ...), the others' (out, in, ...)
+        nn.init.kaiming_normal_(module.weight.transpose(0, 1) if transposed else module.weight)
+    elif init == "normal":
+        nn.init.normal_(module.weight, std=0.02)
+    if init != "torch" or bias is not None:
+        nn.init.constant_(module.bias, bias or 0.0)  # type: ignore[arg-type]
+
+
+class Told(nn.Module):
+    """A network that is told the class y (B,) of what it sees, one-hot; no class (-1) is all zeros.
+
+    as_planes: a constant plane per class beside an image's channels, for convolutions; else a value per class beside
+    the flattened values.
+    """
+
+    def __init__(self, network: nn.Module, n_classes: int, as_planes: bool) -> None:
+        super().__init__()
+        self.network, self.n_classes, self.as_planes = network, n_classes, as_planes
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        one_hot = (y[:, None] == torch.arange(self.n_classes, device=y.device)).to(x.dtype)  # (B, K)
+        if self.as_planes:
+            planes = one_hot[:, :, None, None].expand(-1, -1, *x.shape[2:])  # (B, K, H, W)
+            return self.network(torch.cat([x, planes], 1))
+        return self.network(torch.cat([x.flatten(1), one_hot], 1))
+
+
+class EncoderDecoder(nn.Module):
+    """What an autoencoder trains: `encoder` (B, C, H, W) -> (B, outputs), `decoder` (B, Z) -> (B, C, H, W)."""
+
+    log_variance: Tensor  # of a gaussian likelihood; only where one is learned
+    flow: Any  # of the posterior; only where it has one
+    pseudo_inputs: Tensor  # images (M, C, H, W) that make up a learned prior; only where there is one
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+
+class TrunkAndHead(nn.Module):
+    """What a classifier trains: `trunk` (B, C, H, W) -> (B, width), `head` (B, width + codes) -> (B, classes)."""
+
+    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.head = trunk, head
+
+
+def laid_out(network: nn.Module, device: torch.device) -> nn.Module:
+    """`network` on a device, convolutions with the channels last in memory: a third faster on a CPU."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def count_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,35 @@
+"""Arrays -> matplotlib figures. Loads and trains nothing."""
+
+from matplotlib.figure import Figure
+
+from latently.pictures.codes import scatter, scatters
+from latently.pictures.confusion import confusion
+from latently.pictures.curves import compared_curves, lines, training_curves
+from latently.pictures.plane import canvas, canvas_codes, quantile_codes
+from latently.pictures.save import ENDINGS, save
+from latently.pictures.sheets import grid, reconstructions, rows, samples, sheet, sheets, traversals
+from latently.pictures.style import TEN_COLOURS, TWENTY_COLOURS
+
+__all__ = [
+    "ENDINGS",
+    "TEN_COLOURS",
+    "TWENTY_COLOURS",
+    "Figure",
+    "canvas",
+    "canvas_codes",
+    "compared_curves",
+    "confusion",
+    "grid",
+    "lines",
+    "quantile_codes",
+    "reconstructions",
+    "rows",
+    "samples",
+    "save",
+    "scatter",
+    "scatters",
+    "sheet",
+    "sheets",
+    "training_curves",
+    "traversals",
+]

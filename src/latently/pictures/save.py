@@ -1,0 +1,50 @@
+"""A picture as a file: .png, .pdf or .svg."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from latently.common.errors import InputError, require
+from latently.pictures.style import (
+    styled,
+)
+
+ENDINGS = (".png", ".pdf", ".svg")
+
+
+def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a figure as .png, .pdf or .svg, by its ending; folders are made, and a reader never sees half a file.
+
+    `metadata` is kept inside the file: as text entries of a PNG, in the keywords of a PDF, the description of an SVG.
+    Raises `InputError` for another ending and where the file cannot be written.
+    """
+    target = Path(path)
+    ending = target.suffix.lower()
+    require(
+        ending in ENDINGS,
+        f"{target} cannot be written as a picture; end its name in one of {', '.join(ENDINGS)}",
+    )
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with styled():
+            figure.savefig(beside, format=ending[1:], dpi=figure.dpi, metadata=_file_metadata(ending, metadata or {}))
+        os.replace(beside, target)
+    except OSError as error:
+        raise InputError(
+            f"{target} could not be written ({error.strerror or error}); choose another place with --out"
+        ) from error
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _file_metadata(ending: str, metadata: Mapping[str, str]) -> dict[str, str | None]:
+    if ending == ".png":
+        return dict(metadata)
+    text = "; ".join(f"{key}={value}" for key, value in metadata.items())
+    # without a date, the same figure gives the same bytes
+    return {"CreationDate": None, "Keywords": text} if ending == ".pdf" else {"Date": None, "Description": text}

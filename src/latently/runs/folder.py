@@ -1,0 +1,247 @@
+"""The run folder: params.json, model.safetensors, history.csv, metrics.json, split.json, checkpoint/, figures/.
+
+Nothing in it is ever unpickled: it is JSON, CSV and safetensors. Every file is written beside its place, flushed to the
+disk and renamed, so that a reader finds the old file or the new one, never half of one.
+"""
+
+import csv
+import io
+import json
+import platform
+import shlex
+import shutil
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from latently.common.errors import InputError, require
+from latently.common.files import (
+    RESTORE,
+    as_json,
+    finite,
+    flush,
+    is_temporary,
+    read_json,
+    replacing,
+    require_place,
+    sweep,
+    understanding,
+    write_json,
+    write_text,
+)
+from latently.runs.record import DataRecord
+from latently.runs.tensors import fit_into, read_tensors, write_tensors
+
+FORMAT = 1  # of params.json; raised when a reader of the old one would go wrong
+# What a run folder holds of ours, params.json last: while it is there, the folder counts as a run.
+OURS = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
+        "report.html", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
+        "explorer", "params.json")  # fmt: skip
+
+
+class Run:
+    """One run folder. Reading is lazy; nothing is created before something is written."""
+
+    def __init__(self, path: str | Path, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self.overwrite = overwrite  # whether `begin` may replace the run that is there
+        self.split: dict[str, Any] | None = None  # what `begin` keeps as split.json
+        self.begun = False  # whether `begin` ended well: from then on the run can be resumed
+        self.announce: Callable[[dict[str, Any]], None] = lambda params: None  # told by `begin` what the run is
+
+    # What a run is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """params.json. Raises InputError where it is missing, damaged, foreign or of a newer format."""
+        path = self.path / "params.json"
+        require(
+            self.path.exists(), f"{self.path} does not exist; give a run folder, which `latently train --out` makes"
+        )
+        none = f"{self.path} is no run folder: it has no params.json; give one that `latently train --out` made"
+        require(path.is_file(), none)
+        values = read_json(path)
+        ours = isinstance(values, dict) and type(values.get("format")) is int and isinstance(values.get("model"), dict)
+        require(ours, f"{path} was not written by latently: it has no format number and model; give another folder")
+        newer = f"{self.path} has format {values['format']}, newer than this latently reads ({FORMAT}); update latently"
+        require(values["format"] <= FORMAT, newer)
+        return values
+
+    @property
+    def kind(self) -> str:
+        """autoencoder, classifier or few-label. Raises InputError where params.json does not tell."""
+        params = self.params
+        with understanding(self.path / "params.json"):
+            return str(params["estimator"])
+
+    @property
+    def data(self) -> DataRecord | None:
+        """Where the images came from; None for a run that was fitted to arrays. Raises InputError where damaged."""
+        values = self.params.get("data")
+        with understanding(self.path / "params.json"):
+            return None if values is None else DataRecord.from_json(values)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `latently train` was asked for beyond model, training and data. Raises InputError where damaged."""
+        values = self.params.get("options", {})
+        with understanding(self.path / "params.json"):
+            return dict(values)
+
+    @property
+    def started(self) -> bool:
+        return (self.path / "params.json").exists()
+
+    @property
+    def finished(self) -> bool:
+        """The weights are the last thing that training writes; in a run of two parts its history, after all weights."""
+        in_parts = (self.path / "classifier" / "model.safetensors", self.path / "history.csv")
+        return (self.path / "model.safetensors").exists() or all(path.exists() for path in in_parts)
+
+    # Beginning --------------------------------------------------------------------------------------------------------
+
+    def require_free(self) -> None:
+        """Raise InputError unless a new run may begin here. Changes nothing."""
+        require(not self.path.is_file(), f"{self.path} is a file; expected a folder that is new or empty")
+        require_place(self.path / "params.json")
+        if not self.path.exists() or all(map(is_temporary, self.path.iterdir())):
+            return
+        foreign = (
+            f"{self.path} is no run folder and not empty, so it is left alone; choose a folder that is new or empty"
+        )
+        require(self.started, foreign)
+        existing = (
+            f"{self.path} exists; continue it with --resume, replace it with --overwrite, or choose another --out"
+        )
+        require(self.overwrite, existing)
+        _ = self.params  # a params.json of another program is not ours to replace
+
+    def begin(self, params: dict[str, Any]) -> None:
+        """Write params.json, the first file of a new run, or take up the unfinished run that is there.
+
+        A run that is to be replaced goes only once the new params.json is on the disk. Raises InputError where the
+        place is taken, and where the run to take up has other settings.
+        """
+        if self.started and not self.overwrite:
+            require(not self.finished, f"{self.path} is finished; load it, or choose another folder")
+            self.require_same(params)
+            for folder in (self.path, self.checkpoint.parent):
+                sweep(folder)
+        else:
+            self.require_free()
+            with replacing(self.path / "params.json") as new:
+                new.write_text(as_json({"format": FORMAT} | params), encoding="utf-8")
+                flush(new)
+                self.clear()
+        self.overwrite, self.begun = False, True
+        if self.split is not None and not (self.path / "split.json").exists():
+            write_text(self.path / "split.json", json.dumps(self.split) + "\n")
+        self.announce(params)
+
+    def require_same(self, params: dict[str, Any]) -> None:
+        """Raise InputError where a run that is taken up was begun with other settings."""
+        then = self.params
+        with understanding(self.path / "params.json"):
+            then = settled(then)
+        for name, now in settled(json.loads(as_json(params))).items():
+            if then[name] is None:  # an earlier version did not write it down
+                continue
+            require(
+                then[name] == now,
+                f"{self.path} was begun with {name} {then[name]!r}, not {now!r}; choose another folder",
+            )
+
+    def clear(self) -> None:
+        """Remove what a run holds; what else lies in the folder stays."""
+        for path in [self.path / name for name in OURS]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    # Weights ----------------------------------------------------------------------------------------------------------
+
+    def write_weights(self, net: nn.Module) -> None:
+        write_tensors(self.path / "model.safetensors", net.state_dict())
+
+    def read_weights(self, net: nn.Module) -> None:
+        """Load into `net`. Raises InputError where the run is unfinished or the weights have other names or shapes."""
+        if self.started and not self.finished:
+            raise InputError(f"{self.path} is not trained to its end; go on with: {self.resume_command()}")
+        tensors, _ = read_tensors(self.path / "model.safetensors")
+        fit_into(net.state_dict(), tensors, self.path / "model.safetensors")
+        net.load_state_dict(tensors, assign=True)  # also into a net without storage
+
+    def resume_command(self) -> str:
+        """What to type to finish this run."""
+        name = self.params.get("train") or self.params["model"].get("name")
+        return f"latently train {name} --out {shlex.quote(str(self.path))} --resume"
+
+    # Figures ----------------------------------------------------------------------------------------------------------
+
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / "history.csv", text.getvalue())
+
+    def read_history(self) -> list[dict[str, float]]:
+        """A row per epoch. Raises InputError where the file is missing or damaged."""
+        path = self.path / "history.csv"
+        require(path.is_file(), f"{path} does not exist; {RESTORE}")
+        with understanding(path):
+            rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True)
+            history = [{name: float(value) for name, value in row.items()} for row in rows]
+            require(bool(history), "it holds no epoch")
+        return history
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        write_json(self.path / "metrics.json", finite(metrics))
+
+    def add_metrics(self, metrics: dict[str, Any]) -> None:
+        """Beside the figures that are there already, where these were measured on the same images: a costly one stays
+        until it is measured again."""
+        path = self.path / "metrics.json"
+        then = read_json(path) if path.exists() else {}
+        same = isinstance(then, dict) and all(then.get(key) == metrics[key] for key in ("split", "data", "n_images"))
+        self.write_metrics((then if same else {}) | metrics)
+
+    def read_split(self) -> dict[str, Any] | None:
+        """None where the source has a fixed split."""
+        path = self.path / "split.json"
+        return read_json(path) if path.exists() else None
+
+    def figure(self, name: str) -> Path:
+        return self.path / "figures" / f"{name}.png"
+
+    # Checkpoints ------------------------------------------------------------------------------------------------------
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint" / "state.safetensors"
+
+    def drop_checkpoint(self) -> None:
+        shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
+
+
+def settled(params: dict[str, Any]) -> dict[str, Any]:
+    """What makes a run the run it is, every `auto` as it was decided."""
+    names = ("model", "binarise", "classes", "seed", "image_shape", "sees", "spread", "encoder")
+    same = {name: params.get(name) for name in names}
+    return same | {"training": params["training"] | params["resolved"]}
+
+
+def versions() -> dict[str, str]:
+    """Of what a figure may depend on beyond the settings."""
+    return {
+        "latently": metadata.version("latently"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": metadata.version("numpy"),
+    }

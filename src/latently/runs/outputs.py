@@ -1,0 +1,84 @@
+"""Arrays per image -> a file of the kind that its ending names, file names kept."""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from latently.common.errors import require
+from latently.common.files import is_temporary, replacing, require_place
+from latently.data import NAMED
+from latently.runs.folder import OURS
+
+ARRAY_ENDINGS = (".npz", ".npy", ".csv")
+ROWS_AT_ONCE = 256  # of a CSV: numbers as text take many times their space
+
+
+def check_out(out: Path, endings: tuple[str, ...]) -> None:
+    """Raise InputError for an ending that cannot be written, or a place where it cannot or must not be."""
+    require(out.suffix.lower() in endings, f"--out is {out}; expected a name that ends in {', '.join(endings)}")
+    require(not out.is_dir(), f"--out is {out}, which is a folder; give a file name in it")
+    of_a_run = out.name in OURS and (out.parent / "params.json").exists()
+    require(not of_a_run, f"--out is {out}, a file that belongs to the run there; choose another name")
+    require_place(out)
+
+
+def require_apart(out: Path, source: str, adds_images: bool) -> None:
+    """Raise InputError where writing `out` would replace what is read, or add images to the folder that is read."""
+    place, origin = out.resolve(), Path(source).expanduser().resolve()
+    inside = origin in place.parents and (adds_images or out.exists())
+    among = source not in NAMED and (place == origin or inside)
+    require(not among, f"--out is {out}, which lies among the images of {source}; choose another place")
+
+
+def write_arrays(out: Path, names: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays (N, ...), the first of them the main one.
+
+    .npz: all of them, and `names`; .npy: the main one alone; .csv: a row per image, its name first, then every array
+    flattened (`codes_1`, `codes_2` ...).
+    """
+    check_out(out, ARRAY_ENDINGS)
+    with replacing(out) as temporary, open(temporary, "wb") as file:
+        if out.suffix.lower() == ".npz":
+            np.savez_compressed(file, names=np.asarray(names, dtype=str), **arrays)  # type: ignore[arg-type]
+        elif out.suffix.lower() == ".npy":
+            np.save(file, next(iter(arrays.values())))
+        else:
+            write_csv(file, names, arrays)
+
+
+def write_csv(file: BinaryIO, names: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
+    """Numbers in as many digits as they need; a name that is no UTF-8 keeps its bytes."""
+    with io.TextIOWrapper(file, "utf-8", errors="surrogateescape", newline="") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["name", *(column for name, values in arrays.items() for column in columns(name, values))])
+        for start in range(0, len(names), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            cells = [values[part].reshape(len(values[part]), -1).astype(str) for values in arrays.values()]
+            rows = np.concatenate([names[part].astype(str)[:, None], *cells], axis=1)
+            writer.writerows(rows.tolist())
+
+
+def check_folder(out: Path, ours: tuple[str, ...] = ()) -> None:
+    """Raise InputError unless `out` is a new folder, or holds nothing that is not `ours`, where a folder can be."""
+    free = not out.exists() or (out.is_dir() and all(each.name in ours or is_temporary(each) for each in out.iterdir()))
+    require(free, f"--out is {out}, which holds something already; give a new folder")
+    require_place(out)
+
+
+def write_images(out: Path, names: np.ndarray, images: np.ndarray) -> None:
+    """A PNG for each image (N, H, W[, C]), floats clipped to 0..1, under its name; folders in a name are made."""
+    from PIL import Image
+
+    for name, pixels in zip(names, np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8), strict=True):
+        place = out / (name if name.lower().endswith(".png") else f"{name}.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place)
+
+
+def columns(name: str, values: np.ndarray) -> list[str]:
+    n = math.prod(values.shape[1:])
+    return [name] if values.ndim == 1 else [f"{name}_{place}" for place in range(1, n + 1)]

@@ -1,0 +1,179 @@
+"""Several processes that train one net together: `torchrun --nproc-per-node 2 -m latently train ...` starts them.
+
+Every process holds the net and takes its share of each batch. The gradient of a batch of B images is the sum of what
+the shares give, each divided by B, however unequal they are: but for rounding that of one process. What follows
+(clipping, the optimiser's step, moving averages, early stopping) is computed by all of them, and alike. The first
+process alone writes.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from latently.common.console import n_started
+from latently.common.errors import InputError, require
+from latently.runs.folder import Run
+
+PATIENCE = timedelta(days=1)  # with a process that decodes a large folder while the others wait; a dead one is told of
+QUESTION_STEPS = 16  # between two questions whether a process was interrupted: each costs a message and its answer
+
+
+class Lost(InputError):
+    """Another process has ended without a word."""
+
+
+@contextmanager
+def joined() -> Iterator["Processes"]:
+    """Inside, this process and those that torchrun started with it can talk. Raises InputError where they cannot."""
+    n = n_started()
+    if n == 1:
+        yield ALONE
+        return
+    able = dist.is_available() and dist.is_gloo_available()
+    require(able, f"{n} processes were started, but this build of torch has no gloo to join them; start one")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    try:
+        yield Processes(dist.get_rank(), n, int(os.environ.get("LOCAL_RANK", "0")))
+    finally:
+        dist.destroy_process_group()
+
+
+@dataclass(frozen=True)
+class Processes:
+    """`n` processes, of which this one is number `rank`, and number `local_rank` on its machine.
+
+    All methods that talk must be called by all processes, in the same order. They raise `Lost` where one has ended.
+    """
+
+    rank: int = 0
+    n: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def question_steps(self) -> int:
+        """Steps between two questions to all; one process asks only itself."""
+        return 1 if self.n == 1 else QUESTION_STEPS
+
+    def device(self, name: str) -> str:
+        """The device of this process where `name` is that of all: each its own GPU."""
+        if self.n == 1 or name == "cpu":
+            return name
+        require(name == "cuda", f"--device is {name}, and {self.n} processes cannot share it; give cpu, or cuda")
+        there = torch.cuda.device_count()
+        require(self.local_rank < there, f"there are more processes than GPUs here, which are {there}; start {there}")
+        return (
+            f"cuda:{self.local_rank}" if self.local_rank else name
+        )  # the first one's settings are those that are kept
+
+    def seed(self, seed: int) -> int:
+        """Of this process's noise: each draws its own."""
+        return seed if self.first else (seed + 1_000_003 * self.rank) % 2**63
+
+    def share(self, index: Tensor) -> tuple[Tensor, bool]:
+        """This process's part of a batch (B,), and whether it counts: of fewer images than processes some have none,
+        and are given one, so that they can take part."""
+        if self.n == 1:
+            return index, True
+        part = index.tensor_split(self.n)[self.rank]
+        return (part, True) if len(part) else (index[:1], False)
+
+    def add_up(self, net: nn.Module, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Sum the gradients of `net` over all processes, in place, and the terms, in one message."""
+        if self.n == 1:
+            return terms
+        gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+        parts = [*gradients, *terms.values()]
+        message = torch.cat([part.flatten() for part in parts])
+        self.sum(message)
+        sums = message.split([part.numel() for part in parts])
+        for gradient, total in zip(gradients, sums, strict=False):
+            gradient.copy_(total.view_as(gradient))
+        return {name: total.view(()) for name, total in zip(terms, sums[len(gradients) :], strict=True)}
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Over all processes, in place."""
+        if self.n > 1:
+            talk("all_reduce", values)
+        return values
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Of each flag, whether any process raises it."""
+        if self.n == 1:
+            return list(flags)
+        return [count > 0 for count in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist()]
+
+    def gather(self, tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        """Those of every process, by rank; all of one shape, in the main memory."""
+        if self.n == 1:
+            return [tensors]
+        every: list[dict[str, Tensor]] = [{} for _ in range(self.n)]
+        for name, tensor in tensors.items():
+            for of_rank in every:
+                of_rank[name] = tensor.new_empty(tensor.shape)
+            talk("all_gather", [of_rank[name] for of_rank in every], tensor)
+        return every
+
+    def wait(self) -> None:
+        """Until all are here."""
+        self.any(False)
+
+    @contextmanager
+    def one_first(self) -> Iterator[None]:
+        """The first process of every machine goes ahead, the others follow: what it downloads or decodes is then
+        there."""
+        if self.local_rank:
+            self.wait()
+        yield
+        if not self.local_rank:
+            self.wait()
+
+
+ALONE = Processes()
+
+
+def talk(what: str, *arguments: Any) -> None:
+    try:
+        getattr(dist, what)(*arguments)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise Lost(f"another process of this training has ended ({reason})") from None
+
+
+class SharedRun(Run):
+    """A run folder that several processes see and the first of them writes."""
+
+    def __init__(self, path: str | Path, overwrite: bool, processes: Processes) -> None:
+        super().__init__(path, overwrite)
+        self.processes = processes
+
+    def begin(self, params: dict[str, Any]) -> None:
+        """Not before all have looked at what was there, and done before any goes on."""
+        self.processes.wait()
+        self._if_first(super().begin, params)
+        self.processes.wait()
+        self.begun = True
+
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        self._if_first(super().write_history, rows)
+
+    def write_weights(self, net: nn.Module) -> None:
+        self._if_first(super().write_weights, net)
+
+    def drop_checkpoint(self) -> None:
+        self._if_first(super().drop_checkpoint)
+
+    def _if_first(self, write: Callable[..., None], *arguments: Any) -> None:
+        if self.processes.first:
+            write(*arguments)

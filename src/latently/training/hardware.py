@@ -1,0 +1,82 @@
+"""What this machine has: devices, bfloat16, a compiler, memory; and its random generators."""
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latently.common.errors import require
+
+
+def resolve_device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+        known = device.type in ("cpu", "cuda", "mps")
+    except (RuntimeError, AssertionError, NotImplementedError):
+        known = False
+    require(known, f"device is {name!r}; this machine and its torch do not have it: give auto or cpu")
+    return device
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch cannot tell
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16"))
+
+
+def has_compiler(device: torch.device) -> bool:
+    """Whether what torch.compile hands its code to is there: Triton on a GPU, a C++ compiler and Python.h on a CPU."""
+    if device.type == "cuda":
+        return importlib.util.find_spec("triton") is not None
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    return device.type == "cpu" and shutil.which(compiler) is not None and headers.exists()
+
+
+def has_convolutions(net: nn.Module) -> bool:
+    return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in net.modules())
+
+
+def generator_states(device: torch.device) -> dict[str, Tensor]:
+    """States of the global generators that a run on this device draws from: the CPU's, and the device's own."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_generators(device: torch.device, states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(states["mps"])
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """The generators that this device uses start from `seed` inside, and are what they were afterwards."""
+    before = generator_states(device)
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    try:
+        yield
+    finally:
+        restore_generators(device, before)

@@ -1,0 +1,151 @@
+"""A trained model: what comes out of a run folder, runs in batches and makes images. Nothing here is scikit-learn's.
+
+So that what only makes images starts without it: it takes a second to load.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latently.common.errors import require
+from latently.common.files import understanding
+from latently.common.settings import Seed, require_setting
+from latently.data.batches import Batches
+from latently.data.classes import as_labels, codes_of, kept_classes
+from latently.models import can, model_from_json
+from latently.models.layers import Shape
+from latently.models.networks import laid_out
+from latently.runs.folder import Run
+from latently.training.hardware import resolve_device
+
+VALUES_PER_BATCH = 2**19  # most pixels in one batch: 10 images of 128 x 128 x 3; never over 256 images
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model and its net. `image_shape` is that of the images it was trained on: (h, w), (h, w, c) or (features,);
+    `classes` those of a classifier or a conditional model."""
+
+    model: Any
+    net: nn.Module
+    image_shape: tuple[int, ...]
+    device: str
+    classes: np.ndarray | None = None
+
+    @classmethod
+    def of_run(cls, run: Run, device: str = "auto", model: Any = None) -> Self:
+        """What a run folder keeps; `model` where it is in no list of models.
+
+        Raises InputError where the folder is unfinished, damaged or foreign.
+        """
+        device, params = str(resolve_device(device)), run.params
+        with understanding(run.path / "params.json"):
+            model = model_from_json(params["model"]) if model is None else model
+            shape: Any = params.get("image_shape")
+            fits = isinstance(shape, list) and 1 <= len(shape) <= 3 and all(type(n) is int and n >= 1 for n in shape)
+            require(fits, f"image_shape is {shape!r}; expected one to three whole numbers")
+            classes = kept_classes(params) if model.takes_labels or can(model, "classify") else None
+            with torch.device("meta"):  # shapes alone: a file may describe a net that no memory holds
+                net = model.build(tensor_shape(shape), 0 if classes is None else len(classes))
+        run.read_weights(net)
+        return cls(model, laid_out(net, torch.device(device)).eval(), tuple(shape), device, classes)
+
+    # In batches -------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def rows(self, function: Callable[..., Tensor], *inputs: Tensor | Batches, size: int | None = None) -> np.ndarray:
+        """Rows of `function` of rows of inputs, float32. Every batch has one size, the last is padded: a row then never
+        depends on its neighbours, not even in the last bit, for the same kernels run on it."""
+        size = size or max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape)))
+        rows = []
+        split = (each.to(self.device).split(size) if isinstance(each, Tensor) else each.split(size) for each in inputs)
+        for parts in zip(*split, strict=True):
+            rows.append(function(*(padded(part, size) for part in parts))[: len(parts[0])].float().cpu())
+        return torch.cat(rows).numpy()
+
+    def to_images(self, x: np.ndarray) -> np.ndarray:
+        """(n, C, H, W) -> the shape of the images that it was trained on."""
+        return x.transpose(0, 2, 3, 1).reshape(-1, *self.image_shape)
+
+    # Making images ----------------------------------------------------------------------------------------------------
+
+    def decode(self, codes: Any, labels: Any = None) -> np.ndarray:
+        """The decoder's mean at codes (n, latent_dim). -> float32 images; labels as `told` takes them."""
+        codes, width = np.asarray(codes, dtype=np.float32), self.model.latent_dim
+        fits = codes.ndim == 2 and len(codes) >= 1 and codes.shape[1] == width
+        require(fits, f"Z has shape {codes.shape}; expected (n, {width})")
+        require(bool(np.isfinite(codes).all()), "Z holds NaN or infinite codes; expected finite numbers")
+
+        def mean(z: Tensor, *y: Tensor) -> Tensor:
+            return self.model.decode(self.net, z, *y).mean
+
+        told_of = told(self.model, self.classes, labels, len(codes))
+        return self.to_images(self.rows(mean, torch.from_numpy(codes), *told_of))
+
+    def sample(
+        self, n: int, seed: int, labels: Any = None, codes: Callable[[int, int], np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Decoder means at n codes drawn from the prior, or by `codes(n, seed)`. -> (n, ...) float32 images
+
+        labels, for a conditional model: that of all or of each; None: its classes in turn. Raises InputError where the
+        model has no prior.
+        """
+        require(n >= 1, f"n is {n}; expected at least 1")
+        require_setting("random_state", seed, Seed)
+        if labels is None and self.classes is not None:
+            labels = np.resize(self.classes, n)
+        return self.decode((codes or self.prior_codes)(n, int(seed)), labels)
+
+    @torch.no_grad()
+    def prior_codes(self, n: int, seed: int) -> np.ndarray:
+        advice = "train a vae, take a mixture fitted to its codes (sampler mixture), or decode codes of your own"
+        no_prior = f"a plain autoencoder ({name_of(self.model)}) has no prior to sample from; {advice}"
+        require(can(self.model, "prior"), no_prior)
+        return self.model.prior(self.net).sample(n, torch.Generator().manual_seed(seed)).cpu().numpy()
+
+
+def tensor_shape(image_shape: tuple[int, ...] | list[int]) -> Shape:
+    """(C, H, W) of what the net sees."""
+    if len(image_shape) == 1:
+        return (1, 1, *image_shape)
+    height, width, *channels = image_shape
+    return (*(channels or [1]), height, width)
+
+
+def padded(part: Tensor, size: int) -> Tensor:
+    """`size` rows: those of `part`, then its first again and again."""
+    missing = size - len(part)
+    return torch.cat([part, part[:1].expand(missing, *part.shape[1:])]) if missing else part
+
+
+def name_of(model: Any) -> str:
+    return getattr(model, "name", "this model")
+
+
+def told(model: Any, classes: np.ndarray | None, labels: Any, n: int) -> tuple[Tensor, ...]:
+    """The classes (n,) of n images as a conditional model is told them; nothing for any other model.
+
+    A single label is that of all. Raises InputError where a label is missing or of no class that was fitted.
+    """
+    if not model.takes_labels:
+        return ()
+    wants = wants_labels(model)
+    require(labels is not None, f"{wants}: give y")
+    labels = as_labels(labels)
+    labels = np.full(n, labels) if labels.ndim == 0 else labels
+    require(labels.shape == (n,), f"y has shape {labels.shape}; expected one label, or ({n},): one for each image")
+    assert classes is not None
+    codes = codes_of(labels, classes)
+    strange = "none" if (codes >= 0).all() else repr(labels[codes < 0].tolist()[0])
+    known = ", ".join(map(repr, classes.tolist()))
+    require(strange == "none", f"{wants}, and {strange} is none that was fitted; there are {known}")
+    return (torch.from_numpy(codes),)
+
+
+def wants_labels(model: Any) -> str:
+    return f"a conditional model ({name_of(model)}) wants the label of every image"

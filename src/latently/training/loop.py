@@ -1,0 +1,307 @@
+"""The one training loop. It knows no model, no data set and no picture.
+
+A run is a function of its settings and seed alone: the order of images is drawn from (seed, epoch), the learning rate
+is a function of the step, and noise comes from torch's generators, forked so that the caller's stand still. So a
+checkpoint needs the weights, the optimiser's moments, the generators' state and the sums of the epoch under way.
+
+Several processes (distributed.py) train one net together: each takes its share of a batch, and all hold the same sums.
+
+K nets that differ only in draw or seed train together, as a `Stack`: indices, losses and figures then have one more
+dimension in front, (K, ...), and the nets share nothing but the time that a step takes.
+"""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from latently.common.errors import InputError, require
+from latently.data.batches import Batches
+from latently.models.base import Model
+from latently.models.stack import Stack
+from latently.runs.folder import Run
+from latently.training.compiled import CompiledStep, Terms, told
+from latently.training.distributed import ALONE, Processes
+from latently.training.hardware import (
+    generator_states,
+    seeded,
+)
+from latently.training.memory import kept_memory
+from latently.training.objective import training_loss, validate
+from latently.training.optimiser import build_optimiser, learning_rate
+from latently.training.settings import Training
+from latently.training.state import State, Watcher
+
+WHAT_TO_TRY = "try a lower learning rate, a gradient clip (clip_norm 1) or float32"
+
+
+def require_validation(settings: Training, given: bool) -> None:
+    """Raises InputError where epochs are to be chosen and there is nothing to choose by."""
+    require(given or settings.patience is None, "patience needs validation images: give some, or leave patience out")
+
+
+class Interrupts:
+    """Ctrl-C or a polite kill sets a flag that the loop reads between steps; a second one acts at once.
+
+    Before the first step there is nothing to save, and the first one acts at once, too.
+    """
+
+    def __init__(self, watching: bool) -> None:
+        self.received = self.stepping = False
+        self.watching = watching and threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> Self:
+        if self.watching:
+            self.before = {number: signal.signal(number, self.receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def receive(self, *_: object) -> None:
+        at_once = self.received or not self.stepping
+        self.received = True
+        if at_once:
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_: object) -> None:
+        if self.watching:
+            for number, handler in self.before.items():
+                signal.signal(number, handler)
+
+
+@dataclass
+class Loop:
+    """Trains `net` in place by `model.loss`; `run` keeps checkpoints, `watchers` look on.
+
+    net: one net, or a `Stack` of K with a draw of `images` each (and one of `validation`, where there are any). Every
+    net of a stack gets its own gradient, best epoch and end of patience; the history holds means over the nets.
+    settings: resolved (see `resolve`). With a run, a checkpoint is written there every `checkpoint_epochs` epochs and
+    every `checkpoint_minutes` minutes, and one that is there is taken up, to the very weights of an uninterrupted run.
+    """
+
+    model: Model
+    net: nn.Module
+    images: Batches
+    validation: Batches | None
+    settings: Training
+    seed: int
+    run: Run | None = None
+    checkpoint_epochs: int = 1
+    checkpoint_minutes: float = 5.0
+    watchers: Sequence[Watcher] = ()
+    processes: Processes = ALONE
+
+    def __post_init__(self) -> None:
+        require_validation(self.settings, self.validation is not None)
+        couples = self.settings.clip_norm is not None and isinstance(self.net, Stack)
+        require(not couples, "clip_norm would bound one gradient of all nets that train together: leave it out")
+        least = min(len(self.images), self.settings.batch_size)
+        n = self.processes.n
+        require(n <= least, f"{n} processes were started to share batches of {least} images; start {least} at most")
+
+    def train(self) -> list[dict[str, float]]:
+        """-> the history, one row per epoch.
+
+        Raises InputError where the loss is no longer finite, and KeyboardInterrupt once an interrupted run is saved.
+        """
+        seed = self.processes.seed(self.seed)
+        interrupts = Interrupts(watching=self.run is not None)
+        with seeded(seed, self.images.device), kept_memory(), interrupts as self.interrupts:
+            self.begin()
+            self.interrupts.stepping = True
+            while self.state.epoch < self.settings.n_epochs and not self.out_of_patience().all():
+                self.train_epoch()
+                self.end_epoch()
+            self.keep_chosen_weights()
+        return self.state.history
+
+    def begin(self) -> None:
+        settings, device, nets = self.settings, self.images.device, self.images.nets
+        self.n_steps = math.ceil(len(self.images) / settings.batch_size)
+        self.net.train()
+        average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+        self.state = State(
+            net=self.net,
+            optimiser=build_optimiser(settings, self.net),
+            losses=torch.zeros(self.n_steps, *nets, device=device),
+            average=average if settings.ema is not None else {},
+            best_score=torch.full(nets, math.inf, dtype=torch.float64),
+            best_epoch=torch.zeros(nets, dtype=torch.int64),
+            rank=self.processes.rank,
+        )
+        if self.run is not None and self.run.checkpoint.exists():
+            self.state.load(self.run.checkpoint)
+        self.batch_loss = training_loss(self.model, self.images, settings)
+        whole = settings.compile == "on" and self.processes.n == 1  # several add up gradients in the middle of a step
+        self.compiled = self.compile() if whole else None
+        self.saved_at = time.monotonic()
+
+    def compile(self) -> CompiledStep:
+        """Compile for the full batch, before the clock runs: a first step is taken, and taken back with its noise."""
+        step = CompiledStep(self.batch_loss, self.net, self.state.optimiser, self.settings.clip_norm)
+        device = self.images.device
+        index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.home)
+        with seeded(self.seed, device), step.undone():
+            try:
+                step(*self.images.gather(index), torch.tensor(told(0.0, 0.0, self.state.optimiser, 1), device=device))
+            except RuntimeError as error:  # of the compilers, which Ctrl-C may have reached before us
+                if self.interrupts.received:
+                    raise KeyboardInterrupt from None
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(f"the step cannot be compiled ({reason}); start anew with compile 'off'") from error
+        return step
+
+    def train_epoch(self) -> None:
+        state = self.state
+        order = self.images.order(self.seed, state.epoch)
+        before = state.epoch * self.n_steps  # steps of earlier epochs
+        progress = ((state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.n_epochs).tolist()
+        rates = [learning_rate(self.settings, each) for each in progress]
+        rows = [told(*each, state.optimiser, before + i) for i, each in enumerate(zip(progress, rates, strict=True), 1)]
+        on_device = torch.tensor(rows, device=self.images.device)
+        batches = order.split(self.settings.batch_size, dim=-1)
+        self.clock = time.perf_counter()
+        while state.step < self.n_steps:
+            self.take_step(batches[state.step], on_device[state.step], rates[state.step])
+            if self.run is not None and state.step < self.n_steps and self.is_due():
+                self.stop_clock()
+                self.save()
+        self.stop_clock()
+
+    def take_step(self, index: Tensor, on_device: Tensor, rate: float) -> None:
+        """One batch; on_device: what `told` says of it. Nothing here waits for the device."""
+        state, size = self.state, index.shape[-1]
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        # The last step of an epoch is eager: compiling the odd batch's shape would take seconds and serve one step an
+        # epoch. An even one is, too: so there are gradients for those who look on.
+        if self.compiled is not None and state.step < self.n_steps - 1:
+            terms = self.compiled(*self.images.gather(index), on_device)
+        else:
+            terms = self.take_eager_step(index, on_device[0])
+        state.losses[state.step] = terms["loss"] / size  # () or (K,)
+        state.sums = {name: term + state.sums.get(name, 0) for name, term in terms.items()}
+        state.step += 1
+        self.move_average()
+        for watcher in self.watchers:
+            watcher.stepped(state, self.settings)
+
+    def take_eager_step(self, index: Tensor, progress: Tensor) -> Terms:
+        """Leaves the gradients where they are, for those who look on."""
+        self.state.optimiser.zero_grad(set_to_none=True)
+        own, counts = self.processes.share(index)
+        raw, y = self.images.gather(own)
+        terms = self.batch_loss(self.net, raw, y, progress)
+        if not counts:  # fewer images are left than there are processes
+            terms = {name: 0 * term for name, term in terms.items()}
+        (terms["loss"] / index.shape[-1]).sum().backward()  # no net's loss depends on another's weights
+        terms = self.processes.add_up(self.net, {name: term.detach() for name, term in terms.items()})
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.clip_norm)
+        self.state.optimiser.step()
+        return terms
+
+    def move_average(self) -> None:
+        """Early on the decay is smaller, so that the average forgets where the weights began."""
+        if self.settings.ema is None:
+            return
+        n = self.state.epoch * self.n_steps + self.state.step
+        decay = min(self.settings.ema, (1 + n) / (10 + n))
+        now = self.net.state_dict()
+        torch._foreach_lerp_([self.state.average[name] for name in now], list(now.values()), 1 - decay)
+
+    def stop_clock(self) -> None:
+        """Add the time since the clock was set to the epoch's, and set it again. Then hold the losses to be finite."""
+        finite = torch.isfinite(self.state.losses[: self.state.step])
+        all_finite = bool(finite.all())  # waits for the device, whichever it is
+        self.state.seconds += time.perf_counter() - self.clock
+        if not all_finite:
+            step = int(finite.logical_not().nonzero()[0, 0]) + 1
+            raise InputError(
+                f"the loss is no longer finite at step {step} of epoch {self.state.epoch + 1}; "
+                f"the learning rate is {self.settings.lr:g}; {WHAT_TO_TRY}"
+            )
+        self.clock = time.perf_counter()
+
+    def end_epoch(self) -> None:
+        state, n = self.state, len(self.images)
+        row = {"epoch": state.epoch + 1, "seconds": state.seconds}
+        row |= {"images_per_second": n * math.prod(self.images.nets) / state.seconds}
+        row |= {"learning_rate": state.optimiser.param_groups[0]["lr"]}
+        row |= {f"train_{name}": float(total.mean()) / n for name, total in state.sums.items()}
+        with self.averaged():
+            if self.validation is not None:
+                terms = validate(self.model, self.net, self.validation, self.seed, self.processes)
+                row |= {f"val_{name}": float(value.mean()) for name, value in terms.items()}
+                finite = all(bool(value.isfinite().all()) for value in terms.values())
+                require(finite, f"the validation loss of epoch {state.epoch + 1} is no longer finite; {WHAT_TO_TRY}")
+                self.keep_if_best(terms[self.model.monitor])
+            state.history.append(row)
+            state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
+        for watcher in self.watchers:
+            watcher.epoch_ended(state, self.settings)
+        if self.run is not None:
+            self.run.write_history(state.history)
+            if self.is_due() or state.epoch % self.checkpoint_epochs == 0:
+                self.save()
+
+    def is_due(self) -> bool:
+        """Whether to save now, because of the time or of an interrupt; of several processes, any one's will do."""
+        if self.state.step % self.processes.question_steps:
+            return False
+        is_late = time.monotonic() - self.saved_at > 60 * self.checkpoint_minutes
+        self.stopping, is_late = self.processes.any(self.interrupts.received, is_late)
+        return self.stopping or is_late
+
+    def save(self) -> None:
+        assert self.run is not None
+        generators = self.processes.gather(generator_states(self.images.device))
+        if self.processes.first:
+            self.state.save(self.run.checkpoint, generators)
+        self.processes.wait()  # or the end of one would interrupt the writer
+        self.saved_at, self.clock = time.monotonic(), time.perf_counter()
+        if self.stopping:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the net has the averaged weights, where an average is kept."""
+        if not self.state.average:
+            yield
+            return
+        raw = {name: value.clone() for name, value in self.net.state_dict().items()}
+        self.net.load_state_dict(self.state.average)
+        try:
+            yield
+        finally:
+            self.net.load_state_dict(raw)
+
+    def keep_if_best(self, score: Tensor) -> None:
+        """Keep the weights of each net whose validation figure, () or (K,), is its smallest so far."""
+        state = self.state
+        if self.settings.patience is None:
+            return
+        better = (score < state.best_score) & ~self.out_of_patience()
+        state.best_score = torch.where(better, score, state.best_score)
+        state.best_epoch = torch.where(better, state.epoch + 1, state.best_epoch)
+        better = better.to(self.images.device)
+        for name, value in self.net.state_dict().items():
+            chosen = better.view(better.shape + (1,) * (value.ndim - better.ndim))
+            state.best[name] = torch.where(chosen, value, state.best.get(name, value))
+
+    def out_of_patience(self) -> Tensor:
+        """Which nets have seen `patience` epochs end without a better one, () or (K,)."""
+        patience = math.inf if self.settings.patience is None else self.settings.patience
+        return self.state.epoch - self.state.best_epoch >= patience
+
+    def keep_chosen_weights(self) -> None:
+        """Of the best epoch where one was watched for, else the average, else the last."""
+        chosen = self.state.best or self.state.average
+        if chosen:
+            self.net.load_state_dict(chosen)
+        self.net.eval()

@@ -1,0 +1,81 @@
+"""Before a run: what each `auto` of its settings comes to on this machine, and whether memory holds it."""
+
+import math
+from dataclasses import replace
+
+import psutil
+import torch
+from torch import nn
+
+from latently.common.errors import InputError, require
+from latently.models.base import Model
+from latently.models.stack import Stack
+from latently.training.hardware import has_bfloat16, has_compiler, has_convolutions, resolve_device
+from latently.training.settings import COMPILE_FROM_STEPS, LEAST_STEPS, USUAL_EPOCHS, Training
+
+
+def resolve(
+    settings: Training, n_images: int, net: nn.Module, usual_epochs: int = USUAL_EPOCHS, least_steps: int = LEAST_STEPS
+) -> Training:
+    """The settings with every `auto` decided by rule, never by a stopwatch: the same machine decides the same.
+
+    Of epochs: the usual ones, and where images are few as many as make `least_steps` steps.
+
+    On a CPU the convolutions of torch's own library and its products of a stack are faster than what its compiler makes
+    around them (docs/log.md).
+
+    Raises InputError where a setting is out of range or asks for what this machine does not have.
+    """
+    settings.check()
+    device = resolve_device(settings.device)
+    steps_per_epoch = math.ceil(n_images / settings.batch_size)
+    epochs = (
+        settings.epochs if settings.epochs != "auto" else max(usual_epochs, math.ceil(least_steps / steps_per_epoch))
+    )
+    precision, compiled = settings.precision, settings.compile
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16(device) else "float32"
+    if compiled == "auto":
+        faster_eager = device.type == "cpu" and (has_convolutions(net) or isinstance(net, Stack))
+        pays = epochs * steps_per_epoch >= COMPILE_FROM_STEPS and not faster_eager
+        compiled = "on" if pays and has_compiler(device) else "off"
+    require(
+        compiled == "off" or has_compiler(device), "compile is 'on', but no C++ compiler (g++) is there; give 'off'"
+    )
+    return replace(settings, epochs=epochs, device=str(device), precision=precision, compile=compiled)
+
+
+def sketch(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    """The net in shapes alone, without storage. Raises InputError where no memory could address it."""
+    try:
+        with torch.device("meta"):
+            return model.build(image_shape, n_classes)
+    except RuntimeError as error:
+        raise InputError(f"no network can be built like this for images {image_shape}: {error}") from error
+
+
+def check_memory(
+    model: Model, net: nn.Module, image_shape: tuple[int, ...], n_images: int, bytes_per_pixel: int, settings: Training
+) -> None:
+    """Raise InputError where weights, moments, gradients, activations and images cannot fit into free memory.
+
+    net: a `sketch`.
+    """
+    activations: list[int] = []
+    for module in net.modules():
+        if not list(module.children()):
+            module.register_forward_hook(lambda _, __, output: activations.append(output.numel()))
+    with torch.device("meta"):
+        model.loss(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    largest_batch = min(settings.batch_size, n_images)
+    kept = 4 + (settings.ema is not None) + (settings.patience is not None)  # weights, gradient, two moments, copies
+    pixels = n_images * math.prod(image_shape)
+    needed = 4 * (kept * parameters + 2 * largest_batch * sum(activations)) + pixels * bytes_per_pixel
+    on_gpu = settings.device.startswith("cuda")
+    free = torch.cuda.mem_get_info(settings.device)[0] if on_gpu else psutil.virtual_memory().available
+    require(
+        needed <= free,
+        f"this run needs about {needed / 1e9:.1f} GB ({parameters:,} weights, batches of {largest_batch}), but "
+        f"{free / 1e9:.1f} GB are free: take a smaller batch size, network or image size",
+    )

@@ -1,0 +1,105 @@
+"""What changes while a run trains, and the checkpoint that keeps it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from latently.common.files import understanding
+from latently.runs.tensors import fit_into, read_tensors, write_tensors
+from latently.training.compiled import Terms
+from latently.training.hardware import (
+    restore_generators,
+)
+from latently.training.settings import Training
+
+
+@dataclass
+class State:
+    """What a checkpoint keeps."""
+
+    net: nn.Module
+    optimiser: torch.optim.Optimizer
+    losses: Tensor  # of each step of the epoch under way, (steps,) or (steps, K)
+    average: dict[str, Tensor]  # exponential moving average of the weights; empty where none is asked for
+    best_score: Tensor  # smallest validation figure so far, () or (K,) float64
+    best_epoch: Tensor  # when it was, counted from 1
+    best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best epoch; empty without patience
+    sums: Terms = field(default_factory=dict)  # of each term over the epoch under way
+    epoch: int = 0
+    step: int = 0  # within the epoch
+    seconds: float = 0.0  # of the epoch under way
+    rank: int = 0  # of this process, whose generators are restored
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    PLAIN = ("epoch", "step", "seconds", "history")
+
+    def save(self, path: Path, generators: Sequence[dict[str, Tensor]]) -> None:
+        """generators: the states of each process's."""
+        moments = self.optimiser.state_dict()["state"]
+        groups: dict[str, dict[str, Tensor]] = {
+            "net": self.net.state_dict(),
+            "average": self.average,
+            "best": self.best,
+            "sums": self.sums,
+            "optimiser": {f"{i}/{name}": value for i, slots in moments.items() for name, value in slots.items()},
+            "loop": {"losses": self.losses, "best_score": self.best_score, "best_epoch": self.best_epoch},
+        } | {generator_group(rank): states for rank, states in enumerate(generators)}
+        tensors = {f"{group}/{name}": value for group, members in groups.items() for name, value in members.items()}
+        plain = {name: getattr(self, name) for name in self.PLAIN}
+        write_tensors(path, tensors, plain | {"terms": list(self.sums)})  # a tensor file does not keep their order
+
+    def load(self, path: Path) -> None:
+        """Take up where `save` left off. Raises InputError for a checkpoint that is damaged or another model's."""
+        advice = f"remove {path.parent} to train from the start"
+        tensors, plain = read_tensors(path, advice)
+        with understanding(path, advice):
+            self.take(tensors, plain, path)
+
+    def take(self, tensors: dict[str, Tensor], plain: dict[str, Any], path: Path) -> None:
+        groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for key, value in tensors.items():
+            group, _, name = key.partition("/")
+            groups[group][name] = value
+        fit_into(self.net.state_dict(), groups["net"], path)
+        self.net.load_state_dict(groups["net"])
+        weights = list(self.net.parameters())
+        moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for key, value in groups["optimiser"].items():
+            i, _, name = key.partition("/")
+            moments[int(i)][name] = placed_like(weights[int(i)], value)
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": dict(moments)})
+        device = self.losses.device
+        for group in ("average", "best"):
+            setattr(self, group, {name: value.to(device) for name, value in groups[group].items()})
+        self.sums = {name: groups["sums"][name].to(device) for name in plain["terms"]}
+        self.losses = groups["loop"]["losses"].to(device)
+        self.best_score, self.best_epoch = groups["loop"]["best_score"], groups["loop"]["best_epoch"]
+        own = groups[generator_group(self.rank)]
+        if own or self.rank == 0:  # a run may be taken up by more processes than it had
+            restore_generators(device, own)
+        for name in self.PLAIN:
+            setattr(self, name, plain[name])
+
+
+def generator_group(rank: int) -> str:
+    return f"generator-{rank}" if rank else "generator"
+
+
+def placed_like(weight: Tensor, value: Tensor) -> Tensor:
+    """`value` in memory as `weight` is, where it has its shape: a fused optimiser walks through both side by side."""
+    return torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+
+
+class Watcher(Protocol):
+    """Who looks on: a progress bar, a log, TensorBoard. Watching changes nothing."""
+
+    def stepped(self, state: State, settings: Training) -> None:
+        """After every step; must not wait for the device."""
+
+    def epoch_ended(self, state: State, settings: Training) -> None:
+        """After validation, with the epoch's row last in `state.history`."""

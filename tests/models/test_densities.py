@@ -1,0 +1,136 @@
+"""Every formula against torch.distributions or arithmetic; a changed sign or constant fails the test of its name."""
+
+import math
+
+import pytest
+import torch
+from torch import distributions
+
+from latently.models import densities
+from latently.models.densities import Bernoulli, Mixture, Normal, SquaredError
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def test_bernoulli_log_prob_is_that_of_torch(generator):
+    logits = 3 * torch.randn(5, 1, 4, 4, generator=generator)
+    x = torch.rand(5, 1, 4, 4, generator=generator).round()
+    expected = distributions.Bernoulli(logits=logits).log_prob(x).sum((1, 2, 3))
+    torch.testing.assert_close(Bernoulli(logits).log_prob(x), expected, msg="Bernoulli.log_prob")
+
+
+def test_bernoulli_on_grey_pixels_is_the_cross_entropy(generator):
+    logits, x = torch.randn(3, 6, generator=generator), torch.rand(3, 6, generator=generator)
+    p = torch.sigmoid(logits)
+    expected = (x * p.log() + (1 - x) * (1 - p).log()).sum(1)
+    torch.testing.assert_close(Bernoulli(logits).log_prob(x), expected, msg="Bernoulli.log_prob on grey pixels")
+
+
+@pytest.mark.parametrize("logit", [-1e4, -80.0, 0.0, 80.0, 1e4])
+@pytest.mark.parametrize("pixel", [0.0, 0.3, 1.0])
+def test_bernoulli_is_finite_at_any_logit_with_its_gradient(logit, pixel):
+    logits = torch.tensor([[logit]], requires_grad=True)
+    log_px = Bernoulli(logits).log_prob(torch.tensor([[pixel]]))
+    log_px.sum().backward()
+    assert torch.isfinite(log_px).all()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad.item() == pytest.approx(pixel - torch.sigmoid(torch.tensor(logit)).item(), abs=1e-6)
+
+
+def test_bernoulli_mean_is_the_sigmoid():
+    assert Bernoulli(torch.tensor([[0.0]])).mean.item() == 0.5
+    assert Bernoulli(torch.tensor([[math.log(3.0)]])).mean.item() == pytest.approx(0.75)
+
+
+def test_normal_log_prob_is_that_of_torch(generator):
+    mean, log_variance, x = torch.randn(3, 4, 7, generator=generator)
+    expected = distributions.Normal(mean, (0.5 * log_variance).exp()).log_prob(x).sum(1)
+    torch.testing.assert_close(Normal(mean, log_variance).log_prob(x), expected, msg="Normal.log_prob")
+
+
+def test_a_shared_variance_counts_for_every_pixel(generator):
+    mean, x = torch.randn(2, 4, 1, 3, 3, generator=generator)
+    log_variance = torch.tensor(-0.7)
+    expected = distributions.Normal(mean, (0.5 * log_variance).exp()).log_prob(x).sum((1, 2, 3))
+    torch.testing.assert_close(Normal(mean, log_variance).log_prob(x), expected, msg="Normal.log_prob, one variance")
+
+
+def test_kl_to_standard_normal_is_that_of_torch(generator):
+    mean, log_variance = torch.randn(2, 6, 5, generator=generator)
+    q = distributions.Normal(mean, (0.5 * log_variance).exp())
+    expected = distributions.kl_divergence(q, distributions.Normal(0.0, 1.0))
+    ours = Normal(mean, log_variance)
+    torch.testing.assert_close(ours.kl_to_standard_normal_per_dimension(), expected, msg="KL per dimension")
+    torch.testing.assert_close(ours.kl_to_standard_normal(), expected.sum(1), msg="KL")
+
+
+def test_rsample_has_the_moments_it_claims():
+    q = Normal(torch.full((100_000, 1), 2.0), torch.full((100_000, 1), math.log(0.25)))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        z = q.rsample()
+    assert z.mean().item() == pytest.approx(2.0, abs=0.01)
+    assert z.std().item() == pytest.approx(0.5, abs=0.01), (
+        "log_variance is the log of the variance, not of the deviation"
+    )
+
+
+def test_given_noise_is_used_as_it_is():
+    z = Normal(torch.ones(1, 2), torch.zeros(1, 2)).rsample(noise=torch.tensor([[0.5, -1.0]]))
+    assert z.tolist() == [[1.5, 0.0]]
+
+
+def test_the_mixture_is_that_of_torch(generator):
+    mean, log_variance = 3 * torch.randn(7, 5, generator=generator), torch.randn(7, 5, generator=generator)
+    z = 3 * torch.randn(11, 5, generator=generator)
+    parts = distributions.Independent(distributions.Normal(mean, (0.5 * log_variance).exp()), 1)
+    expected = distributions.MixtureSameFamily(distributions.Categorical(logits=torch.zeros(7)), parts)
+    ours = Mixture(Normal(mean, log_variance))
+    torch.testing.assert_close(ours.log_prob(z), expected.log_prob(z), msg="Mixture.log_prob")
+    torch.testing.assert_close(ours.mean[0], expected.mean, msg="Mixture.mean")
+    torch.testing.assert_close(ours.stddev[0], expected.stddev, msg="Mixture.stddev")
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(ours.log_prob(z), expected.log_prob(z), msg="Mixture.log_prob is rounded")
+    drawn = ours.sample(50_000, generator)
+    torch.testing.assert_close(drawn.mean(0), expected.mean, atol=0.06, rtol=0)
+    torch.testing.assert_close(drawn.std(0), expected.stddev, atol=0.06, rtol=0)
+
+
+def test_a_mixture_keeps_its_digits_far_from_the_origin_and_where_its_parts_are_narrow(generator):
+    mean = 1000 + torch.randn(7, 20, generator=generator)
+    parts, z = Normal(mean, torch.full((7, 20), -6.0)), mean[:3] + 0.05
+    squared = (z[:, None].double() - mean.double()).square().sum(2) * math.exp(6)  # (3, 7)
+    slow = torch.logsumexp(-0.5 * (squared + 20 * (math.log(2 * math.pi) - 6)), 1) - math.log(7)
+    torch.testing.assert_close(Mixture(parts).log_prob(z).double(), slow, atol=0.01, rtol=0)
+
+
+def test_log_mean_exp_is_finite_where_the_weights_are_not(generator):
+    log_w = torch.randn(9, 4, generator=generator)
+    torch.testing.assert_close(densities.log_mean_exp(log_w), log_w.exp().mean(0).log())
+    torch.testing.assert_close(densities.log_mean_exp(log_w - 5000), log_w.exp().mean(0).log() - 5000)
+
+
+def test_squared_error_sums_over_pixels():
+    assert SquaredError(torch.ones(1, 1, 2, 2)).log_prob(torch.full((1, 1, 2, 2), 3.0)).tolist() == [-16.0]
+
+
+def test_free_bits_floor_the_mean_of_each_dimension_over_the_batch():
+    kl = torch.tensor([[0.0, 2.0], [0.2, 4.0]], requires_grad=True)  # means 0.1 and 3
+    floored = densities.free_bits(kl, 0.5)
+    assert floored.tolist() == [3.5, 3.5]
+    floored.sum().backward()
+    assert kl.grad[:, 0].tolist() == [0, 0], "below the floor there is nothing to gain"
+    assert kl.grad[:, 1].tolist() == [1, 1]
+
+
+def test_bits_per_dim():
+    assert densities.bits_per_dim(-math.log(2) * 784, 784) == pytest.approx(1.0)
+
+
+def test_bfloat16_in_float32_out():
+    logits = torch.randn(2, 3).bfloat16()
+    assert Bernoulli(logits).log_prob(torch.rand(2, 3)).dtype == torch.float32
+    assert Normal(logits, logits).kl_to_standard_normal().dtype == torch.float32

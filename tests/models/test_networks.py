@@ -1,0 +1,147 @@
+"""Specs to networks: exact shapes for any image, known parameter counts, sentences for what cannot be read."""
+
+import pytest
+import torch
+from torch import nn
+
+from latently import InputError, Network
+from latently.models.layers import Deconv, TransposedConvolution, parse, same_padding
+from latently.models.networks import count_parameters
+
+SHAPES = [(1, 8, 8), (1, 28, 28), (1, 17, 23), (3, 32, 32), (3, 128, 128), (1, 1, 30)]
+SPECS = [
+    "",
+    "dense(30)",
+    "conv(8, 5) pool(2) conv(16, 4, stride=3) dense(20)",
+    "conv(8, 3, stride=2, padding=valid) conv(9, 2, silu)",
+    "conv(6, 2) pool(3)",
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_mirror_comes_back_to_the_exact_shape(shape, spec):
+    if "valid" in spec and min(shape[1:]) < 3:
+        pytest.skip("valid padding does not fit into one row")
+    network = Network(encoder=spec)
+    assert network.build_encoder(shape, 6)(torch.zeros(2, *shape)).shape == (2, 6)
+    assert network.build_decoder(shape, 5)(torch.zeros(2, 5)).shape == (2, *shape)
+
+
+def test_the_mirror_undoes_layer_by_layer():
+    network = Network("dense(500, softplus, dropout=0.1) dense(300, tanh)")
+    decoder = [str(module) for module in network.build_decoder((1, 28, 28), 20)]
+    assert [text.partition(",")[0] for text in decoder[:5]] == [
+        "Linear(in_features=20", "Tanh()", "Linear(in_features=300", "Softplus(beta=1.0", "Dropout(p=0.1",
+    ]  # fmt: skip
+    assert decoder[5].startswith("Linear(in_features=500, out_features=784")
+    assert not isinstance(network.build_decoder((1, 28, 28), 20)[-2], nn.ReLU), "the last layer is linear"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "n_outputs", "latent_dim", "expected"),
+    [
+        ("dense(512)", "", 40, 20, 784 * 512 + 512 + 512 * 40 + 40 + 20 * 512 + 512 + 512 * 784 + 784),
+        (
+            "conv(32, 5) pool(2) conv(64, 5) pool(2) dense(1024)",
+            "dense(1024) dense(3136) reshape(64, 7, 7) deconv(32, 5, stride=2) deconv(out, 5, stride=2)",
+            20, 20, 6_572_821,
+        ),
+        (
+            "conv(32) conv(64, stride=2) conv(64) conv(64) dense(32)",
+            "dense(12544) reshape(64, 14, 14) deconv(32, stride=2) conv(out)",
+            20, 10, 651_509,
+        ),
+    ],
+    ids=["mlp-512", "study 1", "study 2"],
+)  # fmt: skip
+def test_parameter_counts_are_the_published_ones(encoder, decoder, n_outputs, latent_dim, expected):
+    network = Network(encoder, decoder)
+    both = network.build_encoder((1, 28, 28), n_outputs), network.build_decoder((1, 28, 28), latent_dim)
+    assert sum(map(count_parameters, both)) == expected
+
+
+def test_same_padding_is_tensorflows():
+    assert same_padding(28, 5, 2) == (1, 2), "the odd zero goes after"
+    assert same_padding(28, 3, 1) == (1, 1)
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), [(7, 5, 2), (14, 3, 2), (5, 4, 1), (9, 2, 3), (1, 3, 2)])
+def test_a_transposed_convolution_is_the_gradient_of_its_convolution(size, kernel, stride):
+    """With the same weights, deconv is the transpose of conv: <conv(a), b> = <a, deconv(b)>."""
+    spec = parse(f"conv(2, {kernel}, stride={stride})", (1, size, size))[0]
+    conv = nn.Sequential(*spec.modules((1, size, size)))
+    deconv = nn.Sequential(*spec.mirror((1, size, size))[0].modules(spec.shape((1, size, size))))
+    a, b = torch.randn(1, 1, size, size), torch.randn(1, *spec.shape((1, size, size)))
+    with torch.no_grad():
+        for module in (*conv, *deconv):
+            if hasattr(module, "bias"):
+                module.bias.zero_()
+                weight = getattr(module, "weight")  # noqa: B009
+                weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+        total = conv(a).shape, deconv(b).shape
+    assert total == (b.shape, a.shape)
+
+
+def test_initial_values():
+    xavier = Network("dense(100, bias=0.1)", init="xavier").build_encoder((1, 28, 28), 10)
+    bound = (6 / (784 + 100)) ** 0.5
+    assert xavier[1].weight.abs().max() <= bound
+    assert xavier[1].bias.unique().tolist() == pytest.approx([0.1])
+    assert xavier[-1].bias.abs().max() == 0
+    normal = Network("dense(200)", init="normal").build_encoder((1, 28, 28), 10)
+    assert normal[1].weight.std().item() == pytest.approx(0.02, rel=0.02)
+    he = Network("dense(200)", init="he").build_encoder((1, 28, 28), 10)
+    assert he[1].weight.std().item() == pytest.approx((2 / 784) ** 0.5, rel=0.02)
+
+
+def test_leaky_relu_has_the_slope_of_the_studies():
+    encoder = Network("dense(3)", activation="leaky_relu").build_encoder((1, 2, 2), 1)
+    assert encoder[2](torch.tensor([-1.0])).item() == pytest.approx(-0.2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("desne(3)", "no layer 'desne'"),
+        ("dense(3", "cannot read"),
+        ("dense 512", "cannot read 'dense 512'"),
+        ("dense()", "dense takes width"),
+        ("dense(0)", "width is 0"),
+        ("dense(2.5)", "width is 2.5"),
+        ("dense(abc)", "width is 'abc'"),
+        ("dense(3, 4)", "too many values"),
+        ("dense(3, colour=4)", "cannot build"),
+        ("dense(3, dropout=1)", "dropout is 1"),
+        ("dense(3, activation=swish)", "no activation 'swish'"),
+        ("conv(3, padding=full)", "padding is 'full'"),
+        ("dense(3) conv(3)", "needs an image"),
+        ("conv(3, 40, padding=valid)", "does not fit"),
+        ("reshape(1, 2, 2)", "cannot take 784"),
+    ],
+)
+def test_a_spec_that_cannot_be_read_names_its_layer(spec, words):
+    with pytest.raises(InputError, match=words):
+        Network(spec).build_encoder((1, 28, 28), 2)
+
+
+def test_a_decoder_that_ends_elsewhere_says_where():
+    with pytest.raises(InputError, match=r"ends at \(1, 7, 7\), but the images are \(1, 28, 28\)"):
+        Network(decoder="dense(49) reshape(1, 7, 7)").build_decoder((1, 28, 28), 2)
+
+
+def test_deconv_knows_its_sizes():
+    assert Deconv(3, 5, 2).shape((1, 7, 7)) == (3, 14, 14)
+    assert Deconv(3, 5, 2, "valid").shape((1, 4, 4)) == (3, 11, 11)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_transposed_convolution_is_torchs(dtype):
+    """The bias is added by itself, to what is not cut off, which is faster; what comes out is the same."""
+    torch.manual_seed(0)
+    ours = TransposedConvolution(3, 2, 5, 2, padding=1, output_padding=1, crop=(1, 0)).to(dtype)
+    theirs = torch.nn.ConvTranspose2d(3, 2, 5, 2, padding=1, output_padding=1).to(dtype)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(4, 3, 7, 6, dtype=dtype)
+    assert ours(x).dtype == dtype
+    assert torch.allclose(ours(x), theirs(x)[:, :, :-1], atol=1e-6 if dtype == torch.float32 else 0.02)
