@@ -26,7 +26,7 @@ PLAN = {
         classifiers code_distances probes denoise conditional bounds __init__""",
     "report": "files words content page __init__ comparison",
     "explorer": "cache planes labelling scene proposals guard layers pages server static",
-    "cli": "arguments shared flags describe apply inspect studies demo_work demo options train main",
+    "cli": "arguments shared flags describe apply inspect studies demo_work demo options plan train main",
 }
 ROOMS = list(PLAN)
 FILES = [path for path in sorted(HOUSE.rglob("*.py")) if path.parent != HOUSE]

@@ -68,9 +68,8 @@ def test_help_waits_for_no_library(words):
 
 def imported(words: list[str], heavy: tuple[str, ...]) -> list[str]:
     """Which of these a command imports."""
-    code = (
-        f"import sys; from latently.cli import main; main({words!r}); print([m for m in {heavy!r} if m in sys.modules])"
-    )
+    run = f"import sys; from latently.cli.main import main; main({words!r})"
+    code = f"{run}; print([m for m in {heavy!r} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return ast.literal_eval(shown.stdout.splitlines()[-1])
 

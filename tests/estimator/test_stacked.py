@@ -13,11 +13,12 @@ from latently.estimator.stacked import fit_together
 from latently.models import MODELS, can
 from latently.models.augmentation import Augmentation
 from latently.models.stack import Stack
-from latently.runs.folder import Run
+from latently.runs.folder import Context, Run
 from latently.training.hardware import seeded
 from latently.training.loop import Loop
 from latently.training.resolve import resolve
 from latently.training.settings import Training
+from latently.training.state import Watcher
 
 CPU = torch.device("cpu")
 X, Y = load_digits().images[:600].astype(np.float32) / 16, load_digits().target[:600]
@@ -44,7 +45,7 @@ def together(draws, seeds, held_out=None, epoch_images=None, run=None, watchers=
     images = batches(draws, epoch_images)
     settings = resolve(Training(**(SETTINGS | settings)), len(images), stack)
     validation = None if held_out is None else batches(held_out)
-    loop = Loop(model, stack, images, validation, settings, seeds[0], run, checkpoint_minutes=0, watchers=watchers)
+    loop = Loop(model, stack, images, validation, settings, seeds[0], run, watchers)
     return stack, loop.train()
 
 
@@ -175,7 +176,7 @@ class Stop(Exception):
     pass
 
 
-class StopAfter:
+class StopAfter(Watcher):
     """A watcher that ends a run after so many steps."""
 
     def __init__(self, steps):
@@ -195,7 +196,7 @@ def test_a_stack_that_was_stopped_resumes_to_the_same_weights(tmp_path):
     settings = {"patience": 1, "lr": 0.05, "schedule": "constant", "epochs": 5, "ema": 0.5}
     model = FeedForward(Trunk("dense(16, dropout=0.2)"), PLAIN)
     whole, history = together(DRAWS, [0, 1, 2], HELD_OUT, model=model, **settings)
-    run = Run(tmp_path / "run")
+    run = Run(tmp_path / "run", context=Context(checkpoint_minutes=0))
     for steps in (3, 4, 3):
         with pytest.raises(Stop):
             together(DRAWS, [0, 1, 2], HELD_OUT, run=run, watchers=[StopAfter(steps)], model=model, **settings)

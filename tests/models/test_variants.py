@@ -10,6 +10,7 @@ from sklearn.base import clone
 from latently import CVAE, VAE, Autoencoder, Network, VampVAE, load
 from latently.analysis.plots import draw, possible
 from latently.runs.folder import Run
+from latently.training.state import Watcher
 
 SMALL = Network("dense(16)")
 KINDS = {
@@ -29,7 +30,7 @@ def digits():
     return load("digits").take(np.arange(300))
 
 
-class StopAfter:
+class StopAfter(Watcher):
     """A watcher that ends a run after so many steps."""
 
     def __init__(self, steps):

@@ -14,7 +14,7 @@ from torch import nn
 from latently import InputError
 from latently.common.files import finite, replacing, write_json
 from latently.data import ImageSet, Preparation, load, split
-from latently.runs.folder import FORMAT, Run
+from latently.runs.folder import FORMAT, Context, Run
 from latently.runs.record import DataRecord, digest
 
 PARAMS = {"model": {"name": "vae"}, "training": {"epochs": 3}, "resolved": {"device": "cpu"}, "binarise": "none",
@@ -72,18 +72,15 @@ def test_an_error_of_the_disk_names_the_file(tmp_path, monkeypatch):
 
 
 def test_a_run_begins_with_its_params(tmp_path):
-    run = Run(tmp_path / "deep" / "run")
-    run.split = {"kind": "all", "train": [0], "validation": [], "test": []}
-    told: list[object] = []
-    run.announce = told.append
+    split = {"kind": "all", "train": [0], "validation": [], "test": []}
+    run = Run(tmp_path / "deep" / "run", context=Context({"command": "latently train vae"}, split))
     assert not run.started
     run.begin(PARAMS)
     assert run.started
     assert run.begun
     assert not run.finished
-    assert run.params == {"format": FORMAT} | PARAMS
-    assert run.read_split() == run.split
-    assert told == [PARAMS]
+    assert run.params == {"format": FORMAT, "command": "latently train vae"} | PARAMS
+    assert run.read_split() == split
 
 
 def test_an_unfinished_run_is_taken_up_by_its_settings_alone(tmp_path):

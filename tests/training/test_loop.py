@@ -18,6 +18,7 @@ from latently.training.objective import validate
 from latently.training.optimiser import learning_rate
 from latently.training.resolve import check_memory, resolve, sketch
 from latently.training.settings import Training
+from latently.training.state import Watcher
 
 CPU = torch.device("cpu")
 
@@ -106,7 +107,7 @@ def test_learning_rate_schedules(schedule):
 def test_clip_norm_bounds_the_gradient(digits):
     norms = []
 
-    class Norm:
+    class Norm(Watcher):
         def stepped(self, state, settings):
             norms.append(math.sqrt(sum(p.grad.square().sum().item() for p in state.net.parameters())))
 
@@ -134,7 +135,7 @@ def test_patience_stops_and_restores_the_best_weights():
 def test_the_moving_average_is_what_is_kept():
     weights = []
 
-    class Watch:
+    class Watch(Watcher):
         def stepped(self, state, settings):
             weights.append(state.net.scale.item())
 
@@ -209,7 +210,7 @@ def test_a_run_that_cannot_fit_into_memory_says_so_before_it_starts():
 
 
 def test_an_interrupt_in_the_middle_leaves_the_generators_alone(digits):
-    class Stop:
+    class Stop(Watcher):
         def stepped(self, state, settings):
             raise KeyboardInterrupt
 

@@ -19,8 +19,9 @@ from commands import TIMES, history, output_of, start, wait_for
 from latently import VAE, Autoencoder, InputError, Network
 from latently.cli.main import main
 from latently.data import load
-from latently.runs.folder import Run
+from latently.runs.folder import Context, Run
 from latently.training.hardware import has_compiler
+from latently.training.state import Watcher
 
 
 def finish(run: Path, command: str) -> None:
@@ -137,7 +138,7 @@ def test_an_interrupt_before_the_training_leaves_nothing(latently, tmp_path, mon
     def press_ctrl_c(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("latently.launch.load", press_ctrl_c)
+    monkeypatch.setattr("latently.cli.plan.load", press_ctrl_c)
     ran = latently("train", "vae", "--data", "digits", "--out", tmp_path / "run")
     assert ran.code == 130
     assert ran.err.strip() == "latently: interrupted"
@@ -235,7 +236,7 @@ class Stop(Exception):
     pass
 
 
-class StopAfter:
+class StopAfter(Watcher):
     """A watcher that ends a run after so many steps."""
 
     def __init__(self, steps: int) -> None:
@@ -282,11 +283,10 @@ def test_every_state_is_kept(tmp_path, name):
             validation=DIGITS[200:],
             run=run,
             watchers=watchers,
-            **({"checkpoint_minutes": 0} if run else {}),
         )
 
     whole = fit(None)
-    run = Run(tmp_path / "run")
+    run = Run(tmp_path / "run", context=Context(checkpoint_minutes=0))
     for steps in (3, 4, 3):  # each time the step after the last checkpoint is lost and done again
         with pytest.raises(Stop):
             fit(run, StopAfter(steps))

@@ -11,6 +11,7 @@ from rich.console import Console
 from latently import VAE, Autoencoder, Network
 from latently.data import load
 from latently.runs.folder import Run
+from latently.training.state import Watcher
 from latently.training.watchers import Bar, Log, TensorBoard
 
 DIGITS = load("digits").images[:250]
@@ -69,7 +70,7 @@ def test_tensorboard_gets_scalars_and_histograms_and_a_resume_goes_on(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    class StopAfterTwoEpochs:
+    class StopAfterTwoEpochs(Watcher):
         def stepped(self, state, settings):
             if state.epoch == 2:
                 raise KeyboardInterrupt

@@ -34,7 +34,7 @@ from latently.models.augmentation import Augmentation
 from latently.models.networks import Trunk
 from latently.pictures import Figure
 from latently.runs.cached_work import InTurn, Maker, kept
-from latently.runs.folder import Run
+from latently.runs.folder import Context, Run
 from latently.runs.record import digest, weights_digest
 from latently.training.settings import Training, with_defaults
 from latently.training.watchers import Bar
@@ -221,8 +221,8 @@ class Curve:
 
 def trained_encoder(folder: Path, images: ImageSet, parts: Split, seed: int, device: str) -> Autoencoder:
     """A VAE by our defaults, of the training images without their labels; one that is finished in `folder` is taken."""
-    run = Run(folder)
     about = {"label_curve": {"source": images.source, "images": digest(images.images), "seed": seed}}
+    run = Run(folder, context=Context(about))
     if run.started:
         same = run.params.get("label_curve") == about["label_curve"]
         require(same, f"{folder} holds an encoder of other images; choose another --out")
@@ -230,7 +230,7 @@ def trained_encoder(folder: Path, images: ImageSet, parts: Split, seed: int, dev
         return Autoencoder.of_run(run, device)
     with Bar() as bar:
         vae = Autoencoder(random_state=seed, device=device)
-        return vae.fit(images.images[parts.train], run=run, about=about, watchers=[bar])
+        return vae.fit(images.images[parts.train], run=run, watchers=[bar])
 
 
 def curves(

@@ -12,7 +12,7 @@ from latently.data import ImageSet, Preparation, label_budget, load, split, unit
 from latently.estimator import Autoencoder
 from latently.evaluation.figures import evaluate
 from latently.models import VAE
-from latently.runs.folder import Run
+from latently.runs.folder import Context, Run
 from latently.runs.record import DataRecord
 from latently.training.state import Watcher
 
@@ -27,19 +27,16 @@ def demo(run: Run, watchers: Sequence[Watcher] = (), seed: int = 0) -> dict[str,
     """
     digits = load("digits")
     estimator = Autoencoder(VAE(latent_dim=6), epochs=100, random_state=seed)
-    about = describe_data(digits)
-    estimator.fit(digits.images, run=run, about=about | {"command": "latently demo"}, watchers=watchers)
+    record = DataRecord.of(digits, split(digits, "all"), Preparation())
+    about = {"data": record.to_json(), "classes": list(digits.classes), "command": "latently demo"}
+    run = Run(run.path, run.overwrite, Context(about))
+    estimator.fit(digits.images, run=run, watchers=watchers)
     figures = {"split": "the training images"} | evaluate(estimator, digits.images)
     figures |= few_labels(estimator.transform(digits.images), digits, seed)
     run.write_metrics(figures)
     for kind in plots.possible(estimator):
         pictures.save(plots.draw(kind, estimator, digits), run.figure(kind))
     return figures
-
-
-def describe_data(digits: ImageSet) -> dict[str, Any]:
-    record = DataRecord.of(digits, split(digits, "all"), Preparation())
-    return {"data": record.to_json(), "classes": list(digits.classes)}
 
 
 def few_labels(codes: np.ndarray, digits: ImageSet, seed: int) -> dict[str, float]:

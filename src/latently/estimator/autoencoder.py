@@ -9,6 +9,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -32,7 +33,9 @@ from latently.models import Model, can
 from latently.models.densities import log_mean_and_error
 from latently.models.vae import VAE
 from latently.runs.folder import Run
+from latently.training.distributed import ALONE, Processes
 from latently.training.inference import name_of, told, wants_labels
+from latently.training.state import Watcher
 
 Sampler = Literal["prior", "mixture"]
 # Pixels that the importance-weighted bound decodes at a time: on a CPU what its caches hold, else what keeps it busy.
@@ -72,24 +75,27 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         *,
         validation: Any = None,
         run: Run | None = None,
-        about: dict[str, Any] | None = None,
-        **watching: Any,
+        watchers: Sequence[Watcher] = (),
+        processes: Processes = ALONE,
     ) -> Self:
         """Train the model on X. y, a label of each image, is for conditional models; others ignore it.
 
         validation: images for the validation figures and for `patience`; with a conditional model, (X, y). run: a run
-        folder that gets params.json before the first step (with `about` added, what the caller knows of the data),
-        checkpoints on the way and the weights at the end; a checkpoint that it holds is taken up. watching: `watchers`,
-        intervals and `processes` of `Loop`.
+        folder that gets params.json before the first step, checkpoints on the way and the weights at the end; a
+        checkpoint that it holds is taken up. watchers: a progress bar, a log and the like. processes: those that train
+        one net together.
         Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
         """
         require_setting("binarise", self.binarise, Binarise)
-        images = self._prepare(X)
+        images, labels = self._learnable(X, y)
         if hasattr(self, "mixture_"):
             del self.mixture_  # of the codes of an earlier fit
-        labels = self._fit_labels(images, y) if self.model_.takes_labels else None
         held_out = None if validation is None else self._held_out(validation)
-        return self._fit_net(images, labels, held_out, run, about, **watching)
+        return self._fit_net(images, labels, held_out, run, watchers, processes)
+
+    def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray | None]:
+        images = self._prepare(X)
+        return images, self._fit_labels(images, y) if self.model_.takes_labels else None
 
     def _fit_labels(self, images: Images, y: Any) -> np.ndarray:
         wants = wants_labels(self.model_)

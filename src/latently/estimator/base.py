@@ -1,7 +1,7 @@
 """What every estimator does: check images, draw a seed, fit a model with the loop, run it in batches, keep it."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -29,6 +29,15 @@ from latently.training.inference import Trained, tensor_shape
 from latently.training.loop import Loop
 from latently.training.resolve import check_memory, resolve, sketch
 from latently.training.settings import LEAST_STEPS, USUAL_EPOCHS, Training
+from latently.training.state import Watcher
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A fit that was not made: its training with every `auto` decided, and how many weights its net has."""
+
+    training: Training
+    n_parameters: int
 
 
 @dataclass(eq=False, repr=False)
@@ -57,6 +66,10 @@ class ImageEstimator(BaseEstimator, Training):
     # What a kind of estimator says of itself ------------------------------------------------------
 
     def _default_model(self) -> Model:
+        raise NotImplementedError
+
+    def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray | None]:
+        """Images that were checked and that the model learns from, and their class indices (n,) where it takes any."""
         raise NotImplementedError
 
     def _n_classes(self) -> int:
@@ -89,10 +102,9 @@ class ImageEstimator(BaseEstimator, Training):
         labels: np.ndarray | None,
         held_out: tuple[Images, np.ndarray | None] | None,
         run: Run | None,
-        about: dict[str, Any] | None,
+        watchers: Sequence[Watcher],
+        processes: Processes,
         members: np.ndarray | None = None,
-        processes: Processes = ALONE,
-        **watching: Any,
     ) -> Self:
         """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise. members: as
         `Batches` takes them."""
@@ -104,11 +116,11 @@ class ImageEstimator(BaseEstimator, Training):
             self.net_ = laid_out(self.model_.build(self._tensor_shape, self._n_classes()), device)
         train = self._batches(images, labels, members)
         validation = None if held_out is None else self._batches(*held_out)
-        loop = Loop(
-            self.model_, self.net_, train, validation, self.training_, self.seed_, run, processes=processes, **watching
-        )
+        loop = Loop(self.model_, self.net_, train, validation, self.training_, self.seed_, run, watchers, processes)
         if run is not None:  # not earlier: what fails above leaves nothing behind
-            run.begin((about or {}) | self.describe())
+            run.begin(self.describe())
+        for watcher in watchers:
+            watcher.started()
         self.history_ = loop.train()
         if run is not None:
             run.write_history(self.history_)
@@ -120,10 +132,11 @@ class ImageEstimator(BaseEstimator, Training):
         """Its settings of training alone."""
         return Training(**{name: getattr(self, name) for name in Training.field_types()})
 
-    def rehearse(self, X: Any, n_classes: int = 0) -> None:
-        """Raise InputError where settings, shapes or memory would stop a fit on X; trains nothing."""
-        images = self._prepare(X)
-        self._planned(images, len(images), n_classes)
+    def rehearse(self, X: Any, y: Any = None) -> Rehearsal:
+        """What a fit on X would be, without training. Raises InputError where settings, shapes or memory forbid it."""
+        images, _ = self._learnable(X, y)
+        training = self._planned(images, len(images), self._n_classes())
+        return Rehearsal(training, count_parameters(sketch(self.model_, self._tensor_shape, self._n_classes())))
 
     def _planned(self, images: Images, n_members: int, n_classes: int, processes: Processes = ALONE) -> Training:
         """The training with every `auto` decided. Raises InputError where settings, shapes or memory would stop it."""

@@ -8,6 +8,7 @@
 True
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -22,6 +23,8 @@ from latently.data.classes import as_labels, codes_of, encode_labels, is_missing
 from latently.estimator.base import ImageEstimator
 from latently.models import FeedForward, Model
 from latently.runs.folder import Run
+from latently.training.distributed import ALONE, Processes
+from latently.training.state import Watcher
 
 
 class ClassPredictor(ClassifierMixin):
@@ -81,22 +84,30 @@ class Classifier(ClassPredictor, ImageEstimator):
         repeats: Any = None,
         validation: tuple[Any, Any] | None = None,
         run: Run | None = None,
-        about: dict[str, Any] | None = None,
-        **watching: Any,
+        watchers: Sequence[Watcher] = (),
+        processes: Processes = ALONE,
     ) -> Self:
         """Train the model on the labelled images of X.
 
         repeats: (n,) ints, how often an epoch holds each image; None: once. validation: images and labels for the
-        validation figures and for `patience`. run, about, watching: as in `Autoencoder.fit`. Raises InputError (a
+        validation figures and for `patience`. run, watchers, processes: as in `Autoencoder.fit`. Raises InputError (a
         ValueError) for labels that are not two classes at least.
         """
-        images = self._prepare(X)
-        check_consistent_length(images, y, repeats)
-        self.classes_, codes = encode_labels(y)
-        labelled = codes >= 0
-        members = None if repeats is None else np.repeat(np.arange(labelled.sum()), np.asarray(repeats)[labelled])
+        check_consistent_length(y, repeats)
+        images, codes = self._learnable(X, y)
+        members = (
+            None
+            if repeats is None
+            else np.repeat(np.arange(len(images)), np.asarray(repeats)[~is_missing(as_labels(y))])
+        )
         held_out = None if validation is None else self._held_out(*validation)
-        return self._fit_net(taken(images, labelled), codes[labelled], held_out, run, about, members, **watching)
+        return self._fit_net(images, codes, held_out, run, watchers, processes, members)
+
+    def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray]:
+        images = self._prepare(X)
+        check_consistent_length(images, y)
+        self.classes_, codes = encode_labels(y)
+        return taken(images, codes >= 0), codes[codes >= 0]
 
     def _held_out(self, X: Any, y: Any) -> tuple[Images, np.ndarray]:
         images, codes = self._pixels(X), self.label_codes(y)

@@ -14,6 +14,7 @@ spread from image to image through the codes, and a convolutional classifier lea
 True
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -36,6 +37,7 @@ from latently.estimator.classifier import Classifier, ClassPredictor
 from latently.models import VAE, FeedForward, model_to_json
 from latently.runs.folder import Run, versions
 from latently.training.loop import require_validation
+from latently.training.state import Watcher
 
 Sees = Literal["auto", "codes", "pixels", "both"]
 MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: a given label is sounder than one that spread
@@ -94,12 +96,11 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         *,
         validation: tuple[Any, Any] | None = None,
         run: Run | None = None,
-        about: dict[str, Any] | None = None,
-        **watching: Any,
+        watchers: Sequence[Watcher] = (),
     ) -> Self:
         """Learn codes of all images X, and classes from those with a label.
 
-        validation, watching: for the classifier, as in `Classifier.fit`. run: a folder that gets an encoder/ and a
+        validation: for the classifier, as in `Classifier.fit`. run: a folder that gets an encoder/ and a
         classifier/, each a run of its own; what is finished there is taken up. Raises InputError (a ValueError) for
         labels that are not two classes at least.
         """
@@ -111,30 +112,33 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         self.seed_ = self._draw_seed()
         classifier = self._own_classifier()
         self.sees_ = self.sees if self.sees != "auto" else "pixels" if isinstance(classifier, Classifier) else "codes"
-        self._rehearse(X, classifier, validation is not None)
+        self._rehearse(X, labels, classifier, validation is not None)
         if run is not None:
             require(isinstance(classifier, Classifier), "only a latently.Classifier can be kept in a run folder")
-            run.begin((about or {}) | self.describe(classifier))
-        self.encoder_ = self._fitted_encoder(X, run, about, watching)
+            run.begin(self.describe(classifier))
+        for watcher in watchers:
+            watcher.started()
+        self.encoder_ = self._fitted_encoder(X, run, watchers)
         self.image_shape_ = self.encoder_.image_shape_
         chosen, taught, repeats = self._lesson(X, labels)
         self.n_taught_ = len(chosen)
-        kept = part_of(run, "classifier")
+        kept = run and run.part("classifier")
         if kept is not None and kept.finished:  # killed before the last file of the whole was written
             self.classifier_ = Classifier.of_run(kept, classifier.device)
         else:
             features, classes = self._features(taken(X, chosen)), self.classes_[taught]
             if isinstance(classifier, Classifier):
                 held_out = validation and (self.features(validation[0]), validation[1])
-                watching |= {"repeats": repeats, "validation": held_out, "run": kept, "about": about}
-                self.classifier_ = classifier.fit(features, classes, **watching)
+                self.classifier_ = classifier.fit(
+                    features, classes, repeats=repeats, validation=held_out, run=kept, watchers=watchers
+                )
             else:
                 self.classifier_ = classifier.fit(features, classes)
         if run is not None:
             run.write_history(self.history_)
         return self
 
-    def _rehearse(self, X: Any, classifier: Any, validated: bool) -> None:
+    def _rehearse(self, X: Any, labels: np.ndarray, classifier: Any, validated: bool) -> None:
         """Raise InputError for what would stop the fit later, before codes are learned."""
         encoder = self._given_encoder
         told = encoder.model is not None and encoder.model.takes_labels
@@ -148,7 +152,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             clone(encoder).rehearse(X)
         if isinstance(classifier, Classifier):
             if self.sees_ == "pixels":
-                classifier.rehearse(X, len(self.classes_))
+                classifier.rehearse(X, self.classes_[np.maximum(labels, 0)])  # all images may come to be learned from
             require_validation(classifier.training(), validated)
 
     def _images(self, X: Any, reset: bool = False) -> Images:
@@ -171,9 +175,9 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         seedless = "random_state" in given.get_params() and given.random_state is None
         return given.set_params(random_state=self.seed_) if seedless else given
 
-    def _fitted_encoder(self, X: Any, run: Run | None, about: dict[str, Any] | None, watching: dict) -> Autoencoder:
+    def _fitted_encoder(self, X: Any, run: Run | None, watchers: Sequence[Watcher]) -> Autoencoder:
         """The one that was given fitted, or is finished in the run folder; else one that learns from X now."""
-        kept, given = part_of(run, "encoder"), self._given_encoder
+        kept, given = run and run.part("encoder"), self._given_encoder
         if kept is not None and kept.finished:
             return Autoencoder.of_run(kept, given.device)
         if hasattr(given, "net_"):
@@ -183,7 +187,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         encoder = clone(given)
         if encoder.random_state is None:
             encoder.set_params(random_state=self.seed_)
-        return encoder.fit(X, run=kept, about=about, **watching)
+        return encoder.fit(X, run=kept, watchers=watchers)
 
     @property
     def _given_encoder(self) -> Autoencoder:
@@ -293,12 +297,3 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         few.sees_, few.seed_, few.classes_ = sees, seed, few.classifier_.classes_
         few.image_shape_, few.n_features_in_ = few.encoder_.image_shape_, few.encoder_.n_features_in_
         return few
-
-
-def part_of(run: Run | None, name: str) -> Run | None:
-    """The run folder of a part, with the split of the whole."""
-    if run is None:
-        return None
-    part = Run(run.path / name)
-    part.split = run.split
-    return part

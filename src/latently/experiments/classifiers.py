@@ -142,7 +142,7 @@ def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: 
     def train_and_judge() -> None:
         if not run.finished:
             classifier: Any = Classifier(model, random_state=seed, **training.get_params())
-            bench.train(classifier, run, about, split, labels_of=lambda images: images.labels)
+            bench.train(classifier, run, split, labels_of=lambda images: images.labels)
         classifier, test = load_estimator(run.path), bench.part("test", split)
         run.write_metrics(evaluate(classifier, test.images, test.labels) | {"epochs": len(classifier.history_)})
 

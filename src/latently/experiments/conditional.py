@@ -162,7 +162,7 @@ def fitted(bench: Bench, name: str, estimator: Any) -> Any:
     estimator.set_params(random_state=about["seed"])
     run = bench.run_of(name, estimator.model, about)
     if not run.finished:
-        train = partial(bench.train, estimator, run, about, labels_of=lambda images: images.label_names)
+        train = partial(bench.train, estimator, run, labels_of=lambda images: images.label_names)
         bench.maker.make(str(run.path), train)
     return estimator.restore(run)  # not `load`: a variant with a bug is in no list of models
 

@@ -19,7 +19,7 @@ from latently.experiments.trials import Bench, Trial
 from latently.models import MODELS, Model
 from latently.models.presets import PRESETS
 from latently.training.settings import Training
-from latently.training.state import State
+from latently.training.state import State, Watcher
 
 CODES = (2, 5, 20)
 N_DIGITS = 8  # of study 1's picture
@@ -89,7 +89,7 @@ def film_trial(bench: Bench) -> Trial:
 
 
 @dataclass
-class Camera:
+class Camera(Watcher):
     """A watcher that keeps what a net makes of images (N,H,W[,C]) after each epoch: a killed trial goes on filming."""
 
     model: Model
@@ -98,9 +98,6 @@ class Camera:
 
     def shot(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch}.npy"
-
-    def stepped(self, state: State, settings: Training) -> None:
-        pass
 
     @torch.no_grad()
     def epoch_ended(self, state: State, settings: Training) -> None:

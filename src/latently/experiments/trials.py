@@ -18,7 +18,7 @@ from latently.estimator import load as load_estimator
 from latently.evaluation.figures import evaluate
 from latently.models import Model, model_to_json
 from latently.runs.cached_work import InTurn, Maker
-from latently.runs.folder import Run
+from latently.runs.folder import Context, Run
 from latently.runs.record import digest
 from latently.training.hardware import has_bfloat16, resolve_device
 from latently.training.settings import Training, with_defaults
@@ -117,7 +117,7 @@ class Bench:
         def train() -> None:
             settings = trial.training.get_params() | {"random_state": trial.seed}
             estimator = Autoencoder(trial.model, binarise=trial.binarise, **settings)
-            self.train(estimator, run, about, trial.split, watchers=watchers)
+            self.train(estimator, run, trial.split, watchers=watchers)
 
         if not run.finished:
             self.maker.make(str(run.path), train)
@@ -126,7 +126,7 @@ class Bench:
     def run_of(self, name: str, model: Model, about: dict[str, Any]) -> Run:
         """The run folder of a trial, of which `about` says all that its figures depend on. Raises InputError where it
         holds one of other settings or images."""
-        run = Run(self.folder / "trials" / name)
+        run = Run(self.folder / "trials" / name, context=Context({"trial": about}))
         if run.started:
             with understanding(run.path / "params.json"):
                 same = as_now(run.params["trial"], model) == as_now(about, model)
@@ -134,7 +134,7 @@ class Bench:
         return run
 
     def train(
-        self, estimator: Any, run: Run, about: dict[str, Any], split: str = "auto",
+        self, estimator: Any, run: Run, split: str = "auto",
         labels_of: Callable[[ImageSet], Any] | None = None, watchers: Sequence[Watcher] = (),
     ) -> None:  # fmt: skip
         """Fit an estimator to the training part, in a trial's run folder. labels_of: what it is told of images."""
@@ -142,8 +142,7 @@ class Bench:
         told = () if labels_of is None else (labels_of(train),)
         held_out = validation.images if labels_of is None else (validation.images, labels_of(validation))
         with Bar() as bar:
-            watching = {"run": run, "about": {"trial": about}, "watchers": [bar, *watchers]}
-            estimator.fit(train.images, *told, validation=held_out, **watching)
+            estimator.fit(train.images, *told, validation=held_out, run=run, watchers=[bar, *watchers])
 
     def figures(self, trial: Trial, importance_samples: int | None = None, every: int = 1) -> dict[str, Any]:
         """Test figures of a trial, kept in its run folder; of one in `every` images."""

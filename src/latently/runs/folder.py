@@ -10,7 +10,8 @@ import json
 import platform
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,33 @@ OURS = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json
         "explorer", "params.json")  # fmt: skip
 
 
-class Run:
-    """One run folder. Reading is lazy; nothing is created before something is written."""
+@dataclass(frozen=True)
+class Context:
+    """What a run folder records beside its estimator, and how often a checkpoint is written.
 
-    def __init__(self, path: str | Path, overwrite: bool = False) -> None:
-        self.path = Path(path)
-        self.overwrite = overwrite  # whether `begin` may replace the run that is there
-        self.split: dict[str, Any] | None = None  # what `begin` keeps as split.json
-        self.begun = False  # whether `begin` ended well: from then on the run can be resumed
-        self.announce: Callable[[dict[str, Any]], None] = lambda params: None  # told by `begin` what the run is
+    about: entries of params.json: the data, the command, whatever tells where a run comes from. split: split.json, for
+    a source without a fixed split.
+    """
+
+    about: Mapping[str, Any] = field(default_factory=dict)
+    split: Mapping[str, Any] | None = None
+    checkpoint_epochs: int = 1
+    checkpoint_minutes: float = 5.0
+
+
+class Run:
+    """One run folder. Reading is lazy; nothing is created before something is written.
+
+    overwrite: whether `begin` may replace the run that is there.
+    """
+
+    def __init__(self, path: str | Path, overwrite: bool = False, context: Context = Context()) -> None:
+        self.path, self.overwrite, self.context = Path(path), overwrite, context
+        self.begun = False  # whether `begin` succeeded: from then on the run can be resumed
+
+    def part(self, name: str) -> "Run":
+        """The run folder of a part, in this one and with its context."""
+        return Run(self.path / name, context=self.context)
 
     # What a run is ----------------------------------------------------------------------------------------------------
 
@@ -120,12 +139,14 @@ class Run:
         require(self.overwrite, existing)
         _ = self.params  # a params.json of another program is not ours to replace
 
-    def begin(self, params: dict[str, Any]) -> None:
+    def begin(self, description: dict[str, Any]) -> None:
         """Write params.json, the first file of a new run, or take up the unfinished run that is there.
 
+        description: what the estimator says of itself; params.json holds it beside the context's `about`.
         A run that is to be replaced goes only once the new params.json is on the disk. Raises InputError where the
         place is taken, and where the run to take up has other settings.
         """
+        params = {**self.context.about, **description}
         if self.started and not self.overwrite:
             require(not self.finished, f"{self.path} is finished; load it, or choose another folder")
             self.require_same(params)
@@ -138,9 +159,8 @@ class Run:
                 flush(new)
                 self.clear()
         self.overwrite, self.begun = False, True
-        if self.split is not None and not (self.path / "split.json").exists():
-            write_text(self.path / "split.json", json.dumps(self.split) + "\n")
-        self.announce(params)
+        if self.context.split is not None and not (self.path / "split.json").exists():
+            write_text(self.path / "split.json", json.dumps(self.context.split) + "\n")
 
     def require_same(self, params: dict[str, Any]) -> None:
         """Raise InputError where a run that is taken up was begun with other settings."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from latently.common.console import n_started
 from latently.common.errors import InputError, require
-from latently.runs.folder import Run
+from latently.runs.folder import Context, Run
 
 PATIENCE = timedelta(days=1)  # with a process that decodes a large folder while the others wait; a dead one is told of
 QUESTION_STEPS = 16  # between two questions whether a process was interrupted: each costs a message and its answer
@@ -154,14 +154,14 @@ def talk(what: str, *arguments: Any) -> None:
 class SharedRun(Run):
     """A run folder that several processes see and the first of them writes."""
 
-    def __init__(self, path: str | Path, overwrite: bool, processes: Processes) -> None:
-        super().__init__(path, overwrite)
+    def __init__(self, path: str | Path, overwrite: bool, context: Context, processes: Processes) -> None:
+        super().__init__(path, overwrite, context)
         self.processes = processes
 
-    def begin(self, params: dict[str, Any]) -> None:
+    def begin(self, description: dict[str, Any]) -> None:
         """Not before all have looked at what was there, and done before any goes on."""
         self.processes.wait()
-        self._if_first(super().begin, params)
+        self._if_first(super().begin, description)
         self.processes.wait()
         self.begun = True
 

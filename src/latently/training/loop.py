@@ -80,8 +80,8 @@ class Loop:
 
     net: one net, or a `Stack` of K with a draw of `images` each (and one of `validation`, where there are any). Every
     net of a stack gets its own gradient, best epoch and end of patience; the history holds means over the nets.
-    settings: resolved (see `resolve`). With a run, a checkpoint is written there every `checkpoint_epochs` epochs and
-    every `checkpoint_minutes` minutes, and one that is there is taken up, to the very weights of an uninterrupted run.
+    settings: resolved (see `resolve`). With a run, a checkpoint is written there as often as its context says, and one
+    that is there is taken up, to the very weights of an uninterrupted run.
     """
 
     model: Model
@@ -91,8 +91,6 @@ class Loop:
     settings: Training
     seed: int
     run: Run | None = None
-    checkpoint_epochs: int = 1
-    checkpoint_minutes: float = 5.0
     watchers: Sequence[Watcher] = ()
     processes: Processes = ALONE
 
@@ -247,14 +245,15 @@ class Loop:
             watcher.epoch_ended(state, self.settings)
         if self.run is not None:
             self.run.write_history(state.history)
-            if self.is_due() or state.epoch % self.checkpoint_epochs == 0:
+            if self.is_due() or state.epoch % self.run.context.checkpoint_epochs == 0:
                 self.save()
 
     def is_due(self) -> bool:
         """Whether to save now, because of the time or of an interrupt; of several processes, any one's will do."""
+        assert self.run is not None
         if self.state.step % self.processes.question_steps:
             return False
-        is_late = time.monotonic() - self.saved_at > 60 * self.checkpoint_minutes
+        is_late = time.monotonic() - self.saved_at > 60 * self.run.context.checkpoint_minutes
         self.stopping, is_late = self.processes.any(self.interrupts.received, is_late)
         return self.stopping or is_late
 

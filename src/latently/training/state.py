@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,8 +95,11 @@ def placed_like(weight: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
 
 
-class Watcher(Protocol):
-    """Who looks on: a progress bar, a log, TensorBoard. Watching changes nothing."""
+class Watcher:
+    """Who looks on: a progress bar, a log, TensorBoard. Watching changes nothing; each method may be left out."""
+
+    def started(self) -> None:
+        """Once settings, images and run folder are in order, before the first step."""
 
     def stepped(self, state: State, settings: Training) -> None:
         """After every step; must not wait for the device."""

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from latently.common.errors import InputError
 from latently.training.settings import Training
-from latently.training.state import State
+from latently.training.state import State, Watcher
 
 REFRESH_SECONDS = 0.2
 LINE_SECONDS = 10  # between lines where there is no terminal to draw a bar on
@@ -31,7 +31,7 @@ class Drawn:
         self.bar.stop()
 
 
-class Bar(Drawn):
+class Bar(Drawn, Watcher):
     """A progress bar on stderr: steps, loss, images per second, time left; without a terminal a line now and then."""
 
     def __init__(self) -> None:
@@ -105,14 +105,11 @@ class Tally(Drawn):
             self.console.print(f"{made} of {known} pieces made", soft_wrap=True)
 
 
-class Log:
+class Log(Watcher):
     """RUN/train.log: one line per epoch, with the time of day."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    def stepped(self, state: State, settings: Training) -> None:
-        pass
 
     def epoch_ended(self, state: State, settings: Training) -> None:
         row = " ".join(f"{name}={value:.6g}" for name, value in state.history[-1].items())
@@ -120,7 +117,7 @@ class Log:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {row}\n")
 
 
-class TensorBoard:
+class TensorBoard(Watcher):
     """Scalars of every epoch, and histograms of each weight and its last gradient, in RUN/tensorboard."""
 
     def __init__(self, path: Path) -> None:

@@ -1,0 +1,206 @@
+"""The plan of a training: made from the flags, checked, then carried out.
+
+Whatever can fail fails while the plan is made, before the run folder is touched.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+import torch
+
+from latently.analysis.run_images import stored_split
+from latently.cli import flags
+from latently.cli.options import (
+    ClassifierOptions,
+    FewLabelOptions,
+    LabelledOptions,
+    RunOptions,
+    stored_settings,
+)
+from latently.common.console import note
+from latently.common.errors import InputError, require
+from latently.common.settings import Settings
+from latently.data import ImageSet, Preparation, Split, load, read_labels, within_budget
+from latently.data import split as split_images
+from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
+from latently.models import Model
+from latently.runs.folder import Context, Run
+from latently.runs.outputs import require_apart
+from latently.runs.record import DataRecord
+from latently.training.distributed import ALONE, Processes, SharedRun
+from latently.training.hardware import has_compiler
+from latently.training.settings import COMPILE_FROM_STEPS, Training
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for. recipe: a model's name, or few-label; command: the words that were typed."""
+
+    recipe: str
+    model: Model
+    training: Training
+    options: RunOptions
+    command: str
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an unfinished or finished run is there to be taken up."""
+        return self.options.resume and Run(self.options.out).started
+
+    def check(self, processes: Processes) -> None:
+        """Raise InputError for settings out of range, flags that contradict each other, and a run folder that is
+        taken."""
+        options = self.options
+        check_flags(self.model, self.training, options)
+        two_parts = self.recipe == FewLabelClassifier.kind or getattr(options, "encoder", None)
+        alone = "few-label, and --encoder, train in one process; torchrun can train the vae that --encoder then names"
+        require(processes.n == 1 or not two_parts, alone)
+        require(not (options.resume and options.overwrite), "--resume and --overwrite contradict each other; give one")
+        if self.resumes:
+            require_unchanged(Run(options.out), self.model, self.training, options)
+        else:
+            Run(options.out, options.overwrite).require_free()
+            nothing = f"{options.out} holds no run to resume; to start one there, " if options.resume else ""
+            require(options.data is not None, f"{nothing}give --data: digits, mnist, or the path of your own images")
+            require_apart(options.out, str(options.data), adds_images=True)
+        two = isinstance(options, FewLabelOptions) and options.tensorboard and options.encoder is None
+        require(
+            not two, "--tensorboard follows one training, and few-label is two; train the vae first, and give --encoder"
+        )
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """A training that can begin: settings, images, split, run folder and what will be said of it."""
+
+    request: Request
+    estimator: Any
+    train: ImageSet
+    """Images to learn from, with the labels that may be used."""
+    validation: Any
+    """What the estimator's `fit` takes as validation; None where there is nothing to validate with."""
+    run: Run
+
+    @cached_property
+    def announcement(self) -> list[str]:
+        """What begins, as this machine decides it; and once, why a long run is not compiled."""
+        about, recipe = self.run.context.about, self.request.recipe
+        data = about["data"] | about.get("labelled", {})  # of partly labelled images, those that are used
+        if self.estimator.kind == FewLabelClassifier.kind:
+            return [f"{recipe} on {data['source']}: {data['n_train']:,} images; first codes, then classes"]
+        rehearsal = self.estimator.rehearse(self.train.images, self.train.label_names)
+        decided = rehearsal.training
+        compiled = ", compiled (which takes up to 20 s)" if decided.compile == "on" else ""
+        lines = [
+            f"{self.request.model.name} on {data['source']}: {data['n_train']:,} images train, "
+            f"{data['n_validation']:,} validate; {rehearsal.n_parameters:,} weights; {decided.device}, "
+            f"{decided.precision}{compiled}"
+        ]
+        long = decided.n_epochs * ceil(data["n_train"] / decided.batch_size) >= COMPILE_FROM_STEPS
+        asked = self.request.training.compile == "auto" and decided.device == "cpu"
+        if long and asked and not has_compiler(torch.device("cpu")):
+            lines.append(
+                "no C++ compiler (g++ or clang++) was found; with one, a run this long would be compiled and faster"
+            )
+        return lines
+
+
+def make_plan(request: Request, processes: Processes = ALONE) -> TrainingPlan:
+    """Read the images, split them, build the estimator. `request` is one that `check` let pass. Raises InputError."""
+    model, training, options = request.model, request.training, request.options
+    prepared = Preparation(options.image_size, options.channels)
+    with processes.one_first():
+        images = load(str(options.data), prepared, progress=sys.stderr.isatty())
+    if isinstance(options, LabelledOptions) and options.labels:
+        images = read_labels(options.labels, images)
+    split = split_of(request, images)
+    about: dict[str, Any] = {
+        "data": DataRecord.of(images, split, prepared, options.seed, options.limit).to_json(),
+        "classes": list(images.classes),
+        "preset": options.preset,
+        "command": request.command,
+        "train": request.recipe,
+        "watching": options.watching(),
+        "options": options.own(),
+    }
+    if processes.n > 1:
+        about["processes"] = processes.n
+    estimator = options.build(model, training)
+    train, validation = images.take(split.train), images.take(split.validation)
+    if model.takes_labels and 0 < (train.labels >= 0).sum() < len(train):
+        note(f"{(train.labels < 0).sum():,} images without a label are left out: {model.name} is told classes")
+        train, validation = train.labelled(), validation.labelled()
+        about["labelled"] = {"n_train": len(train), "n_validation": len(validation)}
+    if isinstance(options, ClassifierOptions) and options.n_labels:
+        train, validation = within_budget(train, options.n_labels, options.seed, training.patience is not None)
+    if isinstance(estimator, Classifier):
+        about["labelled"] = {"n_train": len(train.labelled()), "n_validation": len(validation.labelled())}
+    judges = held_out(validation, estimator)
+    none = f"--patience needs validation images, and there are none in the split {split.kind!r}"
+    require(training.patience is None or judges is not None, f"{none}, or none with a label; leave --patience out")
+    context = Context(
+        about,
+        None if split.kind == "standard" else split.to_json(),
+        options.checkpoint_epochs,
+        options.checkpoint_minutes,
+    )
+    run = Run(options.out, options.overwrite, context)
+    if processes.n > 1:
+        run = SharedRun(options.out, options.overwrite, context, processes)
+    return TrainingPlan(request, estimator, train, judges, run)
+
+
+def check_flags(*settings: Settings) -> None:
+    """Every setting in its range; a sentence about one calls it by its flag."""
+    for each in settings:
+        try:
+            each.check()
+        except InputError as error:
+            name, _, rest = str(error).partition(" is ")
+            raise InputError(f"--{name.replace('_', '-')} is {rest.replace('None', flags.NONE)}") from None
+
+
+def split_of(request: Request, images: ImageSet) -> Split:
+    """The split that the flags ask for, or the one that a run that is taken up has already."""
+    options = request.options
+    if not request.resumes:
+        return split_images(images, options.split, options.seed, options.limit)
+    run = Run(options.out)
+    record = run.data
+    since = f"changed since {run.path} was started; restore"
+    same = record is not None and record.describes(images)
+    require(same, f"{images.source} has {since} it, or choose another --out")
+    if record is not None and isinstance(options, LabelledOptions):
+        same = record.describes_labels(images)
+        require(same, f"the labels of {images.source} have {since} them, or choose another --out")
+    return stored_split(run, images)
+
+
+def held_out(validation: ImageSet, estimator: Any) -> Any:
+    """What an estimator's `fit` takes as validation; None where there is nothing to validate with."""
+    if isinstance(estimator, Autoencoder) and not (estimator.model and estimator.model.takes_labels):
+        return validation.images if len(validation) else None
+    return (validation.images, validation.label_names) if len(validation.labelled()) else None
+
+
+def require_unchanged(run: Run, model: Model, training: Training, options: RunOptions) -> None:
+    """A resumed run keeps its settings. Raises InputError that names the first one that a flag would change."""
+    then_model, then_training, then_options = stored_settings(run)
+    asked = model.get_params() | training.get_params() | vars(options)
+    then = then_model.get_params() | then_training.get_params() | vars(then_options)
+    watched = ("out", "config", "resume", "overwrite", "json", *then_options.watching())
+    kept = [name for name in vars(then_options) if name not in watched]
+    for name in (*then_model.get_params(), *then_training.get_params(), *kept):
+        # Where `auto` was given, it may be given again.
+        undecided = "auto" if name == "split" else run.params["training"].get(name, then[name])
+        same = isinstance(then[name], Settings) or asked[name] in (then[name], undecided)
+        flag = "--" + name.rpartition("__")[2].replace("_", "-")
+        require(
+            same or (name == "data" and os.path.realpath(str(asked[name])) == os.path.realpath(then[name])),
+            f"{flag} is {asked[name]}, but {run.path} was started with {then[name]}; leave it out to resume, or choose "
+            "another --out",
+        )
