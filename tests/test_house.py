@@ -13,8 +13,8 @@ PLAN = {
     "common": "errors settings files console",
     "data": """classes pixels noise preparation reading mapped imageset batches download cache splits arrays table idx
         folder chunks label_file sources __init__""",
-    "models": """layers networks densities flows augmentation base ae denoising vae cvae vamp feedforward stack __init__
-        presets""",
+    "models": """layers networks densities flows augmentation base ae denoising posterior iwae vae cvae vamp feedforward
+        stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
     "runs": "tensors record folder outputs cached_work",
     "training": """settings hardware resolve optimiser memory compiled distributed objective state loop watchers

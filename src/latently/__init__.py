@@ -13,6 +13,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from latently.models import PAGES  # which imports no model
+
 # How often a thread asks whether the others of its parallel region are done before it sleeps. GNU OpenMP's own number
 # is a hundred times as large: beside busy processes most of a step is then waiting (docs/performance.md). It is read
 # when torch is loaded; whoever sets it, or a policy, keeps his own.
@@ -38,23 +40,17 @@ if TYPE_CHECKING:
     from latently.models.networks import Trunk as Trunk
 
 _HOME = {
-    "AE": "models",
     "Augmentation": "models.augmentation",
-    "CVAE": "models",
-    "DAE": "models",
-    "VAE": "models",
     "Autoencoder": "estimator",
     "Classifier": "estimator",
-    "FeedForward": "models",
     "FewLabelClassifier": "estimator",
     "InputError": "common.errors",
     "Network": "models.networks",
     "Trunk": "models.networks",
-    "VampVAE": "models",
     "data": "data",
     "evaluate": "evaluation.figures",
     "load": "estimator",
-}
+} | {name: "models" for _, name, _ in PAGES.values()}
 __all__ = sorted(_HOME)
 
 

@@ -16,7 +16,7 @@ SHAPES = [(1, 8, 8), (1, 17, 23), (3, 32, 32)]
 LAYERS = "conv(4, 3, stride=2) dense(16)"
 
 
-VARIANTS = MODELS | {
+VARIANTS = dict(MODELS) | {
     "vae, 3 samples": partial(VAE, importance_samples=3),
     "vae, flow": partial(VAE, flow_steps=2),
     "vae, flow, 3 samples": partial(VAE, flow_steps=2, importance_samples=3),
@@ -61,7 +61,7 @@ def test_every_setting_has_a_type_that_holds_its_default(model):
 
 def test_a_loss_is_a_finite_number_per_image(model, shape):
     net = model.build(shape, 10)
-    terms = model.loss(net, images(shape), torch.tensor([0, 1, 2, -1, 3]), 0.5)
+    terms = model.objective(net, images(shape), torch.tensor([0, 1, 2, -1, 3]), 0.5)
     assert "loss" in terms
     for name, term in terms.items():
         assert term.shape == (5,), f"{name} is not one number per image"
@@ -71,7 +71,7 @@ def test_a_loss_is_a_finite_number_per_image(model, shape):
 
 def test_the_loss_reaches_every_weight(model, shape):
     net = model.build(shape, 10)
-    model.loss(net, images(shape), torch.tensor([0, 1, 2, 1, 3]), 1.0)["loss"].sum().backward()
+    model.objective(net, images(shape), torch.tensor([0, 1, 2, 1, 3]), 1.0)["loss"].sum().backward()
     for name, weight in net.named_parameters():
         assert weight.grad is not None, f"{name} gets no gradient"
         assert weight.grad.abs().sum() > 0, f"{name} gets a gradient of 0"
@@ -158,7 +158,7 @@ def test_it_learns(model):
         optimiser = torch.optim.Adam(net.parameters(), 3e-3)
         losses = []
         for _ in range(200):
-            loss = model.loss(net, x, y, 1.0)["loss"].mean()
+            loss = model.objective(net, x, y, 1.0)["loss"].mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

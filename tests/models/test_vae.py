@@ -9,7 +9,6 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 from latently import VAE, Autoencoder, Network
-from latently.common.errors import InputError
 from latently.data.noise import image_normal
 from latently.models.densities import Normal
 
@@ -43,46 +42,6 @@ def test_loss_is_reconstruction_plus_beta_times_kl():
         model = VAE(2, TINY, beta=beta)
         terms = model.loss(model.build((1, 4, 4)), x, None, 1.0)
         torch.testing.assert_close(terms["loss"], terms["reconstruction"] + beta * terms["kl"])
-
-
-def test_the_importance_weighted_objective_is_the_bound_it_reports():
-    """Burda et al. 2015, eq. 8: at weight 1 minus log 1/K sum w, w from the one formula of the reported bound."""
-    model = VAE(2, TINY, importance_samples=5)
-    net, x = model.build((1, 4, 4)), torch.rand(4, 1, 4, 4)
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        terms = model.loss(net, x, None, 1.0)
-        torch.manual_seed(3)
-        noise = torch.randn(5, 4, 2)
-    log_w = model.log_weights(net, x, model.encode(net, x), model.prior(net), noise)
-    torch.testing.assert_close(terms["loss"], -log_w.exp().mean(0).log())
-    torch.testing.assert_close(terms["reconstruction"] + terms["kl"], -log_w.mean(0))
-    assert (terms["loss"] <= terms["reconstruction"] + terms["kl"]).all(), "Jensen's inequality"
-
-
-def test_beta_and_warm_up_weigh_the_kl_inside_the_importance_weights():
-    model = VAE(2, TINY, importance_samples=3, beta=4.0, kl_warmup=0.5)
-    net, x = model.build((1, 4, 4)), torch.rand(4, 1, 4, 4)
-    q, prior, noise = model.encode(net, x), model.prior(net), torch.randn(3, 4, 2)
-    reconstruction, kl = model.sampled_terms(net, x, q, prior, noise, None)
-    for progress, weight in ((0.0, 0.0), (0.25, 2.0), (1.0, 4.0)):
-        with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(torch, "randn", lambda *_, **__: noise)
-            loss = model.loss(net, x, None, progress)["loss"]
-        torch.testing.assert_close(loss, -(-reconstruction - weight * kl).exp().mean(0).log())
-
-
-def test_free_bits_do_not_go_with_importance_samples():
-    with pytest.raises(InputError, match="several importance samples no dimension has a KL of its own"):
-        VAE(2, TINY, importance_samples=5, free_bits=0.1).check()
-
-
-def test_training_on_more_samples_gives_a_better_bound_of_as_many(digits):
-    """What Burda et al. found: for the bound of K samples it is better to train on it than on the ELBO."""
-    X = np.clip(digits + 0.5, 0, 1)
-    fits = [Autoencoder(VAE(2, TINY, importance_samples=k), epochs=30, random_state=0).fit(X) for k in (1, 20)]
-    elbo_trained, trained = (fit.importance_bound(X, 200)[0].mean() for fit in fits)
-    assert trained > elbo_trained
 
 
 def test_kl_warm_up_rises_along_a_line():

@@ -227,7 +227,11 @@ def test_what_is_no_folder_gets_a_sentence(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "title"),
-    [({"importance_samples": 20}, "IWAE on "), ({"flow_steps": 4}, "VAE with a flow on "), ({}, "VAE on ")],
+    [
+        ({"importance_samples": 20}, "importance-weighted VAE on "),
+        ({"flow_steps": 4}, "VAE with a flow on "),
+        ({}, "VAE on "),
+    ],
 )
 def test_a_variant_of_the_vae_is_called_by_its_name(run, settings, title):
     (run / "params.json").write_text(json.dumps(PARAMS | {"model": PARAMS["model"] | settings}))

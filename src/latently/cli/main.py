@@ -31,15 +31,9 @@ from latently.common.console import (
     note,
 )
 from latently.common.errors import InputError, require
+from latently.models import PAGES  # which imports no model
 
-# What `latently --help` lists without importing a model; a test holds it equal to latently.models.
-MODEL_NAMES = {"ae": "Plain autoencoder: no prior, no noise; the code is a point.",
-               "dae": "Denoising autoencoder: sees damaged images, and rebuilds the clean ones.",
-               "vae": "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`.",
-               "cvae": "Conditional variational autoencoder: told the class of an image, it makes new ones of a class.",
-               "vamp": "Variational autoencoder with a VampPrior: its prior is a mixture, learned with it.",
-               "classifier": "Classifier: a network of any layers with a softmax on top."}  # fmt: skip
-
+MODEL_NAMES = {name: summary for name, (_, _, summary) in PAGES.items()}
 
 RECIPES = {"few-label": "Codes from all images, classes from the few that carry a label."}
 COMMANDS: dict[str, Callable[..., None]] = {

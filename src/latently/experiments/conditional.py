@@ -26,6 +26,7 @@ from latently.experiments.trials import Bench
 from latently.models import CVAE, FeedForward, model_to_json
 from latently.models.densities import Normal
 from latently.models.networks import EncoderDecoder
+from latently.models.posterior import Posterior
 from latently.models.presets import PRESETS
 from latently.training.settings import Training
 
@@ -46,14 +47,9 @@ class ClippedKL(CVAE):
 
     name: ClassVar[str] = "cvae-clipped"
 
-    def bound(
-        self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None, y: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        q = self.encode(net, x, y)
+    def kl(self, net: EncoderDecoder, q: Posterior, z: Tensor) -> Tensor:
         assert isinstance(q, Normal)
-        log_px = self.decode(net, q.rsample(noise), y).log_prob(x)
-        clipped = Normal(q.mean, q.log_variance.clamp(min=-1e-5))
-        return {"reconstruction": -log_px, "kl": clipped.kl_to_standard_normal_per_dimension()}
+        return Normal(q.mean, q.log_variance.clamp(min=-1e-5)).kl_to_standard_normal()
 
 
 @dataclass(frozen=True)

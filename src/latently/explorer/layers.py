@@ -13,9 +13,8 @@ from torch import nn
 
 from latently.common.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
-from latently.models.densities import Bernoulli
 from latently.models.layers import LEAK, TransposedConvolution, activation
-from latently.models.networks import EncoderDecoder, Told, TrunkAndHead
+from latently.models.networks import Told
 
 Layers = list[dict[str, Any]]
 
@@ -88,7 +87,8 @@ class Writer:
         """`encoder`: pixels (C, H, W) -> the posterior mean (Z,); `decoder`: a code -> the decoder's mean (C, H, W)."""
         model = estimator.model_
         net: Any = estimator.net_
-        require(isinstance(net, EncoderDecoder), f"{model.name} cannot be written for a browser yet")
+        parts = hasattr(net, "encoder") and hasattr(net, "decoder")
+        require(parts, f"{model.name} cannot be written for a browser yet")
         require(
             not hasattr(net, "flow"), "a flow's posterior cannot be written for a browser yet; serve the page instead"
         )
@@ -100,10 +100,11 @@ class Writer:
         with torch.no_grad():
             z = torch.zeros(1, width, device=estimator.training_.device)
             likelihood = model.decode(net, z, *(each.to(z.device) for each in told))
-        return {"encoder": encoder, "decoder": decoder + [{"kind": "sigmoid"}] * isinstance(likelihood, Bernoulli)}
+        return {"encoder": encoder, "decoder": decoder + [{"kind": "sigmoid"}] * hasattr(likelihood, "logits")}
 
     def classifier(self, estimator: Classifier) -> dict[str, Layers]:
         """`classifier`: pixels (C, H, W) -> probabilities (classes,)."""
         net: Any = estimator.net_
-        require(isinstance(net, TrunkAndHead), f"{estimator.model_.name} cannot be written for a browser yet")
+        parts = hasattr(net, "trunk") and hasattr(net, "head")
+        require(parts, f"{estimator.model_.name} cannot be written for a browser yet")
         return {"classifier": [*self.layers(net.trunk), *self.layers(net.head), {"kind": "softmax"}]}

@@ -1,42 +1,70 @@
-"""One page per model, and the closed mapping from names to classes: a name outside it is an error, never an import."""
+"""One page per model, and the table that lists them: a name outside it is an error, never an import.
 
-from typing import Any
+The table can be read without torch: a page is imported when its class is first asked for.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from latently.common.errors import require
-from latently.models.ae import AE
-from latently.models.base import Model, can
-from latently.models.cvae import CVAE
-from latently.models.denoising import DAE
-from latently.models.feedforward import FeedForward
-from latently.models.vae import VAE
-from latently.models.vamp import VampVAE
 
-MODELS: dict[str, type[Model]] = {model.name: model for model in (AE, DAE, VAE, CVAE, VampVAE, FeedForward)}
+if TYPE_CHECKING:
+    from latently.models.ae import AE as AE
+    from latently.models.base import Model as Model
+    from latently.models.base import can as can
+    from latently.models.cvae import CVAE as CVAE
+    from latently.models.denoising import DAE as DAE
+    from latently.models.feedforward import FeedForward as FeedForward
+    from latently.models.vae import VAE as VAE
+    from latently.models.vamp import VampVAE as VampVAE
+
+# Name on the command line and in params.json: the page, the class on it, and the first line of the class's docstring.
+PAGES = {
+    "ae": ("ae", "AE", "Plain autoencoder: no prior, no noise; the code is a point."),
+    "dae": ("denoising", "DAE", "Denoising autoencoder: sees damaged images, and rebuilds the clean ones."),
+    "vae": ("vae", "VAE", "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`."),
+    "cvae": ("cvae", "CVAE", "Conditional variational autoencoder: given a class, it makes new images of it."),
+    "vamp": ("vamp", "VampVAE", "Variational autoencoder with a VampPrior: its prior is a mixture, learned with it."),
+    "classifier": ("feedforward", "FeedForward", "Classifier: a network of any layers with a softmax on top."),
+}
+CLASSES = {name: page for page, name, _ in PAGES.values()} | {"Model": "base", "can": "base"}
 
 
-def model_to_json(model: Model) -> dict[str, Any]:
+class Models(Mapping[str, "type[Model]"]):
+    """The class of each model by its name."""
+
+    def __getitem__(self, name: str) -> "type[Model]":
+        page, class_name, _ = PAGES[name]
+        return getattr(importlib.import_module(f"latently.models.{page}"), class_name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PAGES)
+
+    def __len__(self) -> int:
+        return len(PAGES)
+
+
+MODELS = Models()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in CLASSES:
+        raise AttributeError(f"module 'latently.models' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"latently.models.{CLASSES[name]}"), name)
+
+
+def model_to_json(model: "Model") -> dict[str, Any]:
     return {"name": model.name} | model.to_json()
 
 
-def model_from_json(values: Any) -> Model:
+def model_from_json(values: Any) -> "Model":
     """Raises InputError for a name outside `MODELS`, an unknown setting or a value of the wrong type."""
     require(isinstance(values, dict), f"the model is described by {values!r}; expected an object")
     settings = dict(values)
     name = settings.pop("name", None)
-    require(name in MODELS, f"there is no model {name!r}; there are {', '.join(MODELS)}")
+    require(isinstance(name, str) and name in PAGES, f"there is no model {name!r}; there are {', '.join(PAGES)}")
     return MODELS[name].from_json(settings)
 
 
-__all__ = [
-    "AE",
-    "CVAE",
-    "DAE",
-    "MODELS",
-    "VAE",
-    "FeedForward",
-    "Model",
-    "VampVAE",
-    "can",
-    "model_from_json",
-    "model_to_json",
-]
+__all__ = ["MODELS", "PAGES", *CLASSES, "model_from_json", "model_to_json"]

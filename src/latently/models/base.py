@@ -58,6 +58,10 @@ class Model(Settings):
         """
         raise NotImplementedError
 
+    def objective(self, net: Any, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+        """What training minimises, as `loss` gives it: `loss` itself, or a bound that is made of the same parts."""
+        return self.loss(net, x, y, progress)
+
     def check_pixels(self, low: float, high: float) -> None:
         """Raise InputError if the model's likelihood cannot take pixels from `low` to `high`."""
 

@@ -2,7 +2,7 @@
 
     log p(x|y) >= E_q[log p(x|z,y)] - KL(q(z|x,y) || p(z)) = ELBO,   p(z) = N(0, I) whatever the class y
 
-Encoder and decoder are told the class, so that z is left to say what the class does not: slant, width, style. With z
+Encoder and decoder are given the class, so that z is left to say what the class does not: slant, width, style. With z
 from the prior and y chosen, the decoder makes a new image of that class.
 
 It is the VAE (vae.py) with y beside every x and z, one-hot: as planes beside the channels where the encoder begins with
@@ -19,12 +19,13 @@ from latently.common.settings import NonNegative
 from latently.models.densities import Bernoulli, Normal
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder
-from latently.models.vae import VAE, Posterior
+from latently.models.posterior import Posterior, likelihood, posterior
+from latently.models.vae import VAE
 
 
 @dataclass
 class CVAE(VAE):
-    """Conditional variational autoencoder: told the class of an image, it makes new ones of a class."""
+    """Conditional variational autoencoder: given a class, it makes new images of it."""
 
     name: ClassVar[str] = "cvae"
     takes_labels: ClassVar[bool] = True
@@ -41,7 +42,9 @@ class CVAE(VAE):
         )
 
     def encode(self, net: EncoderDecoder, x: Tensor, y: Tensor | None = None) -> Posterior:
-        return self.as_posterior(net, net.encoder(x, y))  # q(z|x,y)
+        """q(z|x,y)"""
+        return posterior(net.encoder(x, y), self.latent_dim, self.posterior, self.flow(net))
 
     def decode(self, net: EncoderDecoder, z: Tensor, y: Tensor | None = None) -> Bernoulli | Normal:
-        return self.as_likelihood(net, net.decoder(z, y))  # p(x|z,y)
+        """p(x|z,y)"""
+        return likelihood(net.decoder(z, y), self.likelihood, self.pixel_variance(net))

@@ -75,13 +75,11 @@ class Normal:
         squared = (x - self.mean).square() * torch.exp(-self.log_variance)
         return -0.5 * sum_per_image(squared + self.log_variance + LOG_2PI)
 
-    def kl_to_standard_normal_per_dimension(self) -> Tensor:
-        """KL(q || N(0, 1)) of each dimension (Kingma & Welling 2013, appendix B). -> (B, Z), never negative."""
-        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)
+    def kl_to_standard_normal(self, z: Tensor | None = None) -> Tensor:
+        """KL(q || N(0, 1)) of each dimension (Kingma & Welling 2013, appendix B). -> (B, Z), never negative.
 
-    def kl_to_standard_normal(self) -> Tensor:
-        """KL(q || N(0, I)) -> (B,)"""
-        return sum_per_image(self.kl_to_standard_normal_per_dimension())
+        z, a sample, is for densities without such a closed form, and not used."""
+        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)
 
 
 @dataclass

@@ -92,6 +92,11 @@ class Flowed:
         z_0, log_det = self.flow.inverse(z, self.context)
         return self.base.log_prob(z_0) - log_det
 
+    def kl_to_standard_normal(self, z: Tensor) -> Tensor:
+        """KL(q || N(0, I)) by one sample z ~ q, for it has no closed form. -> (B,)"""
+        zeros = torch.zeros_like(z[:1])
+        return self.log_prob(z) - Normal(zeros, zeros).log_prob(z)
+
     def repeated(self, k: int) -> "Flowed":
         """The B densities k times, one whole batch after the other. -> (k B, Z)"""
         return Flowed(self.base.repeated(k), self.flow, self.context.repeat(k, 1))

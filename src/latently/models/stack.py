@@ -25,7 +25,7 @@ class Stack(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor, progress: Tensor) -> dict[str, Tensor]:
         """The terms of one net, each (B,): what `losses` calls with that net's weights in place of the stacked ones."""
-        return self.model.loss(self.net, x, y, progress)
+        return self.model.objective(self.net, x, y, progress)
 
     def losses(self, x: Tensor, y: Tensor, progress: Tensor) -> dict[str, Tensor]:
         """The terms of all nets, each (K, B). x (K, B, C, H, W), y (K, B). Noise and dropout differ between nets."""

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from latently.common.errors import require
 from latently.common.settings import Count, Fraction
 from latently.models.densities import Mixture, Normal
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder
+from latently.models.posterior import Posterior
 from latently.models.vae import VAE
 
 
@@ -29,7 +30,6 @@ class VampVAE(VAE):
     """Variational autoencoder with a VampPrior: its prior is a mixture, learned with it."""
 
     name: ClassVar[str] = "vamp"
-    learns_prior: ClassVar[bool] = True
 
     kl_warmup: Fraction = 0.2
     """Share of the run over which the KL's weight rises from 0 to beta; in 8 epochs on
@@ -49,8 +49,16 @@ class VampVAE(VAE):
         assert isinstance(parts, Normal)  # as `check` demands
         return Mixture(parts)
 
+    def kl(self, net: EncoderDecoder, q: Posterior, z: Tensor) -> Tensor:
+        """KL(q(z|x) || p(z)) by the sample z ~ q(z|x). -> (B,)"""
+        return q.log_prob(z) - self.prior(net).log_prob(z)
+
     def check(self) -> Self:
         super().check()
+        bits = (
+            f"free_bits is {self.free_bits:g}, but with a learned prior no dimension has a KL of its own; leave it out"
+        )
+        require(not self.free_bits, bits)
         normals = f"flow_steps is {self.flow_steps}, but the parts of a VampPrior are normals; leave it out"
         require(not self.flow_steps, normals)
         return self

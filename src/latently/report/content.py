@@ -56,8 +56,8 @@ def title(params: Mapping[str, Any]) -> str:
     name = str(params.get("train") or model.get("name", "model"))
     source = str(section(params, "data").get("source", ""))
     name = name.upper() if len(name) <= 4 else name[:1].upper() + name[1:]
-    if name == "VAE" and model.get("importance_samples", 1) != 1:
-        name = "IWAE"
+    if model.get("importance_samples", 1) > 1:
+        name = f"importance-weighted {name}"
     if model.get("flow_steps", 0):
         name += " with a flow"
     return f"{name} on {Path(source).name or source}" if source else name

@@ -26,7 +26,7 @@ def training_loss(model: Model, images: Batches, settings: Training) -> BatchLos
     def loss(net: nn.Module, raw: Tensor, y: Tensor, progress: Tensor) -> Terms:
         x = images.training_pixels(raw)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
-            terms = net.losses(x, y, progress) if isinstance(net, Stack) else model.loss(net, x, y, progress)
+            terms = net.losses(x, y, progress) if isinstance(net, Stack) else model.objective(net, x, y, progress)
         return {name: term.sum(-1) for name, term in terms.items()}
 
     return loss
@@ -55,7 +55,7 @@ def mean_terms(
     for number in own or [0]:  # a process that is left without a batch takes part, and counts for nothing
         with seeded(seed + number, images.device):
             raw, y = images.gather(batches[number])
-            terms = model.loss(net, images.evaluation_pixels(raw), y, 1.0)
+            terms = model.objective(net, images.evaluation_pixels(raw), y, 1.0)
         totals = {name: term.sum() * bool(own) + totals.get(name, 0) for name, term in terms.items()}
     sums = processes.sum(torch.tensor([float(total) for total in totals.values()], dtype=torch.float64))
     return dict(zip(totals, (sums / len(members)).tolist(), strict=True))

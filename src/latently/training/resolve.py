@@ -66,7 +66,7 @@ def check_memory(
         if not list(module.children()):
             module.register_forward_hook(lambda _, __, output: activations.append(output.numel()))
     with torch.device("meta"):
-        model.loss(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
+        model.objective(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     largest_batch = min(settings.batch_size, n_images)
     kept = 4 + (settings.ema is not None) + (settings.patience is not None)  # weights, gradient, two moments, copies

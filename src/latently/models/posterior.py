@@ -1,0 +1,40 @@
+"""What the numbers that a network puts out mean: an encoder's as q(z|x), a decoder's as p(x|z)."""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latently.models.densities import Bernoulli, Normal
+from latently.models.flows import Flow, Flowed
+
+Posterior = Normal | Flowed
+Spread = Literal["log-variance", "softplus", "stddev"]
+
+
+def posterior(output: Tensor, latent_dim: int, spread: Spread, flow: Flow | None) -> Posterior:
+    """output (B, 2 Z + context): mean, spread, context -> q(z|x), a diagonal normal, or that after the flow."""
+    mean, second, context = output.float().tensor_split((latent_dim, 2 * latent_dim), dim=1)
+    normal = Normal(mean, log_variance(second, spread))  # (B, Z)
+    return normal if flow is None else Flowed(normal, flow, context)
+
+
+def log_variance(output: Tensor, spread: Spread) -> Tensor:
+    """Of an output that is the log variance itself, or the standard deviation: through a softplus, or of any sign."""
+    if spread == "softplus":
+        return 2 * torch.log(F.softplus(output) + 1e-6)
+    if spread == "stddev":
+        return torch.log(output.square() + 1e-8)
+    return output
+
+
+def likelihood(output: Tensor, kind: Literal["bernoulli", "gaussian"], variance: float | Tensor) -> Bernoulli | Normal:
+    """output (B, C, H, W). -> p(x|z); variance, of the gaussian one: a number, or the log of one that is learned"""
+    if kind == "bernoulli":
+        return Bernoulli(output)
+    if isinstance(variance, Tensor):
+        return Normal(output, variance)
+    # float32, whatever the output is: rounded to bfloat16, log 0.01 is off by 4.5 nats over 784 pixels
+    return Normal(output, torch.full((), math.log(variance), device=output.device))
