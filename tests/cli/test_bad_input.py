@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from latently.cli import flags
 from latently.common import files
 from latently.data import download, load, split
 
@@ -91,10 +92,20 @@ def refused(latently, tmp_path, monkeypatch) -> Callable[..., str]:
         ("evaluate r --part half", ["--part is 'half'", "train or validation or test"]),
         ("plot", ["a run folder or several, then a kind of picture"]),
         ("data", ["SOURCE is missing"]),
+        ("data digits 'Error parsing --x: is 3'", ["does not expect 'Error parsing --x: is 3' there"]),
+        ("data digits 'For full helptext'", ["does not expect 'For full helptext' there"]),
+        ("data digits ''", ["does not expect '' there"]),
+        ("data digits --split 'a\nb'", ["--split is 'a\\nb'; expected auto or standard"]),
     ],
 )
 def test_usage(refused, command, parts):
     refused(command, *parts)
+
+
+def test_a_message_that_tyro_words_anew_is_one_line():
+    """Of a version that nobody has tried, tyro's own words do."""
+    box = " Bad value\n ----\n  --split cannot\n  be 'half'.\n ----\n  For full helptext, run latently data --help\n"
+    assert flags.sentence(box, "latently data") == "Bad value --split cannot be 'half'"
 
 
 @pytest.mark.parametrize(

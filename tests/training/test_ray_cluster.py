@@ -1,12 +1,16 @@
 """Ray: two local workers give the tables and codes that one process gives, also where one of them is killed."""
 
+import contextlib
+import http.server
 import json
 import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -170,6 +174,52 @@ def test_what_cannot_be_is_a_sentence(latently, small_run, tmp_path, words, sent
     asked = latently(*words.replace("RUN", str(small_run)).split(), "--out", tmp_path / "x")
     assert asked.code == 2
     assert sentence in asked.err
+
+
+@contextlib.contextmanager
+def web_server():
+    """Its port, at every address of this machine, for Ray asks at another one than 127.0.0.1."""
+    with http.server.ThreadingHTTPServer(("0.0.0.0", 0), http.server.SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@contextlib.contextmanager
+def silent_server():
+    """The port of a server that never answers."""
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("server", [web_server, silent_server])
+def test_the_port_of_another_server_is_a_sentence_within_a_minute(tmp_path, server):
+    started = time.monotonic()
+    with server() as port:
+        where, out = f"127.0.0.1:{port}", tmp_path / "x"
+        asked = by_ray("reproduce", "kl", "--quick", "--data", "digits", "--ray", where, "--out", out)
+    assert asked.returncode == 2, asked.stderr
+    assert f"what answers at {where} is no Ray cluster" in asked.stderr
+    assert asked.stderr.count("\n") == 1, asked.stderr
+    assert time.monotonic() - started < 60, "alone, Ray tries for 14 minutes"
+
+
+@pytest.mark.parametrize(
+    ("mode", "token", "sentence"),
+    [
+        ("token", "another", "is no Ray cluster, or one that wants a token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN)"),
+        ("disabled", "", "is no Ray cluster, or one that wants a token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN)"),
+        ("token", "", "Ray did not start (Token authentication is enabled but no authentication token was found"),
+    ],
+)
+def test_a_cluster_wants_its_token(address, tmp_path, mode, token, sentence):
+    variables = {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": token, "HOME": str(tmp_path)}  # HOME may hold a token, too
+    asked = by_ray(
+        "reproduce", "kl", "--quick", "--data", "digits", "--ray", address, "--out", tmp_path / "x", **variables
+    )
+    assert asked.returncode == 2, asked.stderr
+    assert sentence in asked.stderr
+    assert asked.stderr.count("\n") == 1, asked.stderr
 
 
 def interrupted_after_a_first_trial(out: Path, where: str) -> list[psutil.Process]:

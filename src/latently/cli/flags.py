@@ -165,20 +165,25 @@ def in_words(metavar: str) -> str:
 
 
 def sentence(box: str, program: str) -> str:
-    """What one of tyro's boxes, drawn without a frame, says in one sentence."""
+    """What one of tyro's boxes, drawn without a frame, says in one sentence: a title, then the message.
+
+    Patterns start where the message starts, for a user's own words stand in it, too. A message that none of them fits
+    is given as tyro words it.
+    """
     text = "\n".join(line.removeprefix("  ").rstrip() for line in box.splitlines() if line.strip("- "))
-    text = text.partition("For full helptext")[0]
-    if found := re.search(r"Error parsing (\S+): (.*)", text):
+    text = text.rpartition("For full helptext")[0] or text
+    message = text.partition("\n")[2]
+    if found := re.match(r"Error parsing (\S+): (.*)", message):
         return f"{found[1]} {found[2]}"
-    if found := re.search(r"Missing value for argument '(\S+)'\. Expected (\d+)", text):
+    if found := re.match(r"Missing value for argument '(\S+)'\. Expected (\d+)", message):
         return f"{found[1]} lacks its value" if found[2] == "1" else f"{found[1]} expects {found[2]} values"
-    if found := re.search(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", text):
+    if found := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", message, re.DOTALL):
         choices = re.findall(r"'([^']*)'", found[3])
         return f"{found[2]} is {found[1]!r}; expected {' or '.join(choices)}"
-    if found := re.search(r"Unrecognized options: (.*)", text):
-        return unknown_words(found[1].split(", "), indented(text), program)
-    if "Missing from" in text:
-        needed, stray = map(indented, text.partition("Unrecognized options:")[::2])
+    if found := re.match(r"Unrecognized options: ?(.*)", message):
+        return unknown_words(found[1].split(", "), indented(message), program)
+    if message.startswith("Missing from"):
+        needed, stray = map(indented, message.partition("Unrecognized options:")[::2])
         what = f"{' and '.join(needed)} {'is' if len(needed) == 1 else 'are'} missing"
         return f"{what}, and {unknown_words(stray, needed, program)}" if stray else what
     return re.sub(r"\s+", " ", text).strip(" .")
