@@ -51,6 +51,7 @@ def test_what_a_classifier_is_given(bench):
 # label-curve --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_label_curve_is_kept(bench, monkeypatch):
     rows, folder = reproduced("label-curve", bench)
     assert [row["labels"] for row in rows] == [50, 250, 1000]
@@ -85,6 +86,7 @@ def test_a_study_of_labels_wants_them_all(tmp_path):
         find("code-distances").reproduce(Bench(tmp_path / "out", source=str(tmp_path / "some.npz"), quick=True))
 
 
+@pytest.mark.slow
 def test_codes_vs_pixels(bench):
     rows, folder = reproduced("codes-vs-pixels", bench, codes=(2,))
     assert [row.get("feature") for row in rows[1:6]] == ["mean", "mean", "mean", "mean and log-variance", "sample"]
@@ -93,6 +95,7 @@ def test_codes_vs_pixels(bench):
     assert (folder / "figures/width-svm.png").exists()
 
 
+@pytest.mark.slow
 def test_latent_table(bench):
     rows, folder = reproduced("latent-table", bench, codes=(10,))
     assert [(row["input"], row["hidden"], row["parameters"]) for row in rows[:2]] == [
@@ -109,6 +112,7 @@ def test_parameters_are_those_that_study_2_should_have_printed():
     assert [latent_table.Head(h, True).n_parameters(784) for h, _ in latent_table.PIXEL_ROWS] == [15910, 79510, 159010]
 
 
+@pytest.mark.slow
 def test_classifiers(bench):
     rows, _ = reproduced("classifiers", bench, presets=("study1-fc",))
     assert [(row["variant"], row["seeds"]) for row in rows] == [("faithful", 2), ("ours", 2)]
@@ -125,6 +129,7 @@ def test_the_search_is_decided_by_validation(bench, monkeypatch):
     assert [row["best"] for row in found] == ["yes" if row is best else "" for row in found]
 
 
+@pytest.mark.slow
 def test_code_distances(bench):
     rows, folder = reproduced("code-distances", bench, codes=(5,))
     assert [row["space"] for row in rows] == ["pixels", "AE codes", "VAE codes"]
@@ -133,6 +138,7 @@ def test_code_distances(bench):
     assert len(told["ten_same"]) == len(told["ten_different"]) == 10
 
 
+@pytest.mark.slow
 def test_probes_of_codes_beside_an_untrained_encoder(bench):
     rows, _ = reproduced("probes", bench)
     assert [row["codes"] for row in rows] == ["pixels", "an untrained encoder", "AE", "DAE", "VAE, beta 0.001"]

@@ -53,6 +53,7 @@ def test_the_cross_entropy_of_black_and_white_is_finite():
     assert denoise.figures(white, white)["bce_nats"] == pytest.approx(64 / 512, rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_denoising_study_from_end_to_end(bench):
     result = denoise.run(bench)
     methods = {row["method"] for row in result.rows}
@@ -98,6 +99,7 @@ def test_as_many_images_are_drawn_of_each_class_and_judged_by_what_was_asked():
     assert np.array_equal(still[0], still[1])
 
 
+@pytest.mark.slow
 def test_the_conditional_study_from_end_to_end(bench, monkeypatch):
     few = {name: model for name, model in variants(BUGS_OF[0]).items() if name in (MENDED, RELU, CLIP)}
     monkeypatch.setattr(conditional, "variants", lambda preset: few)

@@ -166,6 +166,7 @@ def test_every_published_figure_is_judged():
     assert alone[0]["verdict"] == "0.00 below, one seed"
 
 
+@pytest.mark.slow
 def test_elbo_writes_its_curves(tmp_path):
     """Ours trains for as long as the study's recipe did."""
     bench = Bench(tmp_path, source="digits", quick=True, seeds=2, presets=("study3-mlp",), codes=(2,))
@@ -179,6 +180,7 @@ def test_elbo_writes_its_curves(tmp_path):
     assert (tmp_path / "figures/study3-mlp-z2-terms.png").exists()
 
 
+@pytest.mark.slow
 def test_bounds_are_those_of_so_many_samples_on_black_and_white(tmp_path):
     bench = Bench(tmp_path, source="digits", quick=True)
     result = bounds.STUDY.reproduce(bench)

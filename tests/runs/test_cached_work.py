@@ -85,6 +85,7 @@ def test_what_a_piece_raises_is_raised(tmp_path):
         maker.each(lambda n: kept(tmp_path / f"{n}.json", {}, lambda: 1 / n, maker), [1, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "asked"), [("latent-table", {"codes": (10,)}), ("elbo", {"codes": (2,)})])
 def test_a_study_whose_trials_need_one_another(tmp_path, name, asked):
     """Classifiers need codes, codes an encoder; our training takes as many epochs as the study's recipe took."""
