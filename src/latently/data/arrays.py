@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from latently.common.errors import InputError, require
+from latently.data.classes import is_missing
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.mapped import Mapped, stays_on_disk
 from latently.data.pixels import as_pixels
@@ -83,24 +84,25 @@ def as_images(array: np.ndarray, where: str) -> np.ndarray:
 def encode_labels(labels: np.ndarray, n: int, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as whole numbers or text -> (N,) int64 indices into the sorted classes, and the classes' names.
 
-    -1, an empty text and NaN mean unlabelled. Classes that are all numbers are sorted as numbers, else as text.
+    A missing label (`is_missing`) means unlabelled. Classes that are all numbers are sorted as numbers, else as text.
     Raises `InputError` on another length than `n` and on labels that are neither whole numbers nor text.
     """
     require(
         labels.shape == (n,),
         f"{where} has {n} images but labels of shape {labels.shape}; expected one label per image, -1 for none",
     )
+    missing = is_missing(labels)
     if labels.dtype.kind == "f":
-        labels = np.where(np.isnan(labels), UNLABELLED, labels)
+        labels = np.where(missing, UNLABELLED, labels)
         require(bool((labels % 1 == 0).all()), f"{where} has labels with fractions; expected whole numbers")
         labels = labels.astype(np.int64)
     require(labels.dtype.kind in "buiUS", f"{where} has labels of type {labels.dtype}; expected whole numbers or text")
     values, positions = np.unique(labels, return_inverse=True)
     names = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.tolist()]
-    classes = _sorted_classes({name for name in names if name not in ("", str(UNLABELLED))})
+    classes = _sorted_classes({names[position] for position in np.unique(positions[~missing]).tolist()})
     code_of = {name: code for code, name in enumerate(classes)}
     codes = np.array([code_of.get(name, UNLABELLED) for name in names], dtype=np.int64)
-    return codes[positions], classes
+    return np.where(missing, UNLABELLED, codes[positions]), classes
 
 
 def _sorted_classes(names: set[str]) -> tuple[str, ...]:

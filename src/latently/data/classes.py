@@ -6,6 +6,8 @@ import numpy as np
 
 from latently.common.errors import require
 
+MISSING_TEXTS = ("", "nan", "-1", "-1.0")  # how files write that an image has no label
+
 
 def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Labels of any kind -> the classes in order, and indices into them, (n,) int64, -1 = unlabelled.
@@ -35,17 +37,28 @@ def as_labels(y: Any) -> np.ndarray:
 
 
 def is_missing(y: np.ndarray) -> np.ndarray:
-    """Which labels say nothing: -1, NaN, None, an empty name."""
-    if y.dtype.kind == "O":
-        return np.array([says_nothing(label) for label in y], dtype=bool)
-    if y.dtype.kind in "US":
-        return y == ""
-    return (y == -1) | np.isnan(y) if y.dtype.kind == "f" else y == -1
+    """Which labels are missing, by the one rule of `is_missing_label`. (n,) of any type -> (n,) bool"""
+    if y.dtype.kind in "biu":
+        return y == -1
+    if y.dtype.kind == "f":
+        return (y == -1) | np.isnan(y)
+    labels, places = (y, None) if y.dtype.kind == "O" else np.unique(y, return_inverse=True)
+    missing = np.array([is_missing_label(label) for label in labels.tolist()], dtype=bool)
+    return missing if places is None else missing[places]
 
 
-def says_nothing(label: Any) -> bool:
-    """pandas' NA is neither equal to itself nor not."""
-    return label is None or type(label).__name__ == "NAType" or label in ("", -1) or label != label
+def is_missing_label(label: Any) -> bool:
+    """Whether a label says nothing: None, pandas' NA or NaT, NaN, -1 as a number, and the texts of `MISSING_TEXTS`,
+    whatever their case and the white space around them.
+
+    >>> [label for label in (None, "", " NaN ", -1.0, "-1", 0, "none") if not is_missing_label(label)]
+    [0, 'none']
+    """
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):  # NA is neither equal to itself nor not
+        return True
+    if isinstance(label, bytes):
+        label = label.decode(errors="replace")
+    return label.strip().lower() in MISSING_TEXTS if isinstance(label, str) else bool(label == -1 or label != label)
 
 
 def name_of(label: Any) -> str:

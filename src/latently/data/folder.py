@@ -12,6 +12,7 @@ import numpy as np
 
 from latently.common.errors import InputError, require
 from latently.data.cache import kept, last_written
+from latently.data.classes import is_missing_label
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation, over_black
@@ -45,10 +46,14 @@ def read_folder(folder: Path, preparation: Preparation, progress: bool = False) 
 
 
 def index_folder(folder: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
-    """The sorted relative paths of its images, their labels (N,) and the classes; none of them is opened."""
+    """The sorted relative paths of its images, their labels (N,) and the classes; none of them is opened.
+
+    Images in a subfolder whose name means no label (`is_missing_label`: nan, -1) are unlabelled.
+    """
     names = sorted(_image_names(folder))
     require(bool(names), f"{folder} holds no image; expected {' '.join(SUFFIXES)} in it or in one subfolder per class")
     tops = [name.split("/")[0] if "/" in name else None for name in names]
+    tops = [None if is_missing_label(top) else top for top in tops]
     classes = tuple(sorted({top for top in tops if top is not None}))
     code_of = {top: code for code, top in enumerate(classes)}
     return names, np.array([UNLABELLED if top is None else code_of[top] for top in tops], dtype=np.int64), classes

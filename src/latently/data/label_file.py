@@ -10,22 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from latently.common.errors import InputError, require
+from latently.data.classes import is_missing_label
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.reading import open_plain, reading
 from latently.data.splits import label_budget
 
 # A first line that starts or ends so is no image.
 HEADERS = ("image", "file", "filename", "file_name", "file name", "path", "name", "index")
-NO_LABEL = ("", "nan", str(UNLABELLED))
 LABEL_HEADERS = ("label", "labels", "class", "target")
 
 
 def read_labels(path: Path, images: ImageSet) -> ImageSet:
     """`images` with the labels of a CSV file: a line holds an image's name or number (from 0), and its label.
 
-    Images without a line, or with the label -1, nan or none, are unlabelled. A file's name may be given without its
-    folder where that says which one is meant. Raises `InputError` for a line that names no image, two lines that
-    disagree, and a file without a label; warns of a class with a single one.
+    Images without a line, or whose label is missing (`is_missing_label`: empty, nan, -1), are unlabelled. A file's name
+    may be given without its folder where that says which one is meant. Raises `InputError` for a line that names no
+    image, two lines that disagree, and a file without a label; warns of a class with a single one.
     """
     where = str(path)
     problem = "is a folder" if path.is_dir() else "does not exist"
@@ -84,7 +84,7 @@ def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
             raise InputError(f"{where}, line {number}: {problem} {name!r} in {images.source}{hint}")
         before, line = given.setdefault(index, (label, number))
         require(before == label, f"{where}, line {number}: {name} is {label!r}, but line {line} says {before!r}")
-    return {index: label for index, (label, _) in given.items() if label.lower() not in NO_LABEL}
+    return {index: label for index, (label, _) in given.items() if not is_missing_label(label)}
 
 
 def is_header(cells: list[str], index_of: dict[str, int]) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from latently.common.errors import InputError, require
 from latently.data.arrays import image_set
+from latently.data.classes import is_missing_label
 from latently.data.imageset import ImageSet
 from latently.data.reading import open_plain, reading
 
@@ -126,7 +127,7 @@ def _whole(pixels: np.ndarray) -> np.ndarray:
 def _label_array(labels: list[str]) -> np.ndarray:
     """Numbers where every label is one ("3", "3.0") or missing, else the text itself."""
     try:
-        numbers = np.array([float(label or "nan") for label in labels])
+        numbers = np.array([math.nan if is_missing_label(label) else float(label) for label in labels])
     except ValueError:
         return np.array(labels)
     return numbers if np.array_equal(numbers, np.rint(numbers), equal_nan=True) else np.array(labels)

@@ -19,6 +19,7 @@ import numpy as np
 from latently.common.errors import InputError, require
 from latently.common.files import require_place, write_text
 from latently.data import ImageSet
+from latently.data.classes import is_missing_label
 from latently.data.label_file import labels_in
 
 try:
@@ -152,7 +153,7 @@ def written_name(images: ImageSet, image: int) -> str:
     """The image's name, or its number where the name would not come back from a line of the file as it is."""
     name = str(images.names[image])
     plain = name.isprintable() and name == name.strip()
-    return name if plain and name.lower() not in ("", "-1") else str(image)
+    return name if plain and name not in ("", "-1") else str(image)
 
 
 def checked_label(label: str) -> str:
@@ -160,7 +161,7 @@ def checked_label(label: str) -> str:
     label = label.strip()
     require(len(label) <= LONGEST, f"a label has {len(label)} letters; expected at most {LONGEST}")
     require(label.isprintable(), f"the label {label!r} holds a line break or another letter that cannot be printed")
-    require(label != "-1", "-1 means no label; choose another name")
+    require(not label or not is_missing_label(label), f"{label!r} means no label; choose another name")
     return label
 
 
