@@ -31,7 +31,7 @@ from latently.models import Model, can
 from latently.runs.folder import Run
 from latently.runs.outputs import require_apart
 from latently.runs.record import DataRecord
-from latently.training.distributed import ALONE, Lost, Processes, SharedRun, joined
+from latently.training.distributed import SINGLE_PROCESS, Processes, ProcessLost, SharedRun, process_group
 from latently.training.hardware import has_compiler
 from latently.training.settings import COMPILE_FROM_STEPS, Training
 from latently.training.watchers import Bar, Log, TensorBoard
@@ -47,7 +47,7 @@ def train_command(words: list[str], summary: str) -> Callable[..., None]:
         training: type(training_default) = training_default,  # type: ignore[valid-type]
         run: type(options_default) = options_default,  # type: ignore[valid-type]
     ) -> None:
-        with joined() as together:
+        with process_group() as together:
             train_run(words[0], model, training, run, command, together)
 
     train.__doc__ = summary
@@ -55,7 +55,12 @@ def train_command(words: list[str], summary: str) -> Callable[..., None]:
 
 
 def train_run(
-    name: str, model: Model, training: Training, options: RunOptions, command: str, processes: Processes = ALONE
+    name: str,
+    model: Model,
+    training: Training,
+    options: RunOptions,
+    command: str,
+    processes: Processes = SINGLE_PROCESS,
 ) -> None:
     """Check, load, split, fit, say how it went. What can fail fails before the run folder is touched."""
     run = Run(options.out, options.overwrite)
@@ -82,11 +87,11 @@ def train_run(
     require(
         not two, "--tensorboard follows one training, and few-label is two; train the vae first, and give --encoder"
     )
-    watchers: list[Any] = [Log(run.path / "train.log")] if processes.first else []
-    if options.tensorboard and processes.first:
+    watchers: list[Any] = [Log(run.path / "train.log")] if processes.is_rank_zero else []
+    if options.tensorboard and processes.is_rank_zero:
         watchers.append(TensorBoard(run.path / "tensorboard"))
     prepared = Preparation(options.image_size, options.channels)
-    with processes.one_first():
+    with processes.local_rank_zero_first():
         images = load(str(options.data), prepared, progress=sys.stderr.isatty())
     if isinstance(options, LabelledOptions) and options.labels:
         images = read_labels(options.labels, images)
@@ -181,7 +186,7 @@ def fit(
             checkpoint_minutes=options.checkpoint_minutes,
             processes=processes,
         )
-    except (KeyboardInterrupt, OSError, Lost) as error:
+    except (KeyboardInterrupt, OSError, ProcessLost) as error:
         if not run.begun:
             raise
         go_on = f"go on with: {run.resume_command()}"
