@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from latently.data import load
 from latently.data.batches import Batches
 from latently.models import presets
-from latently.models.networks import count_parameters, laid_out
+from latently.models.networks import channels_last_on, count_parameters
 from latently.training.compiled import CompiledStep
 from latently.training.hardware import seeded
-from latently.training.memory import kept_memory
+from latently.training.memory import keep_freed_memory
 from latently.training.objective import training_loss
 from latently.training.optimiser import build_optimiser
 from latently.training.resolve import resolve
@@ -67,7 +67,7 @@ class Variant:
         settings = Training(**{**recipe.training, "epochs": 1, "device": "cpu", "compile": "off", "batch_size": BATCH})
         net = model.build((1, 28, 28), 0)
         self.settings = resolve(settings, len(images), net)
-        self.net = laid_out(net, CPU).train()
+        self.net = channels_last_on(net, CPU).train()
         self.images = Batches(images, np.full(len(images), -1), CPU)
         self.loss = training_loss(model, self.images, self.settings)
         self.optimiser = build_optimiser(self.settings, self.net)
@@ -158,7 +158,7 @@ def main() -> None:
     images = load("mnist").images[5000:60_000]
     report: dict[str, Any] = vars(options) | {"machine": machine(), "load": os.getloadavg()[0]}
     report["peaks"] = peaks(clock)
-    with seeded(0, CPU), kept_memory():
+    with seeded(0, CPU), keep_freed_memory():
         eager, compiled, convolutional = (
             Variant(name, images, clock) for name in ("mlp-512", "mlp-512", "study2-conv")
         )

@@ -4,11 +4,11 @@ import os
 import sys
 
 from latently.cli.main import main
-from latently.common.console import n_started
+from latently.common.console import n_processes
 
 if __name__ == "__main__":
     code = main()
-    if n_started() > 1:  # by torchrun: while an interpreter takes itself down, gloo's threads may abort it
+    if n_processes() > 1:  # by torchrun: while an interpreter takes itself down, gloo's threads may abort it
         sys.stdout.flush()  # (github.com/pytorch/pytorch/pull/179291)
         sys.stderr.flush()
         os._exit(code)

@@ -11,10 +11,10 @@ import pytest
 from latently import VAE, Autoencoder, Classifier, InputError, Network
 from latently import load as load_estimator
 from latently.analysis import label_curve
-from latently.analysis.label_curve import Curve, Task, budgets, scaled, task, together
+from latently.analysis.label_curve import Curve, Task, budgets, make_task, scaled, stacked_accuracies
 from latently.cli.main import main
 from latently.data import load, split
-from latently.runs.cached_work import InTurn, kept
+from latently.runs.cached_work import Sequential, cached
 from latently.training.settings import Training
 
 
@@ -28,7 +28,7 @@ def test_a_power_law_is_foreseen_and_its_interval_comes_from_the_draws():
     """error = a n^-0.5 exactly, a by draw: each draw foresees its own."""
     n = np.array([20, 40, 80, 160, 320])
     errors = np.array([[1.0], [1.2], [1.4]]) * n**-0.5
-    curve = Curve(n.tolist(), 1 - errors, n_judges=10_000)
+    curve = Curve(n.tolist(), 1 - errors, n_test=10_000)
     assert curve.predicted(640).mean == pytest.approx(1 - 1.2 * 640**-0.5)
     assert curve.gain().mean == pytest.approx(1.2 * (320**-0.5 - 640**-0.5))
     assert curve.predicted(640).half_width == pytest.approx(curve.at(320).half_width / 2**0.5, rel=1e-6)
@@ -38,7 +38,7 @@ def test_a_power_law_is_foreseen_and_its_interval_comes_from_the_draws():
 
 def test_a_curve_goes_on_with_the_encoder_that_it_trained(tmp_path, monkeypatch):
     """The same command again, and more draws, take up what is there: a fitted encoder and a loaded one are the same."""
-    monkeypatch.setattr(label_curve, "together", lambda X, what, every, draw: [0.5] * len(every))
+    monkeypatch.setattr(label_curve, "stacked_accuracies", lambda X, what, every, draw: [0.5] * len(every))
     digits = load("digits").take(np.arange(300))
     parts = split(digits, "random")
     encoder = Autoencoder(VAE(2, Network("dense(8)")), epochs=1).fit(digits.images).save(tmp_path / "encoder")
@@ -50,38 +50,38 @@ def test_a_curve_goes_on_with_the_encoder_that_it_trained(tmp_path, monkeypatch)
 
 
 def test_nothing_is_gained_where_no_image_is_wrong():
-    perfect = Curve([20, 40, 80], np.ones((3, 3)), n_judges=500)
+    perfect = Curve([20, 40, 80], np.ones((3, 3)), n_test=500)
     assert perfect.gain().mean == 0
 
 
 def test_only_the_last_eightfold_of_labels_foresees():
     n = [10, 20, 40, 80, 160]
-    bent = Curve(n, 1 - np.array([[0.9, 0.4, 0.2, 0.1, 0.05]]), n_judges=10_000)
+    bent = Curve(n, 1 - np.array([[0.9, 0.4, 0.2, 0.1, 0.05]]), n_test=10_000)
     assert bent.predicted(320).mean == pytest.approx(0.975)
 
 
 def test_no_error_and_rising_errors_are_foreseen_without_a_warning():
-    perfect = Curve([20, 40], np.ones((2, 2)), n_judges=100)
+    perfect = Curve([20, 40], np.ones((2, 2)), n_test=100)
     assert perfect.predicted(80).mean == pytest.approx(0.995), "half an image is what 100 judges can tell"
-    rising = Curve([20, 40], np.array([[0.9, 0.8]]), n_judges=100)
+    rising = Curve([20, 40], np.array([[0.9, 0.8]]), n_test=100)
     assert 0.8 < rising.predicted(80).mean < 0.9
-    single = Curve([20], np.array([[0.9], [0.8]]), n_judges=100)
+    single = Curve([20], np.array([[0.9], [0.8]]), n_test=100)
     assert single.predicted(40).mean == pytest.approx(0.85)
 
 
 def test_test_images_judge_where_enough_of_them_carry_labels():
     labels = np.arange(3000) % 10
     train, validation, test = np.arange(2000), np.arange(2000, 2300), np.arange(2300, 3000)
-    whole = task(labels, train, validation, test)
-    assert whole.apart
-    assert (whole.n_labels, whole.n_judges) == (2000, 700)
+    whole = make_task(labels, train, validation, test)
+    assert whole.has_separate_test
+    assert (whole.n_labels, whole.n_test) == (2000, 700)
     few = labels.copy()
     few[400:] = -1
-    in_turn = task(few, train, validation, test)
-    assert not in_turn.apart
-    assert (in_turn.n_labels, in_turn.n_judges) == (320, 80)
+    in_turn = make_task(few, train, validation, test)
+    assert not in_turn.has_separate_test
+    assert (in_turn.n_labels, in_turn.n_test) == (320, 80)
     drawn = in_turn.drawn(320, seed=0)
-    wrong_where_trained = np.where(np.isin(in_turn.judges, drawn), -5, few[in_turn.judges])
+    wrong_where_trained = np.where(np.isin(in_turn.test, drawn), -5, few[in_turn.test])
     assert in_turn.accuracy(wrong_where_trained, drawn) == 1.0, "an image never judges a net that it trained"
 
 
@@ -98,7 +98,7 @@ def test_the_draw_of_a_smaller_budget_is_part_of_a_larger_one():
 def test_too_few_labels_are_a_sentence(labels, sentence):
     n = len(labels)
     with pytest.raises(InputError, match=sentence):
-        task(labels, np.arange(n // 2), np.arange(n // 2, n // 2), np.arange(n // 2, n))
+        make_task(labels, np.arange(n // 2), np.arange(n // 2, n // 2), np.arange(n // 2, n))
 
 
 def test_scaled_codes_keep_their_proportions():
@@ -111,18 +111,18 @@ def test_scaled_codes_keep_their_proportions():
 def test_figures_are_kept_and_not_taken_for_others(tmp_path):
     path, calls = tmp_path / "x.json", []
     compute = lambda: calls.append(1) or [0.5]  # noqa: E731
-    assert kept(path, {"draw": 0, "budgets": (1, 2)}, compute, InTurn()) == [0.5]
-    assert kept(path, {"draw": 0, "budgets": [1, 2]}, compute, InTurn()) == [0.5]
+    assert cached(path, {"draw": 0, "budgets": (1, 2)}, compute, Sequential()) == [0.5]
+    assert cached(path, {"draw": 0, "budgets": [1, 2]}, compute, Sequential()) == [0.5]
     assert calls == [1]
     with pytest.raises(InputError, match="other settings or images"):
-        kept(path, {"draw": 1, "budgets": [1, 2]}, compute, InTurn())
+        cached(path, {"draw": 1, "budgets": [1, 2]}, compute, Sequential())
 
 
 def test_more_labels_are_worth_more():
     images = load("digits")
     parts = split(images)
     pixels = Task(images.labels, parts.train, np.concatenate([parts.validation, parts.test]))
-    few, many = together(images.images, pixels, [20, 640], draw=0, settings=Training(epochs=1, lr=4e-3))
+    few, many = stacked_accuracies(images.images, pixels, [20, 640], draw=0, settings=Training(epochs=1, lr=4e-3))
     assert few < many > 0.9
 
 
@@ -139,7 +139,7 @@ def test_the_command_says_who_judged_and_goes_on_where_it_was(tmp_path, capsys, 
     assert told["pixels"]["twice_the_labels"]["labels"] == 2 * 1437
     assert "labelled images that a draw leaves over, 360 of them" in told["judged_by"]
     assert (tmp_path / "curve/label-curve.png").exists()
-    monkeypatch.setattr(label_curve, "together", None)
+    monkeypatch.setattr(label_curve, "stacked_accuracies", None)
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "twice as many labels as 1,437 would add" in out

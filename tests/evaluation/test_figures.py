@@ -24,7 +24,7 @@ from latently import (
 )
 from latently.analysis import plots  # fmt: skip
 from latently.evaluation import figures
-from latently.evaluation.figures import calibration_error, in_parts
+from latently.evaluation.figures import calibration_error, in_batches
 
 SMALL = Network("dense(64)")
 
@@ -179,7 +179,7 @@ def test_a_figure_of_many_images_is_computed_in_parts(monkeypatch):
     monkeypatch.setattr(figures, "VALUES_AT_ONCE", 40)
     images = np.random.default_rng(0).random((7, 4, 4))
     sizes = []
-    figure = in_parts(lambda a: sizes.append(len(a)) or a.mean((1, 2)), images)
+    figure = in_batches(lambda a: sizes.append(len(a)) or a.mean((1, 2)), images)
     assert sizes == [2, 2, 2, 1]
     assert np.array_equal(figure, images.mean((1, 2)))
 
@@ -206,16 +206,16 @@ def cvae(digits):
 
 
 def test_a_model_has_the_pictures_that_its_abilities_allow(vae, ae, dae, cvae):
-    special = {*plots.OF_CLASSES, *plots.OF_NOISE, *plots.OF_LABELS}
-    assert set(plots.possible(vae)) == set(plots.KINDS) - special
-    assert set(plots.possible(ae)) == set(plots.possible(vae)) - {"samples", "traversals"}
-    assert set(plots.possible(dae)) == set(plots.possible(ae)) | set(plots.OF_NOISE)
-    assert set(plots.possible(cvae)) == set(plots.possible(vae)) | set(plots.OF_LABELS)
+    special = {*plots.CLASSIFIER_KINDS, *plots.DENOISING_KINDS, *plots.CONDITIONAL_KINDS}
+    assert set(plots.available_kinds(vae)) == set(plots.KINDS) - special
+    assert set(plots.available_kinds(ae)) == set(plots.available_kinds(vae)) - {"samples", "traversals"}
+    assert set(plots.available_kinds(dae)) == set(plots.available_kinds(ae)) | set(plots.DENOISING_KINDS)
+    assert set(plots.available_kinds(cvae)) == set(plots.available_kinds(vae)) | set(plots.CONDITIONAL_KINDS)
 
 
 @pytest.mark.parametrize("kind", plots.KINDS)
 def test_every_picture_draws(kind, vae, ae, dae, cvae, classifier, digits):
-    able = [each for each in (vae, ae, dae, cvae, classifier) if kind in plots.possible(each)]
+    able = [each for each in (vae, ae, dae, cvae, classifier) if kind in plots.available_kinds(each)]
     assert able
     for estimator in able:
         assert plots.draw(kind, estimator, digits).axes
@@ -225,7 +225,7 @@ def test_a_residual_is_of_what_is_rebuilt_from_the_noisy_image(dae, digits, monk
     """Study 4 took that of the clean image."""
     shown = {}
     monkeypatch.setattr(plots.pictures, "rows", lambda named, title: shown.update(named))
-    plots.draw("denoising", dae, digits, plots.Drawing(noise=0.3, n=10))
+    plots.draw("denoising", dae, digits, plots.PlotOptions(noise=0.3, n=10))
     originals, noisy, rebuilt, residual = shown.values()
     assert len(originals) == 10
     assert np.array_equal(noisy, dae.corrupt(digits.images[:10], 0.3))
@@ -238,12 +238,12 @@ def test_a_label_has_a_mean_code_and_noise_about_it(cvae, digits):
     sevens = digits.take(np.flatnonzero(digits.labels == 7))
     assert classes[7] == "7"
     assert np.allclose(means[7], cvae.transform(sevens.images, "7").mean(0), atol=1e-5)
-    still = plots.draw("mean-noise", cvae, digits, plots.Drawing(noise=0.0, n=3)).axes[0].images[0].get_array()
-    moved = plots.draw("mean-noise", cvae, digits, plots.Drawing(noise=2.0, n=3)).axes[0].images[0].get_array()
+    still = plots.draw("mean-noise", cvae, digits, plots.PlotOptions(noise=0.0, n=3)).axes[0].images[0].get_array()
+    moved = plots.draw("mean-noise", cvae, digits, plots.PlotOptions(noise=2.0, n=3)).axes[0].images[0].get_array()
     assert not np.array_equal(still, moved)
 
 
-@pytest.mark.parametrize("kind", [*plots.OF_NOISE, *plots.OF_LABELS])
+@pytest.mark.parametrize("kind", [*plots.DENOISING_KINDS, *plots.CONDITIONAL_KINDS])
 def test_a_picture_names_the_model_that_it_wants(kind, vae, digits):
     with pytest.raises(InputError, match=f"{kind!r} wants a (dae|cvae); there are curves, reconstructions"):
         plots.draw(kind, vae, digits)
@@ -251,7 +251,7 @@ def test_a_picture_names_the_model_that_it_wants(kind, vae, digits):
 
 def test_a_canvas_of_an_autoencoder_spans_its_own_codes(ae, digits):
     codes = ae.transform(digits.images)
-    axes = plots.draw("canvas", ae, digits, plots.Drawing(grid=5)).axes[0]
+    axes = plots.draw("canvas", ae, digits, plots.PlotOptions(grid=5)).axes[0]
     shown = [float(tick.get_text().replace("\N{MINUS SIGN}", "-")) for tick in axes.get_xticklabels()]
     low, high = np.quantile(codes[:, 0], [0.01, 0.99])
     assert min(shown) == pytest.approx(low, rel=0.05)

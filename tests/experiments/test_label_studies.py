@@ -39,12 +39,12 @@ def test_kinds_of_encoders(bench):
 def test_what_a_classifier_is_given(bench):
     trial = encoders.encoder(bench, "vae", 3, 0)
     fit, images = bench.fit(trial), bench.images.images[:200]
-    mean, both, sample = (encoders.encoded(fit, images, f) for f in ("mean", "mean and log-variance", "sample"))
+    mean, both, sample = (encoders.encode(fit, images, f) for f in ("mean", "mean and log-variance", "sample"))
     assert np.allclose(both[:, :3], mean, atol=1e-5)
     noise = (sample - mean) / np.exp(both[:, 3:] / 2)
     assert abs(noise.mean()) < 0.2
     assert abs(noise.std() - 1) < 0.15
-    assert np.array_equal(sample, encoders.encoded(fit, images, "sample")), "each image has its own noise"
+    assert np.array_equal(sample, encoders.encode(fit, images, "sample")), "each image has its own noise"
     assert np.array_equal(encoders.kept_codes(bench, trial), encoders.kept_codes(bench, trial))
 
 

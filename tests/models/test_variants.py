@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 
 from latently import CVAE, VAE, Autoencoder, Network, VampVAE, load
-from latently.analysis.plots import draw, possible
+from latently.analysis.plots import available_kinds, draw
 from latently.runs.folder import Run
 from latently.training.state import Watcher
 
@@ -72,5 +72,5 @@ def test_it_is_a_transformer_with_every_picture_of_its_abilities(model, digits):
     scores = fit.score_samples(digits.images, digits.labels)
     assert np.array_equal(fit.score_samples(digits.images[::-1], digits.labels[::-1])[::-1], scores)
     assert fit.sample(3, random_state=0).shape == (3, 8, 8)
-    for kind in possible(fit):
+    for kind in available_kinds(fit):
         assert draw(kind, fit, digits).axes

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from latently import InputError
-from latently.common.files import finite, replacing, write_json
+from latently.common.files import atomic_write, nan_to_null, write_json
 from latently.data import ImageSet, Preparation, load, split
 from latently.runs.folder import FORMAT, Context, Run
 from latently.runs.record import DataRecord, digest
@@ -31,11 +31,11 @@ def names(folder: Path) -> list[str]:
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with contextlib.suppress(ZeroDivisionError), replacing(path) as temporary:
+    with contextlib.suppress(ZeroDivisionError), atomic_write(path) as temporary:
         temporary.write_text("half of the ne")
         raise ZeroDivisionError
     assert path.read_text() == "old"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old", "the old file must stay until the new one is whole"
     assert path.read_text() == "new"
@@ -43,11 +43,11 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 
 
 def test_a_writer_that_fails_leaves_no_folder(tmp_path):
-    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "b" / "c" / "a.txt"):
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "b" / "c" / "a.txt"):
         raise ZeroDivisionError
     assert names(tmp_path) == []
     (tmp_path / "b").mkdir()
-    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "b" / "c" / "a.txt"):
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "b" / "c" / "a.txt"):
         raise ZeroDivisionError
     assert names(tmp_path) == ["b"], "a folder that was there stays"
 
@@ -160,7 +160,7 @@ def test_metrics_are_json_for_every_reader(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail) == {
         "a_nats": None, "n": 3, "name": "x",
     }  # fmt: skip
-    assert finite({"a": 1.0, "b": -float("inf")}) == {"a": 1.0, "b": None}
+    assert nan_to_null({"a": 1.0, "b": -float("inf")}) == {"a": 1.0, "b": None}
 
 
 def test_the_command_that_finishes_a_run_can_be_typed(tmp_path):

@@ -54,7 +54,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 @pytest.mark.parametrize("size", [1, 4, 7])
 def test_every_image_of_a_batch_is_in_one_share(n, size):
-    shares = [Processes(rank, n).share(torch.arange(size)) for rank in range(n)]
+    shares = [Processes(rank, n).shard(torch.arange(size)) for rank in range(n)]
     assert all(len(part) > 0 for part, _ in shares), "a process without an image could not take part"
     assert torch.cat([part for part, counts in shares if counts]).tolist() == list(range(size))
 

@@ -16,7 +16,7 @@ from latently.models.base import Model
 from latently.training.loop import Loop
 from latently.training.objective import validate
 from latently.training.optimiser import learning_rate
-from latently.training.resolve import check_memory, resolve, sketch
+from latently.training.resolve import build_on_meta, check_memory, resolve
 from latently.training.settings import Training
 from latently.training.state import Watcher
 
@@ -203,7 +203,7 @@ def test_auto_is_decided_by_rule():
 
 def test_a_run_that_cannot_fit_into_memory_says_so_before_it_starts():
     huge = VAE(network=Network("dense(2000000) dense(2000000)"))
-    net = sketch(huge, (1, 28, 28), 0)
+    net = build_on_meta(huge, (1, 28, 28), 0)
     settings = resolve(Training(), 1000, net)
     with pytest.raises(InputError, match="GB are free: take a smaller"):
         check_memory(huge, net, (1, 28, 28), 1000, 1, settings)

@@ -5,7 +5,7 @@ import resource
 import numpy as np
 import pytest
 
-from latently.training.memory import find_glibc, kept_memory
+from latently.training.memory import find_glibc, keep_freed_memory
 
 pytestmark = pytest.mark.skipif(find_glibc() is None, reason="the thresholds are glibc's")
 BLOCK = 2**24  # bytes, 4,096 pages
@@ -24,13 +24,13 @@ def resident_bytes() -> int:
 
 
 def test_a_block_that_was_freed_is_taken_again_without_the_kernel():
-    with kept_memory():
+    with keep_freed_memory():
         page_faults(2)
         assert page_faults(20) < 100, "twenty blocks of 4,096 pages came from the kernel anew"
 
 
 def test_what_was_freed_goes_back_afterwards():
-    with kept_memory():
+    with keep_freed_memory():
         blocks = [np.full(BLOCK, 1, np.uint8) for _ in range(16)]
         del blocks
         held = resident_bytes()

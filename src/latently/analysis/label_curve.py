@@ -7,7 +7,7 @@ fixed beforehand, so that no label is set aside to choose by; those that judge a
 >>> from latently.training import Training
 >>> X, y = load_digits(return_X_y=True)
 >>> task = Task(y, pool=np.arange(1000), judges=np.arange(1000, 1797))
->>> accuracies = together(X / 16, task, budgets(160, 10), draw=0, settings=Training(epochs=2))
+>>> accuracies = stacked_accuracies(X / 16, task, budgets(160, 10), draw=0, settings=Training(epochs=2))
 >>> curve = Curve(budgets(160, 10), np.array([accuracies]), task.n_judges)
 >>> [n for n, _ in curve.points()]
 [20, 40, 80, 160]
@@ -33,7 +33,7 @@ from latently.models import FeedForward, Model
 from latently.models.augmentation import Augmentation
 from latently.models.networks import Trunk
 from latently.pictures import Figure
-from latently.runs.cached_work import InTurn, Maker, kept
+from latently.runs.cached_work import Executor, Sequential, cached
 from latently.runs.folder import Context, Run
 from latently.runs.record import digest, weights_digest
 from latently.training.settings import Training, with_defaults
@@ -42,7 +42,9 @@ from latently.training.watchers import Bar
 HEAD = "dense(100)"  # study 1's classifier, of pixels and of codes
 PASSES, LEAST_STEPS = 10, 1000  # over the largest budget; fewer cost accuracy there, and more gain little
 STEPS_PER_EPOCH = 200
-ENOUGH_JUDGES = 500  # labelled test images; with fewer the interval of an accuracy is wider than what a doubling buys
+ENOUGH_TEST_LABELS = (
+    500  # labelled test images; with fewer the interval of an accuracy is wider than what a doubling buys
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Task:
 
     labels: np.ndarray
     pool: np.ndarray
-    judges: np.ndarray
+    test: np.ndarray
 
     def drawn(self, n: int, seed: int) -> np.ndarray:
         """A budget of n labels, as places among all images; with one seed a smaller one is part of a larger one."""
@@ -63,26 +65,26 @@ class Task:
 
     def accuracy(self, predicted: np.ndarray, drawn: np.ndarray) -> float:
         """The share of right ones among `predicted`, the classes of all judges, without those that were trained on."""
-        left = ~np.isin(self.judges, drawn)
-        return float((predicted == self.labels[self.judges])[left].mean())
+        left = ~np.isin(self.test, drawn)
+        return float((predicted == self.labels[self.test])[left].mean())
 
     @property
-    def apart(self) -> bool:
+    def has_separate_test(self) -> bool:
         """Whether those that judge are never drawn."""
-        return not np.isin(self.judges, self.pool).any()
+        return not np.isin(self.test, self.pool).any()
 
     @property
     def n_labels(self) -> int:
         """The largest budget: all labels, or four fifths of them where the others judge."""
-        return len(self.pool) if self.apart else 4 * len(self.pool) // 5
+        return len(self.pool) if self.has_separate_test else 4 * len(self.pool) // 5
 
     @property
-    def n_judges(self) -> int:
+    def n_test(self) -> int:
         """How many images judge the largest budget."""
-        return len(self.judges) - (0 if self.apart else self.n_labels)
+        return len(self.test) - (0 if self.has_separate_test else self.n_labels)
 
 
-def task(labels: np.ndarray, train: np.ndarray, validation: np.ndarray, test: np.ndarray) -> Task:
+def make_task(labels: np.ndarray, train: np.ndarray, validation: np.ndarray, test: np.ndarray) -> Task:
     """Training labels are drawn, test labels judge; where those are few, all labels are drawn from and judge in turn.
 
     Raises InputError unless two classes have labels enough to train and to judge.
@@ -90,7 +92,7 @@ def task(labels: np.ndarray, train: np.ndarray, validation: np.ndarray, test: np
     known, classes = labels >= 0, np.unique(labels[labels >= 0])
     require(len(classes) >= 2, f"{len(classes)} class(es) carry labels; a label curve needs two or more")
     tests = test[known[test]]
-    if len(tests) >= ENOUGH_JUDGES and np.isin(classes, labels[train]).all():
+    if len(tests) >= ENOUGH_TEST_LABELS and np.isin(classes, labels[train]).all():
         return Task(labels, train[known[train]], tests)
     everyone = np.sort(np.concatenate([part[known[part]] for part in (train, validation, test)]))
     in_turn = Task(labels, everyone, everyone)
@@ -118,7 +120,7 @@ def training(largest: int) -> Training:
     return Training(epochs=round(steps / STEPS_PER_EPOCH), lr=2e-3)
 
 
-def together(
+def stacked_accuracies(
     X: Any, task: Task, budgets: Sequence[int], draw: int, model: Model | None = None, settings: Training | None = None
 ) -> list[float]:
     """Accuracy by budget of classifiers that train at once; `draw` is the seed of their labels and of their weights.
@@ -136,17 +138,17 @@ def together(
         training=settings,
         epoch_images=STEPS_PER_EPOCH * settings.batch_size,
     )
-    predicted = fitted.predict_proba(X[task.judges]).argmax(2)  # (K, n)
+    predicted = fitted.predict_proba(X[task.test]).argmax(2)  # (K, n)
     return [task.accuracy(each, members) for each, members in zip(predicted, drawn, strict=True)]
 
 
-def plainly(X: np.ndarray, task: Task, budgets: Sequence[int], draw: int) -> list[float]:
+def plain_accuracies(X: np.ndarray, task: Task, budgets: Sequence[int], draw: int) -> list[float]:
     """Likewise, of our default classifier of images, one after another: what a user without codes would train."""
     accuracies = []
     for n in budgets:
         drawn = task.drawn(n, draw)
         classifier = Classifier(random_state=draw).fit(X[drawn], task.labels[drawn])
-        accuracies.append(task.accuracy(classifier.predict(X[task.judges]), drawn))
+        accuracies.append(task.accuracy(classifier.predict(X[task.test]), drawn))
     return accuracies
 
 
@@ -161,11 +163,11 @@ def scaled(codes: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Curve:
-    """accuracies: (draws, budgets), judged by `n_judges` images each."""
+    """accuracies: (draws, budgets), judged by `n_test` images each."""
 
     budgets: Sequence[int]
     accuracies: np.ndarray
-    n_judges: int
+    n_test: int
 
     def points(self) -> Iterator[tuple[int, Estimate]]:
         """Each budget with the mean accuracy over draws."""
@@ -185,7 +187,7 @@ class Curve:
     def until(self, n: int) -> "Curve":
         """As it was known when there were n labels."""
         known = [i for i, budget in enumerate(self.budgets) if budget <= n]
-        return Curve([self.budgets[i] for i in known], self.accuracies[:, known], self.n_judges)
+        return Curve([self.budgets[i] for i in known], self.accuracies[:, known], self.n_test)
 
     def predicted(self, n: int) -> Estimate:
         """Accuracy with n labels if errors go on falling as they did over the last eightfold of labels: as a power of
@@ -204,7 +206,7 @@ class Curve:
 
     def _errors(self) -> np.ndarray:
         """(draws, budgets); half an image at least, for no error at all has no logarithm."""
-        return np.maximum(1 - self.accuracies, 0.5 / self.n_judges)
+        return np.maximum(1 - self.accuracies, 0.5 / self.n_test)
 
     def _predictions(self, n: int) -> np.ndarray:
         budgets = np.array(self.budgets)
@@ -235,24 +237,28 @@ def trained_encoder(folder: Path, images: ImageSet, parts: Split, seed: int, dev
 
 def curves(
     images: ImageSet, parts: Split, encoder: Autoencoder, draws: int, plain_up_to: int, folder: Path,
-    tell: Callable[[str], None] = lambda _: None, maker: Maker | None = None,
+    tell: Callable[[str], None] = lambda _: None, executor: Executor | None = None,
 ) -> tuple[Task, dict[str, Curve]]:  # fmt: skip
     """The curves of codes, of pixels and of the default classifier of images, each draw kept in `folder`.
 
     plain_up_to: the largest budget of the last one, which takes every other budget and three draws at most, for it is a
     convolutional net in most cases; 0: none. maker: of the draws; None: this process, in turn.
     """
-    maker = maker or InTurn()
-    what = task(images.labels, parts.train, parts.validation, parts.test)
+    executor = executor or Sequential()
+    what = make_task(images.labels, parts.train, parts.validation, parts.test)
     every = budgets(what.n_labels, len(np.unique(images.labels[what.pool])))
     few = [n for n in every if n <= plain_up_to][::-2][::-1]
     codes = scaled(encoder.transform(images.images), parts.train)
     ways: dict[str, tuple[list[int], int, Callable[[int], list[float]]]] = {
-        "codes": (every, draws, lambda draw: together(codes, what, every, draw)),
-        "pixels": (every, draws, lambda draw: together(images.pixels, what, every, draw)),
+        "codes": (every, draws, lambda draw: stacked_accuracies(codes, what, every, draw)),
+        "pixels": (every, draws, lambda draw: stacked_accuracies(images.pixels, what, every, draw)),
     }
     if few:
-        ways["plain net"] = few, min(draws, 3), lambda draw: plainly(images.pixels, what, few, draw)
+        ways["plain net"] = (
+            few,
+            min(draws, 3),
+            lambda draw: plain_accuracies(images.pixels, what, few, draw),
+        )
     for name, (own, n_draws, _) in ways.items():
         tell(f"{name}: {len(own)} budgets from {own[0]:,} to {own[-1]:,} labels, {n_draws} draws ...")
     about = {"source": images.source, "labels_per_class": np.bincount(images.labels[what.pool]).tolist()}
@@ -261,15 +267,15 @@ def curves(
     def one_draw(name: str, draw: int) -> list[float]:
         own, _, fit = ways[name]
         settings = about | {"budgets": own, "training": training(own[-1]).to_json(), "draw": draw}
-        return kept(
-            folder / f"{name.replace(' ', '-')}-draw{draw}.json", settings, partial(fit, draw), maker, with_defaults
+        return cached(
+            folder / f"{name.replace(' ', '-')}-draw{draw}.json", settings, partial(fit, draw), executor, with_defaults
         )
 
     def curve(name: str) -> Curve:
         own, n_draws, _ = ways[name]
-        return Curve(own, np.array(maker.each(partial(one_draw, name), range(n_draws))), what.n_judges)
+        return Curve(own, np.array(executor.map(partial(one_draw, name), range(n_draws))), what.n_test)
 
-    return what, dict(zip(ways, maker.each(curve, ways), strict=True))
+    return what, dict(zip(ways, executor.map(curve, ways), strict=True))
 
 
 def picture(curves: Mapping[str, Curve]) -> Figure:

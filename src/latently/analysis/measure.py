@@ -10,7 +10,7 @@ import numpy as np
 
 from latently import estimator
 from latently.analysis.run_images import Opened
-from latently.common.console import left_out, note
+from latently.common.console import errors_as_notes, note
 from latently.common.errors import InputError, require
 from latently.data import ImageSet
 from latently.estimator import Autoencoder, Classifier
@@ -27,7 +27,7 @@ JUDGE_EPOCHS, JUDGE_STEPS = 4, 400  # at least; few images are seen the more oft
 
 
 @dataclass(frozen=True)
-class Costly:
+class OptionalFigures:
     """Figures that take their time. codes: what labels and neighbours make of them; samples: how many drawn images are
     judged; judge: the run of a classifier, None: the run's own; importance_samples: codes an image for the bound that
     is tighter; everything: all that the model can give."""
@@ -50,16 +50,16 @@ class Costly:
         require(not alone, "--judge is for samples; give --samples N beside it, 10000 say, or --all")
 
 
-def measure(opened: Opened, part: str, costly: Costly = Costly()) -> dict[str, Any]:
+def measure(opened: Opened, part: str, requested: OptionalFigures = OptionalFigures()) -> dict[str, Any]:
     """Figures of a part of the images as one dict. With `everything`, what the images cannot give is left out, with a
     note. Raises InputError where a figure was asked for by name that this run cannot give.
     """
-    costly.check()
+    requested.check()
     fitted = opened.estimator
     has_codes = isinstance(fitted, Autoencoder)
     has_prior = has_codes and can(fitted.model_, "prior")
-    k = costly.importance_samples
-    if k is None and costly.everything and has_prior:
+    k = requested.importance_samples
+    if k is None and requested.everything and has_prior:
         k = IMPORTANCE_SAMPLES
     figures = opened.evaluate(part, k)
     if opened.is_own and part == "all":
@@ -67,22 +67,24 @@ def measure(opened: Opened, part: str, costly: Costly = Costly()) -> dict[str, A
     if figures.get("collapsed"):
         note(f"note: {COLLAPSE}")
     images = opened.part(part)
-    n = costly.samples or min(MOST_SAMPLES, len(images))
-    figures |= had(costly.codes, costly.everything and has_codes, lambda: of_codes(opened, images))
-    by_name = costly.samples is not None
-    return figures | had(by_name, costly.everything and has_prior, lambda: of_samples(opened, images, n, costly.judge))
+    n = requested.samples or min(MOST_SAMPLES, len(images))
+    figures |= if_requested(requested.codes, requested.everything and has_codes, lambda: measure_codes(opened, images))
+    by_name = requested.samples is not None
+    return figures | if_requested(
+        by_name, requested.everything and has_prior, lambda: measure_samples(opened, images, n, requested.judge)
+    )
 
 
-def had(by_name: bool, among_all: bool, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def if_requested(by_name: bool, among_all: bool, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `compute` gives, if it is asked for."""
-    with left_out(among_all=not by_name):
+    with errors_as_notes(among_all=not by_name):
         return compute() if by_name or among_all else {}
     return {}
 
 
-def of_codes(opened: Opened, images: ImageSet) -> dict[str, Any]:
+def measure_codes(opened: Opened, images: ImageSet) -> dict[str, Any]:
     """What `code_figures` gives, fitted on the run's own training images."""
-    fitted = autoencoder_of(opened, "codes")
+    fitted = require_autoencoder(opened, "codes")
     if not (images.labels >= 0).any():
         note("left out: probe, neighbours and clusters, which are judged by labels; these images carry none")
         return {}
@@ -92,14 +94,14 @@ def of_codes(opened: Opened, images: ImageSet) -> dict[str, Any]:
     return code_figures(codes, train.label_names, judged, images.label_names)
 
 
-def of_samples(opened: Opened, images: ImageSet, n: int, judge: Path | None) -> dict[str, Any]:
+def measure_samples(opened: Opened, images: ImageSet, n: int, judge: Path | None) -> dict[str, Any]:
     """What `judge_figures` gives of n samples against `images`; `judge_accuracy` on these; of a conditional model also
     `agreement`, the share of samples that the judge takes for what was asked for."""
-    fitted = autoencoder_of(opened, "samples")
+    fitted = require_autoencoder(opened, "samples")
     has_prior = can(fitted.model_, "prior")
     require(has_prior, f"a plain autoencoder ({fitted.model_.name}) has no prior, so there are no samples to judge")
     train = training_images(opened, images)
-    place, classifier = judge_of(opened, train, judge)
+    place, classifier = load_or_train_judge(opened, train, judge)
     drawn, asked = samples.drawn_images(fitted, n, train.label_names)
     if images.images.dtype == np.uint8:
         drawn = drawn.clip(0, 1)  # what a gaussian likelihood says beyond black and white is no pixel
@@ -113,7 +115,7 @@ def of_samples(opened: Opened, images: ImageSet, n: int, judge: Path | None) -> 
     return figures
 
 
-def judge_of(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path, Classifier]:
+def load_or_train_judge(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path, Classifier]:
     """The classifier that is given; else the run's own, which is trained where it is not there yet."""
     run, place = opened.run.path, given or opened.run.path / "judge"
     device = opened.estimator.training_.device
@@ -144,7 +146,7 @@ def judge_of(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path,
         raise KeyboardInterrupt(f"{place} keeps the judge as far as it has come; the same command goes on") from None
 
 
-def autoencoder_of(opened: Opened, what: str) -> Autoencoder:
+def require_autoencoder(opened: Opened, what: str) -> Autoencoder:
     """Raises InputError for a run that has none of this."""
     run, encoder = opened.run.path, opened.run.path / "encoder"
     advice = f"ask for those of {encoder}" if encoder.exists() else "leave the flag out"

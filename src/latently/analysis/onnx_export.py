@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from latently.common.errors import require
-from latently.common.files import replacing
+from latently.common.files import atomic_write
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 
 OPSET = 18
@@ -106,9 +106,9 @@ def export(estimator: Any, out: Path) -> list[dict[str, Any]]:
     for name, plan in plans(estimator).items():
         path = out if name == "model" else out.with_suffix(f".{name}{out.suffix}")
         model = as_onnx(plan)
-        for key, value in about(estimator).items():
+        for key, value in metadata(estimator).items():
             model.metadata_props.add(key=key, value=json.dumps(value))
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             onnx.save(model, temporary)
             off = difference(plan, temporary)
             require(off <= TOLERANCE, f"{path} would differ from torch by {off:.2g}; at most {TOLERANCE:g} is allowed")
@@ -117,7 +117,7 @@ def export(estimator: Any, out: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def about(estimator: Any) -> dict[str, Any]:
+def metadata(estimator: Any) -> dict[str, Any]:
     """What the metadata say, as JSON."""
     binarised = getattr(estimator, "binarise", "none") != "none"
     return {

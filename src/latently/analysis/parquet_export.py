@@ -16,16 +16,16 @@ import numpy as np
 from latently.analysis.run_images import Opened
 from latently.common.console import note
 from latently.common.errors import require
-from latently.common.files import read_json, replacing, write_json
+from latently.common.files import atomic_write, read_json, write_json
 from latently.data.chunks import Ranges, open_ranges
 from latently.estimator import load
 from latently.runs.outputs import check_folder
 from latently.training.ray_cluster import connected, failures_told, n_shares, one_core, one_share
-from latently.training.watchers import Tally
+from latently.training.watchers import JobBar
 
 ROWS = 8192  # of a shard
 BYTES_AT_ONCE = 2**26  # of pixels that a worker holds
-ABOUT = "_about.json"  # readers of Parquet pass over what begins with _
+SETTINGS_FILE = "_about.json"  # readers of Parquet pass over what begins with _
 
 
 def write_codes(opened: Opened, source: str, out: Path, device: str, address: str) -> None:
@@ -37,7 +37,7 @@ def write_codes(opened: Opened, source: str, out: Path, device: str, address: st
     opened.require_shape(images.read(0, 1).shape[1:], images.source)
     about = {"source": images.source, "n_images": len(images), "rows": ROWS, "content": images.content}
     about |= {"weights": hashlib.blake2b((opened.run.path / "model.safetensors").read_bytes()).hexdigest()}
-    begin(out, about)
+    claim_folder(out, about)
     n_shards = math.ceil(len(images) / ROWS)
     shards: list[dict[str, Any]] = [
         {"path": str(out.absolute() / f"codes-{n:05}-of-{n_shards:05}.parquet"), "start": n * ROWS}
@@ -47,16 +47,16 @@ def write_codes(opened: Opened, source: str, out: Path, device: str, address: st
     if len(missing) < n_shards:
         note(f"{n_shards - len(missing)} of {n_shards} shards are there already")
     if missing:
-        with connected(address), Tally() as tally:
+        with connected(address), JobBar() as tally:
             encode(missing, (str(opened.run.path.absolute()), device, images), lambda made: tally(made, len(missing)))
     unseen = [shard["path"] for shard in missing if not Path(shard["path"]).exists()]
     require(not unseen, f"{unseen[:1]} was written and is not seen here; with several machines, --out lies on a disk "
             "they all share")  # fmt: skip
 
 
-def begin(out: Path, about: dict[str, Any]) -> None:
+def claim_folder(out: Path, about: dict[str, Any]) -> None:
     """Raise InputError where `out` holds anything but shards of the same."""
-    place = out / ABOUT
+    place = out / SETTINGS_FILE
     if place.exists():
         same = read_json(place) == about
         require(same, f"--out is {out}, which holds codes of other images or of another run; give a new folder")
@@ -111,7 +111,7 @@ class Encoder:
             [self.codes(at, min(at + self.at_once, stop)) for at in range(start, stop, self.at_once)]
         )
         columns["code"] = FixedSizeListArray.from_arrays(array(codes.ravel()), codes.shape[1])
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             parquet.write_table(table(columns), temporary)
 
     def codes(self, start: int, stop: int) -> np.ndarray:

@@ -21,7 +21,7 @@ MOST_DIMENSIONS = 12  # rows of a traversal
 
 
 @dataclass(frozen=True)
-class Drawing:
+class PlotOptions:
     """How a picture is to look. grid: tiles a side of a canvas. range: its ends, +-range; None: prior quantiles, or
     for an autoencoder the range of its own codes. n: images shown. seed: of samples and noise. noise: the level that
     images are damaged with, None: the model's own; or the standard deviation about a label's mean code, None: 0.1.
@@ -35,16 +35,18 @@ class Drawing:
     label: str | None = None
 
 
-def draw(kind: str, estimator: Any, data: ImageSet | None, drawing: Drawing = Drawing()) -> Figure:
+def draw(kind: str, estimator: Any, data: ImageSet | None, drawing: PlotOptions = PlotOptions()) -> Figure:
     """The picture `kind` (one of `KINDS`) of a fitted estimator on these images; those `WITHOUT_IMAGES` need none.
 
     Raises InputError where the estimator cannot give it.
     """
     require(kind in KINDS, f"there is no picture {kind!r}; there are {', '.join(KINDS)}")
-    kinds = possible(estimator)
-    missing = kind in (*OF_NOISE, *OF_LABELS) and kind not in kinds
-    require(not missing, f"{kind!r} wants {'a dae' if kind in OF_NOISE else 'a cvae'}; there are {', '.join(kinds)}")
-    of_classes, of_codes = kind in OF_CLASSES, kind not in (*OF_CLASSES, "curves")
+    kinds = available_kinds(estimator)
+    missing = kind in (*DENOISING_KINDS, *CONDITIONAL_KINDS) and kind not in kinds
+    require(
+        not missing, f"{kind!r} wants {'a dae' if kind in DENOISING_KINDS else 'a cvae'}; there are {', '.join(kinds)}"
+    )
+    of_classes, of_codes = kind in CLASSIFIER_KINDS, kind not in (*CLASSIFIER_KINDS, "curves")
     fits = not (of_classes and isinstance(estimator, Autoencoder)) and not (
         of_codes and isinstance(estimator, ClassPredictor)
     )
@@ -52,10 +54,10 @@ def draw(kind: str, estimator: Any, data: ImageSet | None, drawing: Drawing = Dr
     return KINDS[kind](estimator, data, drawing)
 
 
-def possible(estimator: Any) -> list[str]:
+def available_kinds(estimator: Any) -> list[str]:
     """The pictures that this estimator can give."""
     if isinstance(estimator, ClassPredictor):
-        return ["curves", *OF_CLASSES]
+        return ["curves", *CLASSIFIER_KINDS]
     kinds = ["curves", "reconstructions", "scatter", "worst"]
     if can(estimator.model_, "prior"):
         kinds += ["samples", "traversals"]
@@ -68,25 +70,25 @@ def possible(estimator: Any) -> list[str]:
     return [kind for kind in KINDS if kind in kinds]
 
 
-def draw_curves(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_curves(estimator: Any, data: ImageSet, drawing: PlotOptions) -> Figure:
     rows = estimator.history_
     history = {name: [row[name] for row in rows] for name in rows[0]}
     unit = f"{estimator.model_.loss_unit} per image"
     return pictures.training_curves(history, dict.fromkeys(("loss", "reconstruction"), unit))
 
 
-def draw_reconstructions(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_reconstructions(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     images, labels = data.images[: drawing.n or 20], data.label_names[: drawing.n or 20]
     return pictures.reconstructions(estimator.seen(images), estimator.reconstruct(images, labels))
 
 
-def draw_scatter(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_scatter(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     some = slice(drawing.n or SCATTER_POINTS)
     codes = estimator.transform(data.images[some], data.label_names[some])
     return pictures.scatter(codes, data.labels[some], data.classes)
 
 
-def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     width = estimator.model_.latent_dim
     require(width == 2, f"a canvas needs a code of 2 dimensions; this model's has {width}: try traversals")
     if drawing.range is not None:
@@ -104,7 +106,7 @@ def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Fig
     return pictures.canvas(estimator.inverse_transform(codes, label), codes[:, 0], codes[:, 1], title)
 
 
-def draw_samples(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_samples(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     """On one sheet; of a conditional model, a row per class."""
     if estimator.model_.takes_labels:
         classes = estimator.classes_[:MOST_CLASSES]
@@ -114,7 +116,7 @@ def draw_samples(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Fi
     return pictures.samples(estimator.sample(drawing.n or 64, random_state=drawing.seed))
 
 
-def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     """One latent dimension at a time away from the first image's code, the most active dimensions first."""
     require(can(estimator.model_, "prior"), "traversals need a prior, which gives the codes their scale; train a vae")
     labels = data.label_names
@@ -133,7 +135,7 @@ def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) ->
     return pictures.traversals(blocks, STEPS, [int(dim) for dim in dims], None if nats is None else nats[dims])
 
 
-def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     scores = estimator.score_samples(data.images, data.label_names)
     worst = np.argsort(scores)[: drawing.n or 30]
     captions = [f"{name}\n{score:.1f}" for name, score in zip(data.names[worst], scores[worst], strict=True)]
@@ -144,7 +146,7 @@ def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figu
 # Denoising ------------------------------------------------------------------------------------------------------------
 
 
-def draw_denoising(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_denoising(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     """Four rows: originals, the same with noise, what is rebuilt from that, and what it still differs by."""
     originals, noisy, rebuilt = denoised(estimator, data.images[: drawing.n or 10], drawing)
     title = f"{noise_in_words(estimator, drawing)}, and its removal"
@@ -157,13 +159,13 @@ def draw_denoising(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> 
     return pictures.rows(rows, title)
 
 
-def draw_noisy(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_noisy(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     images = data.images[: drawing.n or 25]
     noisy = estimator.corrupt(images, drawing.noise, drawing.seed)
     return pictures.sheet(noisy, None, noise_in_words(estimator, drawing), columns=5)
 
 
-def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     """Reconstructions of noisy images minus the originals: some, their mean, and the first principal components."""
     originals, _, rebuilt = denoised(estimator, data.images[:SCATTER_POINTS], drawing)
     residuals = rebuilt - originals
@@ -182,13 +184,15 @@ def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> 
     return pictures.sheet(about_grey(np.concatenate([shown, scaled])), captions, title, columns=6)
 
 
-def denoised(estimator: Autoencoder, images: np.ndarray, drawing: Drawing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def denoised(
+    estimator: Autoencoder, images: np.ndarray, drawing: PlotOptions
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Originals, noisy ones, and what is rebuilt from these."""
     noisy = estimator.corrupt(images, drawing.noise, drawing.seed)
     return estimator.seen(images), noisy, estimator.denoise(noisy)
 
 
-def noise_in_words(estimator: Autoencoder, drawing: Drawing) -> str:
+def noise_in_words(estimator: Autoencoder, drawing: PlotOptions) -> str:
     model = estimator.model_
     kind = model.noise.replace("-", " ").capitalize()
     return f"{kind} noise of {model.level if drawing.noise is None else drawing.noise:g}"
@@ -202,7 +206,7 @@ def about_grey(differences: np.ndarray) -> np.ndarray:
 # Conditional models ---------------------------------------------------------------------------------------------------
 
 
-def draw_analogies(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_analogies(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     """An image of each class (or the first n), then its code decoded under every label."""
     first = np.array([np.flatnonzero(data.labels == label)[0] for label in np.unique(data.labels[data.labels >= 0])])
     some = np.arange(len(data))[: drawing.n] if drawing.n else first[:MOST_CLASSES]
@@ -215,13 +219,13 @@ def draw_analogies(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> 
     return pictures.grid(block, list(chosen.label_names), columns, title)
 
 
-def draw_label_means(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_label_means(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     classes, codes = label_means(estimator, data)
     title = "The mean code of each label's images, decoded under that label"
     return pictures.sheet(estimator.inverse_transform(codes, classes), list(classes), title, columns=5)
 
 
-def draw_mean_noise(estimator: Autoencoder, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_mean_noise(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     spread, each = 0.1 if drawing.noise is None else drawing.noise, drawing.n or 9
     classes, means = label_means(estimator, data)
     draws = np.random.default_rng(drawing.seed).normal(size=(len(classes), each, means.shape[1]))
@@ -250,14 +254,14 @@ def per_class(images: np.ndarray, classes: np.ndarray, columns: list[str], title
 # Classes --------------------------------------------------------------------------------------------------------------
 
 
-def draw_confusion(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
-    _, true, predicted = judged(estimator, data)
+def draw_confusion(estimator: Any, data: ImageSet, drawing: PlotOptions) -> Figure:
+    _, true, predicted = labelled_predictions(estimator, data)
     return pictures.confusion(true, predicted, [str(name) for name in estimator.classes_])
 
 
-def draw_mistakes(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
+def draw_mistakes(estimator: Any, data: ImageSet, drawing: PlotOptions) -> Figure:
     """The surest mistakes; where there is none, the images that came nearest to one."""
-    images, true, predicted = judged(estimator, data)
+    images, true, predicted = labelled_predictions(estimator, data)
     p = estimator.predict_proba(images).max(1)
     wrong = true != predicted
     worst = np.lexsort((np.where(wrong, -p, p), ~wrong))[: min(drawing.n or 30, max(wrong.sum(), 10))]
@@ -270,7 +274,7 @@ def draw_mistakes(estimator: Any, data: ImageSet, drawing: Drawing) -> Figure:
     return pictures.sheet(estimator.seen(images[worst]), captions, title)
 
 
-def judged(estimator: Any, data: ImageSet) -> tuple[Images, np.ndarray, np.ndarray]:
+def labelled_predictions(estimator: Any, data: ImageSet) -> tuple[Images, np.ndarray, np.ndarray]:
     """The images with a known label; it, and the predicted one, as indices into the classes."""
     true = estimator.label_codes(data.label_names)
     require(bool((true >= 0).any()), "none of these images carries a label of a class that the classifier knows")
@@ -295,7 +299,7 @@ KINDS: dict[str, Callable[..., Figure]] = {
     "confusion": draw_confusion,
     "mistakes": draw_mistakes,
 }
-OF_CLASSES = ("confusion", "mistakes")
-OF_NOISE = ("denoising", "noisy", "residuals")
-OF_LABELS = ("analogies", "label-means", "mean-noise")
+CLASSIFIER_KINDS = ("confusion", "mistakes")
+DENOISING_KINDS = ("denoising", "noisy", "residuals")
+CONDITIONAL_KINDS = ("analogies", "label-means", "mean-noise")
 WITHOUT_IMAGES = ("curves", "samples")

@@ -9,7 +9,7 @@ from typing import Any
 from latently import data, estimator
 from latently.common.console import note
 from latently.common.errors import InputError, require
-from latently.common.files import understanding
+from latently.common.files import input_errors_for
 from latently.data import ImageSet, Split
 from latently.evaluation.figures import evaluate
 from latently.runs.folder import Run
@@ -138,7 +138,7 @@ def stored_split(run: Run, images: ImageSet) -> Split:
     record, stored = run.data, run.read_split()
     if stored is None and record is not None:
         return data.split(images, record.split, record.seed, record.limit)
-    with understanding(run.path / "split.json"):
+    with input_errors_for(run.path / "split.json"):
         split = Split.from_json(stored)  # type: ignore[arg-type]
         for index in (split.train, split.validation, split.test):
             fits = index.ndim == 1 and bool(((index >= 0) & (index < len(images))).all())

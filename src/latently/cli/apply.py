@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from latently.estimator import Autoencoder
     from latently.estimator.mixture import CodeMixture
 
-from latently.cli.arguments import Cluster, Number, OwnData, Part, default
-from latently.cli.shared import autoencoder_of, open_run, require_codes, require_extra
+from latently.cli.arguments import CountFlag, Part, RayAddress, RunData, default_shown
+from latently.cli.shared import open_run, require_autoencoder, require_codes, require_extra
 
 
 def encode(
     run: tyro.conf.Positional[Path],
     out: Path,
-    data: OwnData = None,
+    data: RunData = None,
     part: Part = "all",
     device: str = "auto",
-    ray: Cluster = None,
+    ray: RayAddress = None,
 ) -> None:
     """Codes (posterior means) of images, to a .npz, .npy or .csv file, or drawn as a .png.
 
@@ -52,7 +52,7 @@ def encode(
 
 
 def reconstruct(
-    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path], out: Path, data: RunData = None, part: Part = "all", device: str = "auto"
 ) -> None:
     """Reconstructions of images, to a .npz, .npy or .csv file, or drawn beside the originals as a .png.
 
@@ -69,7 +69,7 @@ def reconstruct(
 
 
 def denoise(
-    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path], out: Path, data: RunData = None, part: Part = "all", device: str = "auto"
 ) -> None:
     """Noisy images as they are, rebuilt without their noise, by a denoising autoencoder.
 
@@ -92,7 +92,7 @@ def denoise(
     opened = open_run(run, data, device)
     images = opened.part(part)
     opened.require_apart(out, adds_images=is_folder or out.suffix.lower() == ".png")
-    rebuilt = autoencoder_of(opened.estimator, run).denoise(images.images)
+    rebuilt = require_autoencoder(opened.estimator, run).denoise(images.images)
     if is_folder:
         outputs.write_images(out, images.names, rebuilt)
     elif out.suffix.lower() == ".png":
@@ -104,7 +104,7 @@ def denoise(
 
 
 def score(
-    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path], out: Path, data: RunData = None, part: Part = "all", device: str = "auto"
 ) -> None:
     """Rank images by how badly the model explains them, the anomalies first.
 
@@ -123,7 +123,7 @@ def score(
 
 
 def predict(
-    run: tyro.conf.Positional[Path], out: Path, data: OwnData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path], out: Path, data: RunData = None, part: Part = "all", device: str = "auto"
 ) -> None:
     """The class of every image with its probability, by a classifier.
 
@@ -152,12 +152,12 @@ def predict(
 
 def sample(
     run: tyro.conf.Positional[Path],
-    n: Number = 64,
-    out: Annotated[Path | None, default("RUN/figures/samples.png")] = None,
-    label: Annotated[str | None, default("all labels in turn")] = None,
+    n: CountFlag = 64,
+    out: Annotated[Path | None, default_shown("RUN/figures/samples.png")] = None,
+    label: Annotated[str | None, default_shown("all labels in turn")] = None,
     sampler: Literal["prior", "mixture"] = "prior",
-    components: Annotated[int | None, default("those of the mixture that the run keeps, else 10")] = None,
-    data: OwnData = None,
+    components: Annotated[int | None, default_shown("those of the mixture that the run keeps, else 10")] = None,
+    data: RunData = None,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
@@ -205,7 +205,7 @@ def mixture_of(run: Path, source: str | None, components: int | None, device: st
     to the training codes."""
     from latently import estimator
 
-    autoencoder = autoencoder_of(estimator.load(run, device), run)
+    autoencoder = require_autoencoder(estimator.load(run, device), run)
     if hasattr(autoencoder, "mixture_") and components in (None, len(autoencoder.mixture_.weights)):
         return autoencoder.mixture_
     components = components or 10
@@ -235,7 +235,7 @@ def write_outputs(
     if out.suffix.lower() == ".png":
         pictures.save(plots.draw(picture, opened.estimator, images), out)
     else:
-        arrays = compute(autoencoder_of(opened.estimator, path), images)
+        arrays = compute(require_autoencoder(opened.estimator, path), images)
         order = next(iter(arrays.values())).argsort(kind="stable") if rank else slice(None)
         outputs.write_arrays(out, images.names[order], {name: values[order] for name, values in arrays.items()})
     print(out)
@@ -250,6 +250,6 @@ def write_shards(path: Path, out: Path, source: str, device: str, address: str) 
 
     outputs.require_apart(out, source, adds_images=False)
     opened = open_run(path, source, device)
-    autoencoder_of(opened.estimator, path)
+    require_autoencoder(opened.estimator, path)
     parquet_export.write_codes(opened, source, out, device, address)
     print(out)

@@ -12,13 +12,13 @@ Part = Literal["all", "train", "validation", "test"]
 SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
 
 
-def default(words: str, **others: Any) -> Any:
+def default_shown(words: str, **others: Any) -> Any:
     """What --help says of a flag that may be left out."""
     return tyro.conf.arg(help_behavior_hint=f"(default: {words})", **others)
 
 
-OwnData = Annotated[str | None, default("the run's own")]
-JudgedPart = Annotated[Part | None, default("test, or all where there is no test part")]
-Cluster = Annotated[str | None, default("one after another, in this process", metavar="auto|HOST:PORT")]
-Number = Annotated[int, tyro.conf.arg(aliases=["-n"])]
+RunData = Annotated[str | None, default_shown("the run's own")]
+EvaluatedPart = Annotated[Part | None, default_shown("test, or all where there is no test part")]
+RayAddress = Annotated[str | None, default_shown("one after another, in this process", metavar="auto|HOST:PORT")]
+CountFlag = Annotated[int, tyro.conf.arg(aliases=["-n"])]
 RUNS_AND_KIND = tyro.conf.arg(metavar="RUN [RUN ...] KIND", help_behavior_hint="(required)")

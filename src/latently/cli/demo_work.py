@@ -34,7 +34,7 @@ def demo(run: Run, watchers: Sequence[Watcher] = (), seed: int = 0) -> dict[str,
     figures = {"split": "the training images"} | evaluate(estimator, digits.images)
     figures |= few_labels(estimator.transform(digits.images), digits, seed)
     run.write_metrics(figures)
-    for kind in plots.possible(estimator):
+    for kind in plots.available_kinds(estimator):
         pictures.save(plots.draw(kind, estimator, digits), run.figure(kind))
     return figures
 

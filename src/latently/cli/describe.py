@@ -14,14 +14,14 @@ from latently.common.console import (
 if TYPE_CHECKING:
     pass
 
-from latently.cli.arguments import SplitKind, default
+from latently.cli.arguments import SplitKind, default_shown
 
 
 def data(
     source: tyro.conf.Positional[str],
     split: SplitKind = "auto",
-    image_size: Annotated[tuple[int, int] | None, default("as they are")] = None,
-    channels: Annotated[int | None, default("as they are")] = None,
+    image_size: Annotated[tuple[int, int] | None, default_shown("as they are")] = None,
+    channels: Annotated[int | None, default_shown("as they are")] = None,
     json: bool = False,
 ) -> None:
     """Fetch a data set or read one of your own, verify it, describe it.

@@ -8,8 +8,8 @@ import tyro
 
 from latently.cli import flags
 from latently.common.console import (
-    in_text,
-    left_out,
+    errors_as_notes,
+    format_value,
     print_figures,
     print_json,
     print_rows,
@@ -19,21 +19,21 @@ from latently.common.errors import require
 if TYPE_CHECKING:
     pass
 
-from latently.cli.arguments import RUNS_AND_KIND, JudgedPart, Number, OwnData, Part, default
-from latently.cli.shared import autoencoder_of, open_run, require_extra
+from latently.cli.arguments import RUNS_AND_KIND, CountFlag, EvaluatedPart, Part, RunData, default_shown
+from latently.cli.shared import open_run, require_autoencoder, require_extra
 
 MOST_ROWS = 20  # of near-duplicates that are printed
 
 
 def evaluate(
     run: tyro.conf.Positional[Path],
-    data: OwnData = None,
-    part: JudgedPart = None,
+    data: RunData = None,
+    part: EvaluatedPart = None,
     codes: bool = False,
-    samples: Annotated[int | None, default("no samples are judged")] = None,
-    judge: Annotated[Path | None, default("RUN/judge, which is trained where it is missing")] = None,
+    samples: Annotated[int | None, default_shown("no samples are judged")] = None,
+    judge: Annotated[Path | None, default_shown("RUN/judge, which is trained where it is missing")] = None,
     all: bool = False,
-    importance_samples: Annotated[int | None, default("no such bound")] = None,
+    importance_samples: Annotated[int | None, default_shown("no such bound")] = None,
     device: str = "auto",
     json: bool = False,
 ) -> None:
@@ -53,13 +53,13 @@ def evaluate(
         device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
         json: Print one JSON object instead of a table.
     """
-    from latently.analysis.measure import Costly, measure
+    from latently.analysis.measure import OptionalFigures, measure
 
-    costly = Costly(codes, samples, judge, importance_samples, all)
-    costly.check()
+    requested = OptionalFigures(codes, samples, judge, importance_samples, all)
+    requested.check()
     opened = open_run(run, data, device)
     which = part or opened.judged_part
-    figures = measure(opened, which, costly)
+    figures = measure(opened, which, requested)
     if opened.is_own and which == opened.judged_part:
         opened.run.add_metrics(figures)
     if json:
@@ -69,18 +69,18 @@ def evaluate(
     print_figures(f"{run}, {which} images of {opened.images.source}", figures)
     if per_class:
         columns = ["class", *next(iter(per_class.values()))]
-        print_rows("", columns, [[name, *map(in_text, row.values())] for name, row in per_class.items()])
+        print_rows("", columns, [[name, *map(format_value, row.values())] for name, row in per_class.items()])
 
 
 def similar(
     run: tyro.conf.Positional[Path],
-    query: Annotated[tuple[str, ...], default("none", metavar="IMAGE ...")] = (),
+    query: Annotated[tuple[str, ...], default_shown("none", metavar="IMAGE ...")] = (),
     duplicates: bool = False,
-    data: OwnData = None,
+    data: RunData = None,
     part: Part = "all",
-    n: Number = 10,
-    threshold: Annotated[float | None, default("a quarter of the median distance between nearest images")] = None,
-    out: Annotated[Path | None, default("no file")] = None,
+    n: CountFlag = 10,
+    threshold: Annotated[float | None, default_shown("a quarter of the median distance between nearest images")] = None,
+    out: Annotated[Path | None, default_shown("no file")] = None,
     device: str = "auto",
     json: bool = False,
 ) -> None:
@@ -109,7 +109,7 @@ def similar(
     if out:
         outputs.check_out(out, (".csv", ".npz", ".png"))
     opened = open_run(run, data, device)
-    autoencoder = autoencoder_of(opened.estimator, run)
+    autoencoder = require_autoencoder(opened.estimator, run)
     images = opened.part(part)
     if out:
         opened.require_apart(out, adds_images=out.suffix.lower() == ".png")
@@ -134,7 +134,7 @@ def similar(
         print_json({"n_images": len(images)} | about | {"pairs" if duplicates else "neighbours": named})
         return
     shown = rows[:MOST_ROWS] if duplicates else rows
-    print_rows(title, list(columns), [list(map(in_text, row)) for row in shown])
+    print_rows(title, list(columns), [list(map(format_value, row)) for row in shown])
     if len(shown) < len(rows):
         print(f"... and {len(rows) - len(shown):,} more; --out pairs.csv writes all")
     if out:
@@ -143,14 +143,14 @@ def similar(
 
 def plot(
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, RUNS_AND_KIND],
-    out: Annotated[Path | None, default("RUN/figures/KIND.png")] = None,
-    data: OwnData = None,
-    part: JudgedPart = None,
+    out: Annotated[Path | None, default_shown("RUN/figures/KIND.png")] = None,
+    data: RunData = None,
+    part: EvaluatedPart = None,
     grid: int = 20,
-    range: Annotated[float | None, default("the prior's quantiles, or an autoencoder's own codes")] = None,
-    n: Annotated[int | None, default("by the kind", aliases=["-n"])] = None,
-    noise: Annotated[float | None, default("the model's own level; about a label's mean 0.1")] = None,
-    label: Annotated[str | None, default("the first class")] = None,
+    range: Annotated[float | None, default_shown("the prior's quantiles, or an autoencoder's own codes")] = None,
+    n: Annotated[int | None, default_shown("by the kind", aliases=["-n"])] = None,
+    noise: Annotated[float | None, default_shown("the model's own level; about a label's mean 0.1")] = None,
+    label: Annotated[str | None, default_shown("the first class")] = None,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
@@ -187,20 +187,20 @@ def plot(
     if out:
         outputs.check_out(out, (".png", ".pdf", ".svg"))
     require(noise is None or noise >= 0, f"--noise is {noise}; expected a number of at least 0")
-    drawing = plots.Drawing(grid=grid, range=range, n=n or 0, seed=seed, noise=noise, label=label)
+    drawing = plots.PlotOptions(grid=grid, range=range, n=n or 0, seed=seed, noise=noise, label=label)
     for folder in folders:
         opened = open_run(Path(folder).expanduser(), data, device)
-        for each in plots.possible(opened.estimator) if kind == "all" else [kind]:
+        for each in plots.available_kinds(opened.estimator) if kind == "all" else [kind]:
             place = out or opened.run.figure(each)
             images = None if each in plots.WITHOUT_IMAGES else opened.part(part or opened.judged_part)
             if images:
                 opened.require_apart(place, adds_images=True)
-            with left_out(among_all=kind == "all"):
+            with errors_as_notes(among_all=kind == "all"):
                 pictures.save(plots.draw(each, opened.estimator, images, drawing), place)
                 print(place)
 
 
-def report(run: tyro.conf.Positional[Path], data: OwnData = None, device: str = "auto") -> None:
+def report(run: tyro.conf.Positional[Path], data: RunData = None, device: str = "auto") -> None:
     """Write RUN/report.html, one file that opens offline; draws and evaluates what is not there yet.
 
     Args:
@@ -215,12 +215,12 @@ def report(run: tyro.conf.Positional[Path], data: OwnData = None, device: str = 
     opened = open_run(run, data, device)
     if not (run / "metrics.json").exists():
         require(opened.is_own, f"{opened.images.source} are not the images of {run}; a report tells of its own")
-        with left_out(among_all=True):
+        with errors_as_notes(among_all=True):
             opened.run.write_metrics(opened.evaluate(opened.judged_part))
-    for kind in plots.possible(opened.estimator):
+    for kind in plots.available_kinds(opened.estimator):
         if not opened.run.figure(kind).exists():
             images = None if kind in plots.WITHOUT_IMAGES else opened.part(opened.judged_part)
-            with left_out(among_all=True):
+            with errors_as_notes(among_all=True):
                 pictures.save(plots.draw(kind, opened.estimator, images), opened.run.figure(kind))
     print(report_room.write(run))
 
@@ -229,8 +229,8 @@ def compare(
     runs: Annotated[
         tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN RUN ...", help_behavior_hint="(required)")
     ],
-    data: OwnData = None,
-    part: JudgedPart = None,
+    data: RunData = None,
+    part: EvaluatedPart = None,
     out: Path = Path("compare"),
     device: str = "auto",
     json: bool = False,
@@ -265,13 +265,13 @@ def compare(
 
 def explore(
     run: tyro.conf.Positional[Path],
-    data: OwnData = None,
-    labels: Annotated[Path | None, default("RUN/labels.csv")] = None,
+    data: RunData = None,
+    labels: Annotated[Path | None, default_shown("RUN/labels.csv")] = None,
     points: int = 100_000,
     host: str = "127.0.0.1",
-    port: Annotated[int, default("0, a free one")] = 0,
+    port: Annotated[int, default_shown("0, a free one")] = 0,
     no_open: bool = False,
-    static: Annotated[Path | None, default("serve the page instead")] = None,
+    static: Annotated[Path | None, default_shown("serve the page instead")] = None,
     device: str = "auto",
 ) -> None:
     """Open a run in the browser: a map that decodes under the pointer, and a place to label.
@@ -331,5 +331,7 @@ def export(run: tyro.conf.Positional[Path], out: Path, json: bool = False) -> No
         print_json({"files": files})
         return
     columns = list(files[0])
-    cells = [[", ".join(cell) if isinstance(cell, list) else in_text(cell) for cell in row.values()] for row in files]
+    cells = [
+        [", ".join(cell) if isinstance(cell, list) else format_value(cell) for cell in row.values()] for row in files
+    ]
     print_rows(f"{run} as ONNX", columns, cells)

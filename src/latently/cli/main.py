@@ -26,8 +26,8 @@ from latently.cli.inspect import compare, evaluate, explore, export, plot, repor
 from latently.cli.studies import label_curve, presets, reproduce
 from latently.common.console import (
     disk_sentence,
-    has_the_word,
-    n_started,
+    is_rank_zero,
+    n_processes,
     note,
 )
 from latently.common.errors import InputError, require
@@ -68,14 +68,14 @@ def main(words: list[str] | None = None) -> int:
     """The exit code. Of processes that torchrun started together, the first one speaks."""
     prepare_streams()
     with contextlib.ExitStack() as streams:
-        if not has_the_word():
+        if not is_rank_zero():
             nowhere = streams.enter_context(open(os.devnull, "w"))
             streams.enter_context(contextlib.redirect_stdout(nowhere))
             streams.enter_context(contextlib.redirect_stderr(nowhere))
-        return answer(words)
+        return run_command(words)
 
 
-def answer(words: list[str] | None) -> int:
+def run_command(words: list[str] | None) -> int:
     """Parse, work, and turn what went wrong into one sentence and an exit code."""
     try:
         with contextlib.suppress(flags.Finished), warnings.catch_warnings():
@@ -83,23 +83,23 @@ def answer(words: list[str] | None) -> int:
             parse(sys.argv[1:] if words is None else words)()
         sys.stdout.flush()
     except InputError as error:
-        return failed(str(error))
+        return fail(str(error))
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         drop_output()
     except OSError as error:
         drop_output()
-        return failed(disk_sentence(error))
+        return fail(disk_sentence(error))
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
-        return failed("memory ran out; take fewer or smaller images (--limit, --image-size), or a smaller network")
+        return fail("memory ran out; take fewer or smaller images (--limit, --image-size), or a smaller network")
     except KeyboardInterrupt as error:
         note(f"\nlatently: interrupted{'; ' if str(error) else ''}{error}")
         return 130
     return 0
 
 
-def failed(sentence: str) -> int:
+def fail(sentence: str) -> int:
     note(f"latently: {sentence}")
     return 2
 
@@ -130,8 +130,8 @@ def parse(words: list[str]) -> flags.Work:
         print(f"latently {version('latently')}")
         raise flags.Finished
     require(words[0] in SUMMARIES, flags.unknown("command", words[0], list(SUMMARIES)))
-    alone = f"{n_started()} processes were started, but only latently train shares its work; start one"
-    require(words[0] == "train" or n_started() == 1, alone)
+    alone = f"{n_processes()} processes were started, but only latently train shares its work; start one"
+    require(words[0] == "train" or n_processes() == 1, alone)
     if words[0] != "train":
         return flags.parse(COMMANDS[words[0]], f"latently {words[0]}", words[1:])
     if words[1:2] in (["-h"], ["--help"]):

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import tyro
 
 from latently.common.errors import InputError, require
-from latently.common.files import read_json, understanding
+from latently.common.files import input_errors_for, read_json
 from latently.common.settings import Count, Fraction, NonNegative, Seed, Settings
 from latently.data import Preparation
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
@@ -200,7 +200,7 @@ def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptio
     """The settings in a JSON file: a run's params.json, all of them but its place, or {"model": {}, "training": {}}."""
     require(path.is_file(), f"--config is {path}, which does not exist; expected a JSON file, a params.json for one")
     values = read_json(path)
-    with understanding(path, "expected settings as in a run's params.json"):
+    with input_errors_for(path, "expected settings as in a run's params.json"):
         if "format" in values and path.name == "params.json" and "data" in values:
             model, training, options = stored_settings(Run(path.parent))
             training = Training.from_json(values["training"])  # as it was asked for: this machine may decide otherwise
@@ -226,7 +226,7 @@ def peek(words: list[str]) -> argparse.Namespace:
 def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
     """What a run was started with, every `auto` as it was decided then."""
     params = run.params
-    with understanding(run.path / "params.json"):
+    with input_errors_for(run.path / "params.json"):
         model = model_from_json(params["model"])
         training = Training.from_json(params["training"] | params.get("resolved", {}))
         watching, own = params.get("watching", {}), run.options
@@ -234,7 +234,7 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
     record = run.data
     if record is None:
         raise InputError(f"{run.path} was fitted to arrays in Python; only a run of `latently train` can be resumed")
-    with understanding(run.path / "params.json"):
+    with input_errors_for(run.path / "params.json"):
         prepared = Preparation.from_json(record.preparation)
         own |= {"binarise": params["binarise"]} if "binarise" in params else {}
         own |= {name: Path(own[name]) for name in ("labels", "encoder") if own.get(name)}

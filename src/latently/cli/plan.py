@@ -31,7 +31,7 @@ from latently.models import Model
 from latently.runs.folder import Context, Run
 from latently.runs.outputs import require_apart
 from latently.runs.record import DataRecord
-from latently.training.distributed import ALONE, Processes, SharedRun
+from latently.training.distributed import SINGLE_PROCESS, Processes, SharedRun
 from latently.training.hardware import has_compiler
 from latently.training.settings import COMPILE_FROM_STEPS, Training
 
@@ -109,11 +109,11 @@ class TrainingPlan:
         return lines
 
 
-def make_plan(request: Request, processes: Processes = ALONE) -> TrainingPlan:
+def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> TrainingPlan:
     """Read the images, split them, build the estimator. `request` is one that `check` let pass. Raises InputError."""
     model, training, options = request.model, request.training, request.options
     prepared = Preparation(options.image_size, options.channels)
-    with processes.one_first():
+    with processes.local_rank_zero_first():
         images = load(str(options.data), prepared, progress=sys.stderr.isatty())
     if isinstance(options, LabelledOptions) and options.labels:
         images = read_labels(options.labels, images)

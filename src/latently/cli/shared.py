@@ -11,7 +11,7 @@ from latently.common.errors import require
 if TYPE_CHECKING:
     from latently.analysis.run_images import Opened
     from latently.estimator import Autoencoder
-    from latently.runs.cached_work import Maker
+    from latently.runs.cached_work import Executor
 
 
 def open_run(path: Path, source: str | None, device: str) -> "Opened":
@@ -20,7 +20,7 @@ def open_run(path: Path, source: str | None, device: str) -> "Opened":
     return Opened(path, source, device)
 
 
-def autoencoder_of(estimator: Any, path: Path) -> "Autoencoder":
+def require_autoencoder(estimator: Any, path: Path) -> "Autoencoder":
     """Raises InputError for a run that has no codes."""
     require_codes(estimator.kind, path)
     return estimator
@@ -38,16 +38,16 @@ def require_extra(extra: str, *packages: str) -> None:
 
 
 @contextlib.contextmanager
-def maker_by(address: str | None) -> Iterator["Maker"]:
+def executor_for(address: str | None) -> Iterator["Executor"]:
     """Who makes pieces of work: this process, one after another, or the Ray cluster at `address`, many at once."""
-    from latently.runs.cached_work import InTurn
+    from latently.runs.cached_work import Sequential
 
     if address is None:
-        yield InTurn()
+        yield Sequential()
         return
     require_extra("ray", "ray")
     from latently.training import ray_cluster
-    from latently.training.watchers import Tally
+    from latently.training.watchers import JobBar
 
-    with ray_cluster.connected(address), Tally() as tally, ray_cluster.maker(tally) as maker:
-        yield maker
+    with ray_cluster.connected(address), JobBar() as tally, ray_cluster.executor(tally) as executor:
+        yield executor

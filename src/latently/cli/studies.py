@@ -17,8 +17,8 @@ from latently.common.errors import require
 if TYPE_CHECKING:
     pass
 
-from latently.cli.arguments import Cluster, default
-from latently.cli.shared import autoencoder_of, maker_by, open_run
+from latently.cli.arguments import RayAddress, default_shown
+from latently.cli.shared import executor_for, open_run, require_autoencoder
 
 
 def presets(json: bool = False) -> None:
@@ -41,14 +41,14 @@ def presets(json: bool = False) -> None:
 
 
 def reproduce(
-    study: Annotated[str | None, tyro.conf.Positional, default("list the studies")] = None,
-    out: Annotated[Path | None, default("runs/reproduce/STUDY")] = None,
+    study: Annotated[str | None, tyro.conf.Positional, default_shown("list the studies")] = None,
+    out: Annotated[Path | None, default_shown("runs/reproduce/STUDY")] = None,
     quick: bool = False,
     seeds: int = 3,
-    presets: Annotated[tuple[str, ...], default("those of the study", metavar="NAME ...")] = (),
-    codes: Annotated[tuple[int, ...], default("those of the study", metavar="INT ...")] = (),
+    presets: Annotated[tuple[str, ...], default_shown("those of the study", metavar="NAME ...")] = (),
+    codes: Annotated[tuple[int, ...], default_shown("those of the study", metavar="INT ...")] = (),
     data: str = "mnist",
-    ray: Cluster = None,
+    ray: RayAddress = None,
     json: bool = False,
 ) -> None:
     """Run a study again, ours beside the published figures; without a name, list the studies.
@@ -79,8 +79,8 @@ def reproduce(
     require(seeds >= 1, f"--seeds is {seeds}; expected at least 1")
     require(all(code >= 1 for code in codes), f"--codes is {codes}; expected whole numbers of at least 1")
     folder = out or Path("runs/reproduce") / (f"{study}-quick" if quick else study)
-    with maker_by(ray) as maker:
-        bench = experiments.Bench(folder.absolute(), data, quick, seeds, presets, codes, maker)
+    with executor_for(ray) as executor:
+        bench = experiments.Bench(folder.absolute(), data, quick, seeds, presets, codes, executor)
         result = chosen.reproduce(bench)
     if json:
         print(bench.table.read_text())
@@ -93,15 +93,15 @@ def reproduce(
 def label_curve(
     data: str,
     out: Path = Path("runs/label-curve"),
-    encoder: Annotated[Path | None, default("a VAE, which learns from the training images first")] = None,
-    labels: Annotated[Path | None, default("the source's own")] = None,
-    image_size: Annotated[tuple[int, int] | None, default("as they are")] = None,
-    channels: Annotated[int | None, default("as they are")] = None,
+    encoder: Annotated[Path | None, default_shown("a VAE, which learns from the training images first")] = None,
+    labels: Annotated[Path | None, default_shown("the source's own")] = None,
+    image_size: Annotated[tuple[int, int] | None, default_shown("as they are")] = None,
+    channels: Annotated[int | None, default_shown("as they are")] = None,
     draws: int = 5,
     plain_up_to: int = 1000,
     seed: int = 0,
     device: str = "auto",
-    ray: Cluster = None,
+    ray: RayAddress = None,
     json: bool = False,
 ) -> None:
     """Accuracy against the number of labels, on codes and on pixels, and what the next doubling would buy.
@@ -137,7 +137,7 @@ def label_curve(
     require(not prepared_already, "--image-size and --channels go without --encoder, which remembers its own")
     if encoder:
         opened = open_run(encoder, data, device)
-        fitted, images, parts = autoencoder_of(opened.estimator, encoder), opened.images, opened.split
+        fitted, images, parts = require_autoencoder(opened.estimator, encoder), opened.images, opened.split
     else:
         prepared = data_room.Preparation(image_size, channels)
         images = data_room.load(data, prepared, progress=sys.stderr.isatty())
@@ -146,15 +146,16 @@ def label_curve(
     outputs.require_apart(out, images.source, adds_images=True)
     if labels:
         images = data_room.read_labels(labels, images)
-    curve_room.task(images.labels, parts.train, parts.validation, parts.test)  # fails before a long training does
+    curve_room.make_task(images.labels, parts.train, parts.validation, parts.test)  # fails before a long training does
     if not encoder:
         fitted = curve_room.trained_encoder(out / "encoder", images, parts, seed, device)
-    with maker_by(ray) as maker:
+    with executor_for(ray) as executor:
         folder = out.absolute() / "draws"
-        task, curves = curve_room.curves(images, parts, fitted, draws, plain_up_to, folder, note, maker)
-    judges = f"{task.n_judges:,} test images" if task.apart else "the labelled images that a draw leaves over, " \
-        f"{task.n_judges:,} of them at the largest budget"  # fmt: skip
-    figures = {"data": images.source, "judged_by": judges, "draws": draws}
+        task, curves = curve_room.curves(images, parts, fitted, draws, plain_up_to, folder, note, executor)
+    test = f"{task.n_test:,} test images"
+    if not task.has_separate_test:
+        test = f"the labelled images that a draw leaves over, {task.n_test:,} of them at the largest budget"
+    figures = {"data": images.source, "judged_by": test, "draws": draws}
     figures |= {name.replace(" ", "_"): curve.to_json() for name, curve in curves.items()}
     write_json(out / "label-curve.json", figures)
     pictures.save(curve_room.picture(curves), out / "label-curve.png")
@@ -164,9 +165,7 @@ def label_curve(
     budgets = sorted({n for curve in curves.values() for n in curve.budgets})
     cells = [{n: str(percent(mean)) for n, mean in curve.points()} for curve in curves.values()]
     rows = [[f"{n:,}", *(column.get(n, "") for column in cells)] for n in budgets]
-    print_rows(
-        f"{data}: accuracy in %, mean and 95 % interval over draws, judged by {judges}", ["labels", *curves], rows
-    )
+    print_rows(f"{data}: accuracy in %, mean and 95 % interval over draws, judged by {test}", ["labels", *curves], rows)
     for name, curve in curves.items():
         ahead = f"twice as many labels as {curve.budgets[-1]:,} would add {percent(curve.gain())} points"
         print(f"{name}: {ahead}, if errors go on falling as they did")

@@ -15,7 +15,7 @@ from latently.estimator import Autoencoder
 from latently.evaluation.figures import COLLAPSE, collapsed
 from latently.models import can
 from latently.runs.folder import Run
-from latently.training.distributed import Lost, Processes, joined
+from latently.training.distributed import Processes, ProcessLost, process_group
 from latently.training.state import Watcher
 from latently.training.watchers import Bar, Log, TensorBoard
 
@@ -30,7 +30,7 @@ def train_command(words: list[str], summary: str) -> Callable[..., None]:
         training: type(training_default) = training_default,  # type: ignore[valid-type]
         run: type(options_default) = options_default,  # type: ignore[valid-type]
     ) -> None:
-        with joined() as processes:
+        with process_group() as processes:
             train_run(Request(words[0], model, training, run, command), processes)
 
     train.__doc__ = summary
@@ -52,7 +52,7 @@ def train_run(request: Request, processes: Processes) -> None:
 
 def watchers_of(request: Request, processes: Processes) -> list[Any]:
     """A log, and TensorBoard where it is asked for: of the first process alone."""
-    if not processes.first:
+    if not processes.is_rank_zero:
         return []
     folder = request.options.out
     return [Log(folder / "train.log"), *([TensorBoard(folder / "tensorboard")] if request.options.tensorboard else [])]
@@ -72,7 +72,7 @@ def carry_out(plan: TrainingPlan, watchers: list[Any], processes: Processes) -> 
                 watchers=[announcement, bar, *watchers],
                 **shared,
             )
-    except (KeyboardInterrupt, OSError, Lost) as error:
+    except (KeyboardInterrupt, OSError, ProcessLost) as error:
         if not run.begun:
             raise
         go_on = f"go on with: {run.resume_command()}"

@@ -11,15 +11,15 @@ from typing import Any
 from latently.common.errors import InputError
 
 
-def n_started() -> int:
+def n_processes() -> int:
     """How many processes torchrun has started together with this one; 1 without torchrun."""
     together = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
     return int(os.environ["WORLD_SIZE"]) if together else 1
 
 
-def has_the_word() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process speaks for those that were started together."""
-    return n_started() == 1 or os.environ["RANK"] == "0"
+    return n_processes() == 1 or os.environ["RANK"] == "0"
 
 
 def note(text: str) -> None:
@@ -28,7 +28,7 @@ def note(text: str) -> None:
 
 
 @contextlib.contextmanager
-def left_out(among_all: bool) -> Iterator[None]:
+def errors_as_notes(among_all: bool) -> Iterator[None]:
     """Inside, what a run or its images cannot give is an error where it was asked for by name, else a note."""
     try:
         yield
@@ -39,16 +39,16 @@ def left_out(among_all: bool) -> Iterator[None]:
 
 
 def print_json(figures: dict[str, Any]) -> None:
-    from latently.common.files import finite
+    from latently.common.files import nan_to_null
 
-    print(json.dumps(finite(figures), allow_nan=False))
+    print(json.dumps(nan_to_null(figures), allow_nan=False))
 
 
 def print_figures(title: str, figures: dict[str, Any]) -> None:
-    print_rows(title, ["figure", "value"], [[name, in_text(value)] for name, value in figures.items()])
+    print_rows(title, ["figure", "value"], [[name, format_value(value)] for name, value in figures.items()])
 
 
-def in_text(value: Any) -> str:
+def format_value(value: Any) -> str:
     """1437 -> `1,437`, 38.019440 -> `38.0194`, [8, 8] -> `8 x 8`, True -> `yes`."""
     if isinstance(value, bool):
         return "yes" if value else "no"

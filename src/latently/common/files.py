@@ -16,7 +16,7 @@ TEMPORARY = ".tmp"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place, whole and on the disk, when the block ends well.
 
     Folders that are missing are made; when the block fails, nothing of all this is left.
@@ -45,11 +45,11 @@ def flush(path: Path) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is what `replacing` leaves when it is killed."""
+    """Whether a file is what `atomic_write` leaves when it is killed."""
     return path.name.startswith(".") and path.name.endswith(TEMPORARY)
 
 
-def sweep(folder: Path) -> None:
+def remove_stale_temporaries(folder: Path) -> None:
     """Remove what writers left that were killed; one that is still at work keeps its file."""
     for path in folder.glob(f".*{TEMPORARY}"):
         writer = path.name.removesuffix(TEMPORARY).rpartition(".")[2]
@@ -60,7 +60,7 @@ def sweep(folder: Path) -> None:
 RESTORE = "restore it, or train again"
 
 
-def require_place(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Raise InputError where no file can be written at `path`: it would lie below a file, or there is no right to."""
     for parent in path.parents:
         require(not parent.is_file(), f"{path} cannot be written: {parent} is a file; choose another place")
@@ -69,7 +69,7 @@ def require_place(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
@@ -92,7 +92,7 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def understanding(path: Path, advice: str = RESTORE) -> Iterator[None]:
+def input_errors_for(path: Path, advice: str = RESTORE) -> Iterator[None]:
     """Inside, what a file says is taken for true; where that fails, an InputError names the file and the reason."""
     try:
         yield
@@ -103,12 +103,12 @@ def understanding(path: Path, advice: str = RESTORE) -> Iterator[None]:
         raise InputError(f"{path} cannot be used: {reason}; {advice}") from None
 
 
-def finite(figures: dict[str, Any]) -> dict[str, Any]:
+def nan_to_null(figures: dict[str, Any]) -> dict[str, Any]:
     """JSON has no word for NaN and infinity: null, also in figures within figures."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            return finite(value)
+            return nan_to_null(value)
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     return {name: plain(value) for name, value in figures.items()}

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from latently.common.errors import InputError, require
-from latently.common.files import replacing, sweep
+from latently.common.files import atomic_write, remove_stale_temporaries
 from latently.data.download import cache_folder
 from latently.data.preparation import Preparation
 from latently.data.reading import reading
@@ -69,11 +69,11 @@ def write(
     """Written, not mapped: a full disk is then an error, where a mapped page would end the process."""
     from tqdm import tqdm
 
-    sweep(path.parent)
+    remove_stale_temporaries(path.parent)
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
     bar = tqdm(total=shape[0], desc=f"decoding {source.name}", unit=" images", file=sys.stderr, disable=not progress)
     try:
-        with bar, replacing(path) as temporary, open(temporary, "wb") as file:
+        with bar, atomic_write(path) as temporary, open(temporary, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for part in parts:
                 file.write(np.ascontiguousarray(part, dtype).data)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from latently.common.errors import require
-from latently.common.files import understanding
+from latently.common.files import input_errors_for
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import ImageEstimator
 from latently.estimator.classifier import Classifier, ClassPredictor
@@ -18,7 +18,7 @@ def load(path: str | Path, device: str = "auto") -> Any:
     """The fitted estimator of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
     run = Run(path)
     kind = run.kind
-    with understanding(run.path / "params.json"):
+    with input_errors_for(run.path / "params.json"):
         require(kind in KINDS, f"estimator is {kind!r}; expected {' or '.join(KINDS)}")
     return KINDS[kind].of_run(run, device)
 

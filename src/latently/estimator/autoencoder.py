@@ -33,7 +33,7 @@ from latently.models import Model, can
 from latently.models.densities import log_mean_and_error
 from latently.models.vae import VAE
 from latently.runs.folder import Run
-from latently.training.distributed import ALONE, Processes
+from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.inference import name_of, told, wants_labels
 from latently.training.state import Watcher
 
@@ -76,7 +76,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         validation: Any = None,
         run: Run | None = None,
         watchers: Sequence[Watcher] = (),
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> Self:
         """Train the model on X. y, a label of each image, is for conditional models; others ignore it.
 

@@ -14,20 +14,20 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from latently.common.errors import require
-from latently.common.files import understanding
+from latently.common.files import input_errors_for
 from latently.common.settings import Seed, require_setting
 from latently.data import Images, Mapped
 from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
 from latently.models import Model, model_from_json, model_to_json
 from latently.models.layers import Shape
-from latently.models.networks import count_parameters, laid_out
+from latently.models.networks import channels_last_on, count_parameters
 from latently.runs.folder import Run, versions
-from latently.training.distributed import ALONE, Processes
+from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.hardware import seeded
 from latently.training.inference import Trained, tensor_shape
 from latently.training.loop import Loop
-from latently.training.resolve import check_memory, resolve, sketch
+from latently.training.resolve import build_on_meta, check_memory, resolve
 from latently.training.settings import LEAST_STEPS, USUAL_EPOCHS, Training
 from latently.training.state import Watcher
 
@@ -113,7 +113,7 @@ class ImageEstimator(BaseEstimator, Training):
         self.seed_ = self._draw_seed()
         device = torch.device(self.training_.device)
         with seeded(self.seed_, device):
-            self.net_ = laid_out(self.model_.build(self._tensor_shape, self._n_classes()), device)
+            self.net_ = channels_last_on(self.model_.build(self._tensor_shape, self._n_classes()), device)
         train = self._batches(images, labels, members)
         validation = None if held_out is None else self._batches(*held_out)
         loop = Loop(self.model_, self.net_, train, validation, self.training_, self.seed_, run, watchers, processes)
@@ -136,11 +136,13 @@ class ImageEstimator(BaseEstimator, Training):
         """What a fit on X would be, without training. Raises InputError where settings, shapes or memory forbid it."""
         images, _ = self._learnable(X, y)
         training = self._planned(images, len(images), self._n_classes())
-        return Rehearsal(training, count_parameters(sketch(self.model_, self._tensor_shape, self._n_classes())))
+        return Rehearsal(training, count_parameters(build_on_meta(self.model_, self._tensor_shape, self._n_classes())))
 
-    def _planned(self, images: Images, n_members: int, n_classes: int, processes: Processes = ALONE) -> Training:
+    def _planned(
+        self, images: Images, n_members: int, n_classes: int, processes: Processes = SINGLE_PROCESS
+    ) -> Training:
         """The training with every `auto` decided. Raises InputError where settings, shapes or memory would stop it."""
-        net = sketch(self.model_, self._tensor_shape, n_classes)
+        net = build_on_meta(self.model_, self._tensor_shape, n_classes)
         training = resolve(self.training(), n_members, net, self.usual_epochs, self.least_steps)
         training = replace(training, device=processes.device(training.device))
         bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize
@@ -270,13 +272,13 @@ class ImageEstimator(BaseEstimator, Training):
     def of_run(cls, run: Run, device: str) -> Self:
         """The fitted estimator of a run folder. Raises InputError where it is unfinished, damaged or foreign."""
         params = run.params
-        with understanding(run.path / "params.json"):
+        with input_errors_for(run.path / "params.json"):
             estimator = cls.from_description(params)
         return estimator.set_params(device=device).restore(run)
 
     def restore(self, run: Run) -> Self:
         """Become the fitted estimator of a run folder, by its weights."""
-        with understanding(run.path / "params.json"):
+        with input_errors_for(run.path / "params.json"):
             self.model_ = self._own_model()
             self.seed_ = self._draw_seed()
         trained = Trained.of_run(run, self.device, self.model_)

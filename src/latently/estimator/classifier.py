@@ -23,7 +23,7 @@ from latently.data.classes import as_labels, codes_of, encode_labels, is_missing
 from latently.estimator.base import ImageEstimator
 from latently.models import FeedForward, Model
 from latently.runs.folder import Run
-from latently.training.distributed import ALONE, Processes
+from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.state import Watcher
 
 
@@ -85,7 +85,7 @@ class Classifier(ClassPredictor, ImageEstimator):
         validation: tuple[Any, Any] | None = None,
         run: Run | None = None,
         watchers: Sequence[Watcher] = (),
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> Self:
         """Train the model on the labelled images of X.
 

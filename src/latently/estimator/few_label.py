@@ -25,7 +25,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from latently.common.errors import require
-from latently.common.files import understanding
+from latently.common.files import input_errors_for
 from latently.common.settings import Fraction, Seed, require_setting
 from latently.data import Images, Mapped, taken, unit
 from latently.data.classes import encode_labels
@@ -286,7 +286,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
     def of_run(cls, run: Run, device: str) -> Self:
         """The fitted one of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
         params = run.params
-        with understanding(run.path / "params.json"):
+        with input_errors_for(run.path / "params.json"):
             sees, share, seed = params["sees"], params["spread"], params["seed"]
             require_setting("sees", sees, Sees)
             few = cls(sees=sees, spread=share, random_state=seed)

@@ -14,7 +14,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from latently.common.errors import require
-from latently.common.files import understanding
+from latently.common.files import input_errors_for
 from latently.runs.tensors import read_tensors, write_tensors
 
 FILE = "mixture.safetensors"
@@ -59,7 +59,7 @@ class CodeMixture:
     def read(cls, folder: Path, latent_dim: int) -> Self:
         """Raises InputError for a file that is damaged, or of codes of another width."""
         tensors, _ = read_tensors(folder / FILE, advice := "remove it, to fit a new one")
-        with understanding(folder / FILE, advice):
+        with input_errors_for(folder / FILE, advice):
             arrays = {name: tensors[name].double().numpy() for name in ("weights", "means", "factors")}
             m = len(arrays["weights"])
             shapes = {"weights": (m,), "means": (m, latent_dim), "factors": (m, latent_dim, latent_dim)}

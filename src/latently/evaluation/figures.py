@@ -68,9 +68,9 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
         figures |= {name: reconstruction}
 
     def rebuilt(some: slice) -> tuple[np.ndarray, np.ndarray]:
-        return estimator.seen(X[some]), estimator.inverse_transform(codes[some], of(y, some))
+        return estimator.seen(X[some]), estimator.inverse_transform(codes[some], labels_of(y, some))
 
-    figures |= reconstruction_figures(map(rebuilt, parts(codes))) | {"n_images": len(codes)}
+    figures |= reconstruction_figures(map(rebuilt, batch_slices(codes))) | {"n_images": len(codes)}
     if can(model, "denoise"):
         figures |= denoising_figures(estimator, X)
     data = "continuous" if estimator.binarise == "none" else estimator.binarise
@@ -152,12 +152,12 @@ def collapsed(codes: np.ndarray) -> bool:
     return len(codes) > 1 and active_units(codes) == 0
 
 
-def parts(images: np.ndarray) -> Iterator[slice]:
+def batch_slices(images: np.ndarray) -> Iterator[slice]:
     """Some images at a time: floats of all of them may not fit into memory."""
     return (slice(start, start + IMAGES_AT_ONCE) for start in range(0, len(images), IMAGES_AT_ONCE))
 
 
-def of(y: Any, some: slice) -> Any:
+def labels_of(y: Any, some: slice) -> Any:
     """The labels of some images; a single label is that of all."""
     return y if np.ndim(y) == 0 else y[some]
 
@@ -184,7 +184,7 @@ def denoising_figures(estimator: Autoencoder, X: Any, level: float | None = None
     image has its own repeatable noise, of the model's own level where none is given.
     """
     model, by_image, within = estimator.model_, defaultdict(list), True
-    for some in parts(X):
+    for some in batch_slices(X):
         clean, noisy = estimator.seen(X[some]), estimator.corrupt(X[some], level)
         rebuilt = estimator.denoise(noisy)
         by_image["denoised_mse"].append(per_image_mse(clean, rebuilt))
@@ -198,17 +198,17 @@ def denoising_figures(estimator: Autoencoder, X: Any, level: float | None = None
 def per_image_mse(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """(N, ...) twice -> (N,): the squared error per pixel."""
 
-    def of_some(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def of_batch(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.square(b.astype(np.float64) - a).reshape(len(a), -1).mean(1)
 
-    return in_parts(of_some, clean, seen)
+    return in_batches(of_batch, clean, seen)
 
 
-def in_parts(figure: Callable[..., np.ndarray], *images: np.ndarray) -> np.ndarray:
+def in_batches(figure: Callable[..., np.ndarray], *images: np.ndarray) -> np.ndarray:
     """A figure of each image, computed of some images at a time: in float64 all of them may not fit."""
     at_once = max(1, VALUES_AT_ONCE // math.prod(images[0].shape[1:]))
-    parts = [slice(start, start + at_once) for start in range(0, len(images[0]), at_once)]
-    return np.concatenate([figure(*(each[part] for each in images)) for part in parts])
+    batches = [slice(start, start + at_once) for start in range(0, len(images[0]), at_once)]
+    return np.concatenate([figure(*(each[part] for each in images)) for part in batches])
 
 
 def psnr_db(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -229,11 +229,11 @@ def ssim(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
     channel = -1 if clean.ndim == 4 else None
 
-    def of_some(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def of_batch(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         pairs = zip(a.astype(np.float64), b.astype(np.float64), strict=True)
         return np.array([structural_similarity(*pair, data_range=1.0, channel_axis=channel) for pair in pairs])
 
-    return in_parts(of_some, clean, seen)
+    return in_batches(of_batch, clean, seen)
 
 
 def score_name(estimator: Autoencoder) -> str:

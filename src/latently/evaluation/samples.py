@@ -27,7 +27,9 @@ def judge_figures(judge: Classifier, real: Any, drawn: Any, train: Any) -> dict[
         fewest > NEIGHBOURS, f"{fewest} image(s) came to be compared with others; expected {NEIGHBOURS + 1} at least"
     )
     features = judge.features(real)
-    own, theirs = (against(features, judge.features(images)) for images in (drawn, train[: len(drawn)]))
+    own, theirs = (
+        frechet_precision_recall(features, judge.features(images)) for images in (drawn, train[: len(drawn)])
+    )
     return {
         "judge_frechet": own[0],
         "judge_frechet_floor": theirs[0],
@@ -38,7 +40,7 @@ def judge_figures(judge: Classifier, real: Any, drawn: Any, train: Any) -> dict[
     }
 
 
-def against(real: np.ndarray, drawn: np.ndarray) -> tuple[float, float, float]:
+def frechet_precision_recall(real: np.ndarray, drawn: np.ndarray) -> tuple[float, float, float]:
     """Frechet distance, precision and recall of features (N, D) and (M, D)."""
     return frechet_distance(real, drawn), *precision_recall(real, drawn)
 
@@ -87,10 +89,10 @@ def precision_recall(real: np.ndarray, drawn: np.ndarray, neighbours: int = NEIG
     >>> precision_recall(np.arange(8.0)[:, None], np.array([[0.0], [1.5], [3.2], [99.0]]), neighbours=1)
     (0.75, 1.0)
     """
-    return covered(drawn, real, neighbours), covered(real, drawn, neighbours)
+    return fraction_covered(drawn, real, neighbours), fraction_covered(real, drawn, neighbours)
 
 
-def covered(points: np.ndarray, by: np.ndarray, neighbours: int) -> float:
+def fraction_covered(points: np.ndarray, by: np.ndarray, neighbours: int) -> float:
     """The share of points (M, D) inside the ball of any of the others (N, D)."""
     reach = NearestNeighbors().fit(by).kneighbors(by, neighbours + 1)[0][:, -1]  # the nearest of all is a point itself
     inside, by = np.zeros(len(points), bool), by.astype(np.float64)

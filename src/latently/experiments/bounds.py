@@ -30,7 +30,7 @@ MODELS: dict[str, tuple[Model, int]] = {
 
 
 def run(bench: Bench) -> Result:
-    return Result([*bench.each(partial(row, bench), MODELS), *PUBLISHED], NOTES)
+    return Result([*bench.map(partial(row, bench), MODELS), *PUBLISHED], NOTES)
 
 
 def row(bench: Bench, name: str) -> Row:
@@ -42,7 +42,7 @@ def row(bench: Bench, name: str) -> Row:
     ]
     every = EVERY if not torch.cuda.is_available() else 1
     samples, every = (QUICK_SAMPLES, QUICK_EVERY) if bench.quick else (SAMPLES, every)
-    figures = bench.each(lambda trial: bench.figures(trial, samples, every), trials)
+    figures = bench.map(lambda trial: bench.figures(trial, samples, every), trials)
     histories = [bench.history(trial) for trial in trials]
     return {
         "model": name,

@@ -17,9 +17,9 @@ from latently.estimator import load as load_estimator
 from latently.estimator.stacked import fit_together
 from latently.evaluation.figures import evaluate, mean, nll_nats
 from latently.evaluation.intervals import estimate, percent
-from latently.experiments.encoders import kept
+from latently.experiments.encoders import cached
 from latently.experiments.study import Result, Study
-from latently.experiments.table import Row, beside, to_csv
+from latently.experiments.table import Row, compared_to_published, to_csv
 from latently.experiments.trials import Bench
 from latently.models import FeedForward
 from latently.models.augmentation import Augmentation
@@ -46,7 +46,7 @@ FIRST_WIDTH, SEARCH_IMAGES, SEARCH_EPOCHS, SEARCH_SEEDS = 16, 10_000, 5, 5
 
 
 def run(bench: Bench) -> Result:
-    rows = [row for rows in bench.each(partial(rows_of, bench), chosen(bench)) for row in rows]
+    rows = [row for rows in bench.map(partial(rows_of, bench), chosen(bench)) for row in rows]
     found = search(bench) if "study5-cnn" in chosen(bench) else []
     if found:
         write_text(bench.folder / "search.csv", to_csv(found))
@@ -69,12 +69,14 @@ def rows_of(bench: Bench, name: str) -> list[Row]:
     ways = {} if name == DEFAULT else {"faithful": faithful}
     rows = []
     ways |= {"ours": ours}
-    for variant, figures in zip(ways, bench.each(lambda way: way(bench, name), ways.values()), strict=True):
+    for variant, figures in zip(ways, bench.map(lambda way: way(bench, name), ways.values()), strict=True):
         accuracy = percent(estimate([each["accuracy"] for each in figures]))
         row: Row = {"preset": name, "variant": variant, "seeds": len(figures), "epochs": epochs(figures)}
         row |= {"accuracy": accuracy, "nll_nats": estimate([each["nll_nats"] for each in figures])}
         published = CLASSIFIERS[name].accuracy if name in CLASSIFIERS else None
-        rows.append(row if bench.quick or published is None else row | beside(100 * published, accuracy, 2))
+        rows.append(
+            row if bench.quick or published is None else row | compared_to_published(100 * published, accuracy, 2)
+        )
     return rows
 
 
@@ -110,7 +112,7 @@ def fits(bench: Bench, name: str, model: FeedForward, training: Training, split:
         seeds = bench.seeds_for({"encoder": trunk.layers})
     if not convolutional(trunk) and model.augmentation == Augmentation.none():
         return at_once(bench, name, model, training, split, seeds)
-    return bench.each(lambda seed: fit(bench, f"{name}-seed{seed}", model, training, split, seed), seeds)
+    return bench.map(lambda seed: fit(bench, f"{name}-seed{seed}", model, training, split, seed), seeds)
 
 
 def at_once(
@@ -130,14 +132,14 @@ def at_once(
         ]
 
     settings = {"model": model.to_json(), "training": training.to_json(), "seeds": len(seeds), "split": split}
-    return kept(bench, name, settings, fit)
+    return cached(bench, name, settings, fit)
 
 
 def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: str, seed: int) -> dict[str, Any]:
     """Kept in a run folder of its own, and taken up where it was killed."""
     about = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "split": split}
-    about |= {"source": bench.known_by, "n_train": len(bench.split(split).train)}
-    run = bench.run_of(name, model, about)
+    about |= {"source": bench.data_id, "n_train": len(bench.split(split).train)}
+    run = bench.trial_run(name, model, about)
 
     def train_and_judge() -> None:
         if not run.finished:
@@ -147,7 +149,7 @@ def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: 
         run.write_metrics(evaluate(classifier, test.images, test.labels) | {"epochs": len(classifier.history_)})
 
     if not (run.finished and (run.path / "metrics.json").exists()):
-        bench.maker.make(str(run.path), train_and_judge)
+        bench.executor.run(str(run.path), train_and_judge)
     return read_json(run.path / "metrics.json")
 
 
@@ -157,7 +159,7 @@ def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: 
 def search(bench: Bench) -> list[Row]:
     """Validation accuracy after a short training on some images; the best one by that, on test images, too."""
     pairs = [pair for pair in product(WAYS, DEPTHS) if pair != ("stride 3", 4)]
-    rows = bench.each(lambda pair: candidate(bench, *pair), pairs)
+    rows = bench.map(lambda pair: candidate(bench, *pair), pairs)
     best = max(rows, key=lambda row: row["validation_accuracy"].mean)
     return [row | {"best": "yes" if row is best else ""} for row in rows]
 
@@ -180,9 +182,9 @@ def candidate(bench: Bench, way: str, depth: int) -> Row:
             }
 
         settings = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "images": len(train)}
-        return kept(bench, f"search-{way.replace(' ', '')}-depth{depth}-seed{seed}", settings, fit)
+        return cached(bench, f"search-{way.replace(' ', '')}-depth{depth}-seed{seed}", settings, fit)
 
-    told = bench.each(one, range(2 if bench.quick else SEARCH_SEEDS))
+    told = bench.map(one, range(2 if bench.quick else SEARCH_SEEDS))
     over = {name: estimate([each[name] for each in told]) for name in told[0]}
     return {
         "halved_by": way,
@@ -230,7 +232,7 @@ STUDY = Study(
     summary="The studies' supervised nets, by their recipes and by our training; and which stride and depth is best.",
     cost="two cores: half an hour for the nets without convolutions, hours for all; one GPU: not measured",
     run=run,
-    labelled=True,
-    takes=("presets",),
-    beside=(DEFAULT,),
+    needs_labels=True,
+    accepts=("presets",),
+    extra_presets=(DEFAULT,),
 )

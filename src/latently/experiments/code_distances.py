@@ -17,7 +17,7 @@ from latently import pictures
 from latently.data import unit
 from latently.evaluation.codes import clustering_figures
 from latently.evaluation.intervals import estimate, percent
-from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, codes, described, encoder, kept
+from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, cached, codes, encoder, trial_settings
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
@@ -32,7 +32,7 @@ Figures = dict[str, Any]
 
 def run(bench: Bench) -> Result:
     seeds = range(bench.seeds)
-    found = bench.each(lambda name: bench.each(partial(space, bench, name), seeds), SPACES)
+    found = bench.map(lambda name: bench.map(partial(space, bench, name), seeds), SPACES)
     figures = dict(zip(SPACES, found, strict=True))
     draw(bench, figures)
     return Result([row(name, seeds) for name, seeds in figures.items()], notes(bench))
@@ -41,7 +41,7 @@ def run(bench: Bench) -> Result:
 def space(bench: Bench, name: str, seed: int) -> Figures:
     """Figures of one space; the seed is that of the encoder, of the sample and of the clustering."""
     trial: Trial | None = None if name == "pixels" else encoder(bench, name, (bench.codes or (LATENT_DIM,))[0], seed)
-    settings = {"seed": seed, "sample": SAMPLE, "encoder": trial and described(bench, trial)}
+    settings = {"seed": seed, "sample": SAMPLE, "encoder": trial and trial_settings(bench, trial)}
 
     def compute() -> Figures:
         parts, labels = bench.split("auto"), bench.images.labels
@@ -52,7 +52,7 @@ def space(bench: Bench, name: str, seed: int) -> Figures:
             X, labels, parts.train, parts.test, seed
         )
 
-    return kept(bench, f"{name}-distances-seed{seed}", settings, compute, lambda: trial and bench.trained(trial))
+    return cached(bench, f"{name}-distances-seed{seed}", settings, compute, lambda: trial and bench.trained(trial))
 
 
 def distances(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Figures:
@@ -150,6 +150,6 @@ STUDY = Study(
     summary="Same-digit against different-digit pairs, and clustering, in pixels, AE codes and VAE codes.",
     cost="two cores: about 10 minutes, most of it six encoders; one GPU: not measured",
     run=run,
-    labelled=True,
-    takes=("codes",),
+    needs_labels=True,
+    accepts=("codes",),
 )

@@ -25,10 +25,10 @@ from latently.experiments.encoders import (  # fmt: skip
     EPOCHS,
     SWEEP_EPOCHS,
     Feature,
+    cached,
     codes,
-    described,
     encoder,
-    kept,
+    trial_settings,
 )
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
@@ -77,7 +77,7 @@ def run(bench: Bench) -> Result:
     if SWEPT in widths:
         lines += [Given(f"vae-beta{beta}", SWEPT) for beta in ("0", "0.5", "4")]
     asked = [*(partial(row, bench, given) for given in lines), partial(convolutional_row, bench)]
-    rows = bench.each(lambda line: line(), asked)
+    rows = bench.map(lambda line: line(), asked)
     draw(bench, rows)
     return Result(rows, notes(bench))
 
@@ -87,7 +87,7 @@ def run(bench: Bench) -> Result:
 
 def row(bench: Bench, given: Given) -> Row:
     """Draw d of the labels takes weights of seed d, and the encoders' seeds in turn."""
-    draws = bench.each(partial(one_draw, bench, given), range(2 if bench.quick else DRAWS))
+    draws = bench.map(partial(one_draw, bench, given), range(2 if bench.quick else DRAWS))
     trial = given.trial(bench, 0)
     figures = {name: percent(estimate([each[name] for each in draws])) for name in draws[0]}
     about: Row = {"input": "pixels" if trial is None else words(given.kind), "width": given.latent_dim or None}
@@ -110,19 +110,19 @@ def one_draw(bench: Bench, given: Given, draw: int) -> dict[str, float]:
     n = QUICK_LABELS if bench.quick else N_LABELS
     training = Training(epochs=1) if bench.quick else label_curve.training(n)
     settings: dict[str, Any] = {"draw": draw, "labels": n, "head": label_curve.HEAD, "training": training.to_json()}
-    settings |= {"heads": list(HEADS), "feature": given.feature, "encoder": trial and described(bench, trial)}
+    settings |= {"heads": list(HEADS), "feature": given.feature, "encoder": trial and trial_settings(bench, trial)}
 
     def fit() -> dict[str, float]:
         X, task = seen(bench, trial, given.feature), task_of(bench)
         drawn = task.drawn(n, draw)
-        dense = label_curve.together(X, task, [n], draw, settings=training)[0]
+        dense = label_curve.stacked_accuracies(X, task, [n], draw, settings=training)[0]
         rows = unit(X.reshape(len(X), -1))
         fitted = {name: make().fit(rows[drawn], task.labels[drawn]) for name, make in HEADS.items()}
         return {"dense_100": dense} | {
-            name: float(head.score(rows[task.judges], task.labels[task.judges])) for name, head in fitted.items()
+            name: float(head.score(rows[task.test], task.labels[task.test])) for name, head in fitted.items()
         }
 
-    return kept(bench, f"{given}-{n}-labels-draw{draw}", settings, fit, lambda: trial and bench.trained(trial))
+    return cached(bench, f"{given}-{n}-labels-draw{draw}", settings, fit, lambda: trial and bench.trained(trial))
 
 
 def seen(bench: Bench, trial: Trial | None, feature: Feature) -> np.ndarray:
@@ -145,15 +145,15 @@ def convolutional_row(bench: Bench) -> Row:
             classifier = Classifier(model, epochs=epochs, random_state=draw)
             drawn = task.drawn(n, draw)
             classifier.fit(bench.images.images[drawn], task.labels[drawn])
-            return classifier.score(bench.images.images[task.judges], task.labels[task.judges])
+            return classifier.score(bench.images.images[task.test], task.labels[task.test])
 
         settings = {"draw": draw, "labels": n, "epochs": epochs, "model": model.to_json()}
-        return kept(bench, f"convolutional-{n}-labels-draw{draw}", settings, fit)
+        return cached(bench, f"convolutional-{n}-labels-draw{draw}", settings, fit)
 
     draws = range(2 if bench.quick else DRAWS)
     return {
         "input": "pixels, convolutional net on warped images",
-        "convolutional": percent(estimate(bench.each(one_draw, draws))),
+        "convolutional": percent(estimate(bench.map(one_draw, draws))),
     }
 
 
@@ -194,6 +194,6 @@ STUDY = Study(
     summary="2,000 labels on codes of an AE and of a VAE, by width and feature, beside the same labels on pixels.",
     cost="two cores: about an hour, most of it 33 encoders; one GPU: not measured",
     run=run,
-    labelled=True,
-    takes=("codes",),
+    needs_labels=True,
+    accepts=("codes",),
 )

@@ -19,7 +19,7 @@ from latently.estimator import Autoencoder, Classifier
 from latently.evaluation.figures import evaluate
 from latently.evaluation.intervals import estimate, percent
 from latently.evaluation.samples import precision_recall
-from latently.experiments.encoders import kept
+from latently.experiments.encoders import cached
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench
@@ -107,7 +107,7 @@ def variants(preset: str) -> dict[str, CVAE]:
 
 def run(bench: Bench) -> Result:
     asked = [line for preset in chosen(bench) for line in lines(preset)]
-    rows = [row for rows in bench.each(partial(rows_of, bench), asked) for row in rows]
+    rows = [row for rows in bench.map(partial(rows_of, bench), asked) for row in rows]
     test = bench.part("test")
     for line in asked:
         for kind in ("samples", "analogies"):
@@ -127,7 +127,7 @@ def rows_of(bench: Bench, line: Line) -> list[Row]:
     """One; of a network that was mended and trained as the study did also one at a narrow z."""
     narrow = line.variant == MENDED and line.training == STUDYS
     asked = [(line, 1.0), *[(replace(line, variant=NARROW), 0.01)] * narrow]
-    return bench.each(lambda one: row(bench, line, *one), asked)
+    return bench.map(lambda one: row(bench, line, *one), asked)
 
 
 def chosen(bench: Bench) -> Sequence[str]:
@@ -154,12 +154,12 @@ def fitted(bench: Bench, name: str, estimator: Any) -> Any:
     """An estimator fitted to labelled images: from its run folder where that is finished, else trained there."""
     n_train = len(bench.split("auto").train)
     about = {"model": model_to_json(estimator.model), "seed": estimator.random_state or 0, "n_train": n_train}
-    about |= {"source": bench.known_by, "training": estimator.training().to_json()}
+    about |= {"source": bench.data_id, "training": estimator.training().to_json()}
     estimator.set_params(random_state=about["seed"])
-    run = bench.run_of(name, estimator.model, about)
+    run = bench.trial_run(name, estimator.model, about)
     if not run.finished:
         train = partial(bench.train, estimator, run, labels_of=lambda images: images.label_names)
-        bench.maker.make(str(run.path), train)
+        bench.executor.run(str(run.path), train)
     return estimator.restore(run)  # not `load`: a variant with a bug is in no list of models
 
 
@@ -173,10 +173,10 @@ def row(bench: Bench, trained: Line, line: Line, spread: float) -> Row:
         settings = {"preset": line.preset, "variant": line.variant, "training": line.training, "seed": seed}
         settings |= {"spread": spread, "model": model_to_json(line.model)}
         find = partial(figures_of, bench, trained, seed, spread)
-        first = partial(bench.each, lambda ask: ask(), (partial(judge, bench), partial(fit, bench, trained, seed)))
-        return kept(bench, f"figures-{line.file_name}-seed{seed}", settings, find, first)
+        first = partial(bench.map, lambda ask: ask(), (partial(judge, bench), partial(fit, bench, trained, seed)))
+        return cached(bench, f"figures-{line.file_name}-seed{seed}", settings, find, first)
 
-    figures = bench.each(one_seed, seeds(bench, line))
+    figures = bench.map(one_seed, seeds(bench, line))
     of = {name: [each[name] for each in figures] for name in figures[0]}
     return {
         "preset": line.preset,
@@ -246,7 +246,7 @@ STUDY = Study(
     summary='Does "make a 7" give a 7? Study 5\'s conditional VAEs mended, each bug alone, and why cnn2 was grey.',
     cost="two cores: about two hours; one GPU: not measured",
     run=run,
-    labelled=True,
-    takes=("presets",),
-    beside=(DEFAULT,),
+    needs_labels=True,
+    accepts=("presets",),
+    extra_presets=(DEFAULT,),
 )

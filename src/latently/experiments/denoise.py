@@ -20,7 +20,7 @@ from latently.data import unit
 from latently.estimator import Autoencoder
 from latently.evaluation.figures import mean, per_image_mse, psnr_db, ssim
 from latently.evaluation.intervals import Estimate, estimate
-from latently.experiments.encoders import described, kept
+from latently.experiments.encoders import cached, trial_settings
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
@@ -181,7 +181,7 @@ def net_figures(bench: Bench, trial: Trial, level: float) -> dict[str, Any]:
         test = bench.part("test").images[: n_judged(bench, slow=False)]
         return figures(fit.seen(test), fit.denoise(fit.corrupt(test, level))) | {"n_images": len(test)}
 
-    return kept(bench, f"{trial.name}-{level}", {"trial": described(bench, trial), "level": level}, compute)
+    return cached(bench, f"{trial.name}-{level}", {"trial": trial_settings(bench, trial), "level": level}, compute)
 
 
 # The study ------------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def net_figures(bench: Bench, trial: Trial, level: float) -> dict[str, Any]:
 
 def run(bench: Bench) -> Result:
     tried, known = trials(bench), filters(bench)
-    bench.each(bench.trained, [trial for each in tried.values() for trial in each])
+    bench.map(bench.trained, [trial for each in tried.values() for trial in each])
     some = next(iter(tried.values()))[0]
     levels = (0.1, STUDY_LEVEL, 1.0) if bench.quick else LEVELS
 
@@ -198,15 +198,15 @@ def run(bench: Bench) -> Result:
             return {"method": name, "level": level} | net_row(bench, tried[name], level)
         settings = {"filter": name, "strengths": list(STRENGTHS[name]), "level": level}
         compute = partial(filter_figures, bench, name, known[name], level, some)
-        return {"method": name, "level": level} | kept(bench, f"{name}-{level}", settings, compute)
+        return {"method": name, "level": level} | cached(bench, f"{name}-{level}", settings, compute)
 
-    rows = bench.each(lambda pair: row(*pair), product((*known, *tried), levels))
+    rows = bench.map(lambda pair: row(*pair), product((*known, *tried), levels))
     draw(bench, rows, {name: bench.fit(each[0]) for name, each in tried.items()})
     return Result(rows, notes(rows))
 
 
 def net_row(bench: Bench, trials: Sequence[Trial], level: float) -> Row:
-    figures = bench.each(lambda trial: net_figures(bench, trial, level), trials)
+    figures = bench.map(lambda trial: net_figures(bench, trial, level), trials)
     means = {key: estimate([each[key] for each in figures]) for key in ("bce_nats", "mse", "psnr_db", "ssim")}
     epochs = len(bench.history(trials[0]))
     return means | {"seeds": len(trials), "epochs": epochs, "n_images": figures[0]["n_images"]}
@@ -252,7 +252,7 @@ def draw(bench: Bench, rows: Sequence[Row], nets: dict[str, Autoencoder]) -> Non
         pictures.save(figure, bench.folder / "figures" / f"{key.partition('_')[0]}.png")
     test = bench.part("test")
     for place, fit in enumerate(nets.values()):
-        drawing = plots.Drawing(noise=STUDY_LEVEL)
+        drawing = plots.PlotOptions(noise=STUDY_LEVEL)
         for kind in ("denoising", "residuals"):
             figure = plots.draw(kind, fit, test, drawing)
             pictures.save(figure, bench.folder / "figures" / f"{kind}-{place + 1}.png")

@@ -54,9 +54,9 @@ class Line:
 
 def run(bench: Bench) -> Result:
     asked = [(name, code) for name, preset in chosen(bench).items() for code in codes(bench, preset)]
-    pairs = bench.each(lambda one: compare(bench, *one), asked)
+    pairs = bench.map(lambda one: compare(bench, *one), asked)
     lines = [line for pair in pairs for line in pair]
-    rows = bench.each(partial(row, bench), lines)
+    rows = bench.map(partial(row, bench), lines)
     for pair in pairs:
         draw(bench, pair)
     write_text(bench.folder / "curves.csv", to_csv([row for line in lines for row in curve(line)]))
@@ -95,7 +95,7 @@ def compare(bench: Bench, name: str, latent_dim: int) -> list[Line]:
         mine = ours(theirs, len(history))
         return [(theirs, history), (mine, bench.history(mine))]
 
-    seeds = bench.each(trained, bench.seeds_for(preset.network))
+    seeds = bench.map(trained, bench.seeds_for(preset.network))
     return [
         Line(name, latent_dim, variant, known, *zip(*ways, strict=True))
         for variant, ways in zip(("faithful", "ours"), zip(*seeds, strict=True), strict=True)
@@ -125,7 +125,7 @@ def ours(theirs: Trial, epochs: int) -> Trial:
 
 
 def row(bench: Bench, line: Line) -> Row:
-    tests = bench.each(bench.figures, line.trials)
+    tests = bench.map(bench.figures, line.trials)
     train, judged = line.kept("train_loss"), judgements(line)
     return {
         "preset": line.preset,
@@ -267,5 +267,5 @@ STUDY = Study(
     summary="Every preset's bound: the study's recipe, and ours on the same network, beside the published figures.",
     cost="two cores: an hour for the fully connected presets at codes 2 and 20, days for all; one GPU: not measured",
     run=run,
-    takes=("presets", "codes"),
+    accepts=("presets", "codes"),
 )

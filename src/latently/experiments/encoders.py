@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from latently.analysis import label_curve
-from latently.common.files import replacing
+from latently.common.files import atomic_write
 from latently.data.batches import scale, to_channels_first
 from latently.data.noise import image_normal
 from latently.estimator import Autoencoder
 from latently.experiments.trials import Bench, Trial
 from latently.models import AE, VAE, Model
 from latently.models.networks import Network
-from latently.runs.cached_work import kept as kept_at
+from latently.runs.cached_work import cached as cached_at
 from latently.training.settings import Training, with_defaults
 
 NETWORK = "dense(512)"
@@ -39,33 +39,33 @@ def encoder(bench: Bench, kind: str, latent_dim: int, seed: int, split: str = "a
     return Trial(f"{kind}-z{latent_dim}{drawn}-epochs{training.epochs}-seed{seed}", model, training, seed, split)
 
 
-def described(bench: Bench, trial: Trial) -> dict[str, Any]:
-    return trial.to_json(bench.known_by, len(bench.split(trial.split).train))
+def trial_settings(bench: Bench, trial: Trial) -> dict[str, Any]:
+    return trial.to_json(bench.data_id, len(bench.split(trial.split).train))
 
 
 def codes(bench: Bench, trial: Trial, feature: Feature = "mean") -> np.ndarray:
     """What a classifier is given of every image of the bench, (N, values) float32, scaled."""
-    values = encoded(bench.fit(trial), bench.images.pixels, feature)
+    values = encode(bench.fit(trial), bench.images.pixels, feature)
     return label_curve.scaled(values, bench.split(trial.split).train)
 
 
-def kept_codes(bench: Bench, trial: Trial) -> np.ndarray:
+def cached_codes(bench: Bench, trial: Trial) -> np.ndarray:
     """The means of all images, (N, latent_dim), not scaled; kept beside the encoder, for a convolutional one takes a
     minute to find them."""
     path = bench.trained(trial).path / "codes.npy"
 
     def find() -> None:
-        means = encoded(bench.fit(trial), bench.images.pixels)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        means = encode(bench.fit(trial), bench.images.pixels)
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, means)
 
     if not path.exists():
-        bench.maker.make(str(path), find)
+        bench.executor.run(str(path), find)
     return np.load(path)
 
 
 @torch.no_grad()
-def encoded(fit: Autoencoder, images: np.ndarray, feature: Feature = "mean") -> np.ndarray:
+def encode(fit: Autoencoder, images: np.ndarray, feature: Feature = "mean") -> np.ndarray:
     """sample: one of each image, by noise of its own. A plain autoencoder has means alone."""
     if feature == "mean":
         return fit.transform(images)
@@ -81,14 +81,14 @@ def encoded(fit: Autoencoder, images: np.ndarray, feature: Feature = "mean") -> 
     return np.concatenate([values(part.to(device)).cpu().numpy() for part in to_channels_first(images).split(1000)])
 
 
-def kept(
+def cached(
     bench: Bench, name: str, settings: dict[str, Any], compute: Callable[[], Any],
     first: Callable[[], Any] = lambda: None,
 ) -> Any:  # fmt: skip
     """What `compute` gave, kept as JSON beside the trials; `first` asks for what it needs, a trained encoder, say.
     Raises InputError where that is of other settings."""
-    about = settings | {"source": bench.known_by, "quick": bench.quick}
+    about = settings | {"source": bench.data_id, "quick": bench.quick}
     path = bench.folder / "trials" / f"{name}.json"
     if not path.exists():
         first()
-    return kept_at(path, about, compute, bench.maker, with_defaults)
+    return cached_at(path, about, compute, bench.executor, with_defaults)

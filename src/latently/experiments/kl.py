@@ -20,9 +20,9 @@ BETAS = (0.0, 0.5, 1.0, 4.0)
 
 
 def run(bench: Bench) -> Result:
-    rows = bench.each(partial(row, bench), BETAS)
+    rows = bench.map(partial(row, bench), BETAS)
     for beta in BETAS:
-        samples = plots.draw("samples", bench.fit(trials(bench, beta)[0]), bench.part("test"), plots.Drawing(n=64))
+        samples = plots.draw("samples", bench.fit(trials(bench, beta)[0]), bench.part("test"), plots.PlotOptions(n=64))
         pictures.save(samples, bench.folder / "figures" / f"samples-beta-{beta:g}.png")
     draw(bench, rows)
     return Result(rows, NOTES)
@@ -37,7 +37,7 @@ def trials(bench: Bench, beta: float) -> list[Trial]:
 
 def row(bench: Bench, beta: float) -> Row:
     fits = trials(bench, beta)
-    figures = bench.each(bench.figures, fits)
+    figures = bench.map(bench.figures, fits)
     train = bench.part("train").take(np.arange(min(10_000, len(bench.part("train")))))
     train_elbos = [bench.fit(trial).score(train.images) for trial in fits]
     rates = [each["kl_nats"] for each in figures]
@@ -83,5 +83,5 @@ STUDY = Study(
     summary="What the KL term buys: held-out gap, samples, active units and the rate-distortion curve.",
     cost="two cores: about 10 minutes; one GPU: not measured",
     run=run,
-    takes=("codes",),
+    accepts=("codes",),
 )

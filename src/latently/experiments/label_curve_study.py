@@ -16,9 +16,9 @@ from latently.analysis import label_curve
 from latently.analysis.label_curve import HEAD, Curve, Task
 from latently.estimator.stacked import fit_together
 from latently.evaluation.intervals import percent
-from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, codes, described, encoder, kept
+from latently.experiments.encoders import CODES, ENCODERS, EPOCHS, cached, codes, encoder, trial_settings
 from latently.experiments.study import Result, Study
-from latently.experiments.table import Row, beside
+from latently.experiments.table import Row, compared_to_published
 from latently.experiments.trials import Bench, Trial
 from latently.models.presets import CLASSIFIERS
 from latently.training.settings import Training
@@ -42,7 +42,7 @@ def run(bench: Bench) -> Result:
     asked = [partial(ours, bench, task, budgets, name) for name in NAMES]
     asked += [partial(study_1, bench, task, budgets, "pixels")]
     asked += [partial(study_1, bench, task, [CODE_LABELS[bench.quick]], name) for name in ("ae", "vae")]
-    pixels, ae, vae, theirs, theirs_on_ae, theirs_on_vae = bench.each(lambda curve: curve(), asked)
+    pixels, ae, vae, theirs, theirs_on_ae, theirs_on_vae = bench.map(lambda curve: curve(), asked)
     mine, on_codes = {"pixels": pixels, "ae": ae, "vae": vae}, {"ae": theirs_on_ae, "vae": theirs_on_vae}
     draw(bench, mine, theirs)
     return Result([row(bench, n, mine, theirs) for n in budgets], notes(bench, mine, on_codes))
@@ -57,11 +57,11 @@ def ours(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curve:
 
     def one_draw(draw: int) -> list[float]:
         trial = None if name == "pixels" else encoder(bench, name, LATENT_DIM, draw % bench.seeds)
-        fit = lambda: label_curve.together(seen(bench, trial), task, budgets, draw, settings=training)  # noqa: E731
+        fit = lambda: label_curve.stacked_accuracies(seen(bench, trial), task, budgets, draw, settings=training)  # noqa: E731
         settings = about(bench, training, trial) | {"budgets": list(budgets), "draw": draw}
         return timed(bench, f"ours-{name}-draw{draw}", settings, fit, trial)
 
-    return Curve(budgets, np.array(bench.each(one_draw, draws(bench))), task.n_judges)
+    return Curve(budgets, np.array(bench.map(one_draw, draws(bench))), task.n_test)
 
 
 def study_1(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curve:
@@ -76,13 +76,13 @@ def study_1(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curv
             X, drawn = seen(bench, trial), [task.drawn(n, draw) for draw in draws(bench)]
             choosing = [validation] * len(drawn)
             fitted = fit_together(preset.build(), X, task.labels, drawn, validation=choosing, training=training)
-            return fitted.accuracies(X[task.judges], task.labels[task.judges]).tolist()
+            return fitted.accuracies(X[task.test], task.labels[task.test]).tolist()
 
         settings = about(bench, training, trial) | {"budget": n, "draws": len(draws(bench))}
         settings |= {"validation": len(validation)}
         return timed(bench, f"study1-{name}-{n}", settings, fit, trial)
 
-    return Curve(budgets, np.array(bench.each(one_budget, budgets)).T, task.n_judges)
+    return Curve(budgets, np.array(bench.map(one_budget, budgets)).T, task.n_test)
 
 
 def draws(bench: Bench) -> range:
@@ -95,7 +95,7 @@ def seen(bench: Bench, trial: Trial | None) -> np.ndarray:
 
 
 def about(bench: Bench, training: Training, trial: Trial | None) -> dict[str, Any]:
-    return {"head": HEAD, "training": training.to_json(), "encoder": trial and described(bench, trial)}
+    return {"head": HEAD, "training": training.to_json(), "encoder": trial and trial_settings(bench, trial)}
 
 
 def timed(
@@ -105,7 +105,7 @@ def timed(
         began = time.perf_counter()
         return {"accuracies": fit(), "seconds": time.perf_counter() - began}
 
-    return kept(bench, name, settings, compute, lambda: trial and bench.trained(trial))["accuracies"]
+    return cached(bench, name, settings, compute, lambda: trial and bench.trained(trial))["accuracies"]
 
 
 # What they gave -----------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def row(bench: Bench, n: int, mine: Curves, theirs: Curve) -> Row:
     figures: Row = {"labels": n} | {column(name): percent(curve.at(n)) for name, curve in mine.items()}
     pixels = percent(theirs.at(n))
     figures |= {"pixels_5000_more": pixels}
-    return figures if bench.quick else figures | beside(100 * PUBLISHED[n], pixels)
+    return figures if bench.quick else figures | compared_to_published(100 * PUBLISHED[n], pixels)
 
 
 def column(name: str) -> str:
@@ -182,5 +182,5 @@ STUDY = Study(
     summary="Accuracy against the number of labels: pixels, AE codes and VAE codes, 16 budgets, 5 draws.",
     cost="two cores: about 25 minutes, 5 of them for our protocol with encoders given; one GPU: not measured",
     run=run,
-    labelled=True,
+    needs_labels=True,
 )

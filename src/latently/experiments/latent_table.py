@@ -18,9 +18,9 @@ from latently.estimator.stacked import fit_together
 from latently.evaluation.figures import active_units
 from latently.evaluation.intervals import Estimate, estimate, percent
 from latently.experiments import elbo
-from latently.experiments.encoders import CODES, ENCODERS, SWEEP_EPOCHS, described, encoder, kept, kept_codes
+from latently.experiments.encoders import CODES, ENCODERS, SWEEP_EPOCHS, cached, cached_codes, encoder, trial_settings
 from latently.experiments.study import Result, Study
-from latently.experiments.table import Row, beside, to_csv
+from latently.experiments.table import Row, compared_to_published, to_csv
 from latently.experiments.trials import Bench, Trial
 from latently.models import VAE, FeedForward
 from latently.models.augmentation import Augmentation
@@ -49,7 +49,7 @@ def run(bench: Bench) -> Result:
     asked += [partial(pixel_row, bench, part, *row) for part in ("train", "validation") for row in PIXEL_ROWS]
     n_rows = len(asked)
     asked += [partial(prior_row, bench, width) for width in widths]
-    found = bench.each(lambda row: row(), asked)
+    found = bench.map(lambda row: row(), asked)
     rows, prior = found[:n_rows], found[n_rows:]
     write_text(bench.folder / "prior.csv", to_csv(prior))
     if len(prior) > 1:
@@ -88,7 +88,7 @@ def accuracies(bench: Bench, head: Head, trial: Trial | None) -> list[float]:
     source = "pixels" if trial is None else trial.name
     name = f"{source}-{head.hidden}-{'faithful' if head.faithful else 'ours'}-{head.part}"
     settings = {"hidden": head.hidden, "part": head.part, "training": training.to_json(), "seeds": N_CLASSIFIERS}
-    settings |= {"model": head.model.to_json(), "encoder": trial and described(bench, trial)}
+    settings |= {"model": head.model.to_json(), "encoder": trial and trial_settings(bench, trial)}
 
     def fit() -> list[float]:
         X, labels, parts = seen(bench, head, trial), bench.images.labels, bench.split(SPLIT)
@@ -96,20 +96,20 @@ def accuracies(bench: Bench, head: Head, trial: Trial | None) -> list[float]:
         fitted = fit_together(head.model, X, labels, drawn, training=training)
         return fitted.accuracies(X[parts.test], labels[parts.test]).tolist()
 
-    return kept(bench, name, settings, fit, lambda: trial and kept_codes(bench, trial))
+    return cached(bench, name, settings, fit, lambda: trial and cached_codes(bench, trial))
 
 
 def seen(bench: Bench, head: Head, trial: Trial | None) -> np.ndarray:
     """What the classifier is given of all images; the study scaled no codes."""
     if trial is None:
         return bench.images.pixels
-    values = kept_codes(bench, trial)
+    values = cached_codes(bench, trial)
     return values if head.faithful else scaled(values, bench.split(SPLIT).train)
 
 
 def over(bench: Bench, head: Head, trials: Sequence[Trial]) -> Estimate:
     """Of several encoders the interval is over their means; of one, over the seeds of its classifiers."""
-    each = bench.each(partial(accuracies, bench, head), trials)
+    each = bench.map(partial(accuracies, bench, head), trials)
     return percent(estimate(each[0] if len(each) == 1 else [float(np.mean(values)) for values in each]))
 
 
@@ -141,7 +141,7 @@ def encoders(bench: Bench, kind: str, latent_dim: int) -> list[Trial]:
 
 def code_row(bench: Bench, latent_dim: int, hidden: int, published: float) -> Row:
     coded = {variant: study_encoder(bench, latent_dim, variant) for variant in ("faithful", "full-kl", "ours")}
-    faithful, full, ours = bench.each(
+    faithful, full, ours = bench.map(
         lambda variant: over(bench, Head(hidden, variant == "faithful"), [coded[variant]]), coded
     )
     about = {
@@ -152,14 +152,14 @@ def code_row(bench: Bench, latent_dim: int, hidden: int, published: float) -> Ro
     about["labels"] = len(bench.split(SPLIT).validation)
     found = about | judged(bench, published, faithful, ours) | {"ours_full_kl": full}
     found["encoder_epochs"] = "{}, {}, {}".format(*(trial.training.epochs for trial in coded.values()))
-    active = [active_units(kept_codes(bench, trial)) for trial in coded.values()]
+    active = [active_units(cached_codes(bench, trial)) for trial in coded.values()]
     return found | {"active_units": "{}, {}, {}".format(*active)}
 
 
 def pixel_row(bench: Bench, part: str, hidden: int, published: float) -> Row:
     """The study trained these on the encoder's 70 %; on the 20 % they see as many labels as the codes' classifiers."""
     n_labels = len(getattr(bench.split(SPLIT), part))
-    faithful, ours = bench.each(lambda way: over_pixels(bench, Head(hidden, way, part)), (True, False))
+    faithful, ours = bench.map(lambda way: over_pixels(bench, Head(hidden, way, part)), (True, False))
     n_pixels = int(np.prod(bench.images.image_shape))
     about = {"input": "pixels", "hidden": hidden, "parameters": Head(hidden, True).n_parameters(n_pixels)}
     about["labels"] = n_labels
@@ -177,7 +177,7 @@ def judged(bench: Bench, published: float, faithful: Estimate, ours: Estimate) -
     if bench.quick:
         return {"faithful": faithful, "ours": ours}
     reached = f"{'reached' if ours.mean >= published else 'missed'} by {abs(ours.mean - published):.2f}"
-    return {"faithful": faithful} | beside(published, faithful) | {"ours": ours, "and_ours": reached}
+    return {"faithful": faithful} | compared_to_published(published, faithful) | {"ours": ours, "and_ours": reached}
 
 
 # The two questions --------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def judged(bench: Bench, published: float, faithful: Estimate, ours: Estimate) -
 def prior_row(bench: Bench, latent_dim: int) -> Row:
     """One classifier on codes of one width under three weights of the prior."""
     head = Head(PRIOR_HIDDEN, False)
-    found = bench.each(lambda kind: over(bench, head, encoders(bench, kind, latent_dim)), KINDS)
+    found = bench.map(lambda kind: over(bench, head, encoders(bench, kind, latent_dim)), KINDS)
     return {"latent_dim": latent_dim} | dict(zip(KINDS, found, strict=True))
 
 
@@ -222,6 +222,6 @@ STUDY = Study(
     summary="Study 2's table: width of the code against width of the classifier, beside pixels, with equal labels too.",
     cost="two cores: about 4 hours, most of it the convolutional encoders; one GPU: not measured",
     run=run,
-    labelled=True,
-    takes=("codes",),
+    needs_labels=True,
+    accepts=("codes",),
 )

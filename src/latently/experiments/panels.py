@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from latently import pictures
-from latently.common.files import replacing
+from latently.common.files import atomic_write
 from latently.data import unit
 from latently.estimator import Autoencoder
 from latently.evaluation.intervals import estimate
@@ -34,7 +34,7 @@ def run(bench: Bench) -> Result:
     preset = (bench.presets or ["study5-mlp"])[0]
     test = bench.part("test")
     lines = [*product(("ae", "vae"), CODES)]
-    rows = bench.each(lambda line: row(bench, preset, *line), lines)
+    rows = bench.map(lambda line: row(bench, preset, *line), lines)
     named = {"original": unit(test.images[:N_DIGITS])}
     fits: dict[str, Autoencoder] = {}
     for name, latent_dim in lines:
@@ -58,7 +58,7 @@ def trial(bench: Bench, preset: str, name: str, latent_dim: int, seed: int) -> T
 
 def row(bench: Bench, preset: str, name: str, latent_dim: int) -> Row:
     seeds = bench.seeds_for(PRESETS[preset].network)
-    figures = bench.each(lambda seed: bench.figures(trial(bench, preset, name, latent_dim, seed)), seeds)
+    figures = bench.map(lambda seed: bench.figures(trial(bench, preset, name, latent_dim, seed)), seeds)
     return {
         "preset": preset,
         "model": name,
@@ -107,7 +107,7 @@ class Camera(Watcher):
         state.net.eval()
         seen = model.decode(state.net, model.encode(state.net, x).mean).mean.permute(0, 2, 3, 1).cpu().numpy()
         state.net.train()
-        with replacing(self.shot(state.epoch)) as temporary, open(temporary, "wb") as file:
+        with atomic_write(self.shot(state.epoch)) as temporary, open(temporary, "wb") as file:
             np.save(file, seen.reshape(self.images.shape))
 
 
@@ -116,5 +116,5 @@ STUDY = Study(
     summary="The same test digits through codes of 2, 5 and 20 dimensions, by an autoencoder and a VAE.",
     cost="two cores: about 20 minutes with the fully connected network; one GPU: not measured",
     run=run,
-    takes=("presets",),
+    accepts=("presets",),
 )

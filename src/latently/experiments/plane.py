@@ -22,7 +22,7 @@ CANVASES = ((18, 3.0), (20, 2.0), (20, 3.0))  # study 3's, study 4's, study 5's
 
 
 def run(bench: Bench) -> Result:
-    rows = bench.each(partial(row, bench), MODELS)
+    rows = bench.map(partial(row, bench), MODELS)
     draw(bench, {name: bench.fit(trials(bench, name)[0]) for name in MODELS})
     return Result(rows, ["Pictures show seed 0. The network is 784-512-512-2-512-512-784 with our training."])
 
@@ -35,7 +35,7 @@ def trials(bench: Bench, name: str) -> list[Trial]:
 def row(bench: Bench, name: str) -> Row:
     fits = trials(bench, name)
     about = {"model": name, "seeds": len(fits), "epochs": fits[0].training.epochs}
-    return about | means(bench.each(bench.figures, fits))
+    return about | means(bench.map(bench.figures, fits))
 
 
 def means(figures: list[dict]) -> Row:
@@ -56,7 +56,7 @@ def draw(bench: Bench, fits: dict[str, Autoencoder]) -> None:
     for name, fit in fits.items():
         save(bench, f"curves-{name}", plots.draw("curves", fit, test))
     for grid, span in CANVASES:
-        drawing = plots.Drawing(grid=grid, range=span)
+        drawing = plots.PlotOptions(grid=grid, range=span)
         save(bench, f"canvas-vae-{grid}-in-{span:g}", plots.draw("canvas", fits["vae"], test, drawing))
     save(bench, "canvas-vae-quantiles", plots.draw("canvas", fits["vae"], test))
     save(bench, "canvas-ae-own-range", plots.draw("canvas", fits["ae"], test))

@@ -17,7 +17,7 @@ from latently.data import unit
 from latently.data.batches import scale, to_channels_first
 from latently.evaluation.codes import STRENGTHS, code_figures
 from latently.evaluation.intervals import estimate, percent
-from latently.experiments.encoders import encoded, kept
+from latently.experiments.encoders import cached, encode
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
@@ -38,7 +38,7 @@ PUBLISHED = {"ae": (98.1, 97.1), "dae": (98.0, 97.5), "vae": (98.7, 97.7)}  # li
 
 
 def run(bench: Bench) -> Result:
-    return Result(bench.each(partial(row, bench), CODES), notes(bench))
+    return Result(bench.map(partial(row, bench), CODES), notes(bench))
 
 
 def models(bench: Bench) -> dict[str, AE | VAE]:
@@ -57,7 +57,7 @@ def models(bench: Bench) -> dict[str, AE | VAE]:
 
 def row(bench: Bench, name: str) -> Row:
     seeds = bench.seeds_for({"encoder": "" if name == "pixels" else ENCODER})
-    figures = bench.each(partial(figures_of, bench, name), seeds)
+    figures = bench.map(partial(figures_of, bench, name), seeds)
 
     def over(key: str) -> Any:
         return percent(estimate([each[key] for each in figures]))
@@ -82,14 +82,14 @@ def figures_of(bench: Bench, name: str, seed: int) -> dict[str, Any]:
     }
 
     def compute() -> dict[str, Any]:
-        codes = ways[name] if name in ways else partial(encoded, bench.fit(trial))
+        codes = ways[name] if name in ways else partial(encode, bench.fit(trial))
         train, test = bench.part("train"), bench.part("test")
         if bench.quick:
             train, test = (part.take(np.arange(len(part))[:QUICK_PROBE]) for part in (train, test))
         return code_figures(codes(train.pixels), train.labels, codes(test.pixels), test.labels, seed)
 
     first = (lambda: None) if name in ways else partial(bench.trained, trial)
-    return kept(bench, f"{name}-probe-seed{seed}", settings, compute, first)
+    return cached(bench, f"{name}-probe-seed{seed}", settings, compute, first)
 
 
 @torch.no_grad()
@@ -119,5 +119,5 @@ STUDY = Study(
     summary="Linear probe, neighbours and clusters on codes of convolutional autoencoders, and of an untrained one.",
     cost="two cores: about half an hour; one GPU: not measured",
     run=run,
-    labelled=True,
+    needs_labels=True,
 )

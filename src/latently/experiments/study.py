@@ -33,24 +33,24 @@ class Study:
     summary: str
     cost: str
     run: Callable[[Bench], Result]
-    takes: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
     """Which of --presets and --codes it heeds."""
-    beside: tuple[str, ...] = ()
+    extra_presets: tuple[str, ...] = ()
     """What --presets takes beside the studies' own: a network or a training of ours."""
-    labelled: bool = False
+    needs_labels: bool = False
     """Whether it judges by labels, and so wants one of every image."""
 
     def reproduce(self, bench: Bench) -> Result:
         """Run, and write table.csv, table.md and table.json to the bench's folder."""
         for flag in ("presets", "codes"):
-            unheeded = getattr(bench, flag) and flag not in self.takes
+            unheeded = getattr(bench, flag) and flag not in self.accepts
             require(not unheeded, f"the study {self.name} does not take --{flag}; leave it out")
         for name in bench.presets:
-            known = [*PRESETS, *CLASSIFIERS, *self.beside]
+            known = [*PRESETS, *CLASSIFIERS, *self.extra_presets]
             require(name in known, f"there is no preset {name!r}; there are {', '.join(known)}")
         n_missing = int((bench.images.labels < 0).sum())
         wants = f"{self.name} wants a label of every image, and {n_missing:,} of {bench.images.source} have none"
-        require(not (self.labelled and n_missing), f"{wants}; `latently label-curve` does with some")
+        require(not (self.needs_labels and n_missing), f"{wants}; `latently label-curve` does with some")
         result = self.run(bench)
         about: dict[str, Any] = {
             "title": f"{self.name}{' (quick)' if bench.quick else ''}",

@@ -20,7 +20,7 @@ def write_table(folder: Path, rows: Sequence[Row], about: dict[str, Any], notes:
     write_text(folder / "table.md", to_markdown(rows, about, notes))
 
 
-def beside(published: float, found: Estimate, digits: int = 1) -> Row:
+def compared_to_published(published: float, found: Estimate, digits: int = 1) -> Row:
     """A published figure, and where it lies to the interval that was found.
 
     >>> beside(97.5, Estimate(97.64, 0.04, 5))["published_is"]

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 import torch
 
 from latently.common.errors import require
-from latently.common.files import read_json, understanding
+from latently.common.files import input_errors_for, read_json
 from latently.data import NAMED, ImageSet, Split, load, split
 from latently.data.batches import Binarise
 from latently.estimator import Autoencoder
 from latently.estimator import load as load_estimator
 from latently.evaluation.figures import evaluate
 from latently.models import Model, model_to_json
-from latently.runs.cached_work import InTurn, Maker
+from latently.runs.cached_work import Executor, Sequential
 from latently.runs.folder import Context, Run
 from latently.runs.record import digest
 from latently.training.hardware import has_bfloat16, resolve_device
@@ -66,15 +66,15 @@ class Bench:
     """Of the presets, these; empty: those that the study names."""
     codes: tuple[int, ...] = ()
     """Of the widths of the code, these; empty: those that the study names."""
-    maker: Maker = field(default_factory=InTurn)
+    executor: Executor = field(default_factory=Sequential)
     """Who makes the trials, and the figures that are kept."""
     splits: dict[str, Split] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.images: ImageSet = load(self.source)
-        self.known_by = self.images.source  # by what trials know their images again: of a path, by what lies there now
+        self.data_id = self.images.source  # by what trials know their images again: of a path, by what lies there now
         if self.source not in NAMED:
-            self.known_by += f" ({digest(self.images.images)}, labels {digest(self.images.labels)})"
+            self.data_id += f" ({digest(self.images.images)}, labels {digest(self.images.labels)})"
 
     @property
     def table(self) -> Path:
@@ -91,9 +91,9 @@ class Bench:
     def part(self, name: str, kind: str = "auto") -> ImageSet:
         return self.images.take(getattr(self.split(kind), name))
 
-    def each(self, function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+    def map(self, function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
         """[function(item) for item in items]: a study's independent parts, whose trials may be made at once."""
-        return self.maker.each(function, items)
+        return self.executor.map(function, items)
 
     def seeds_for(self, network: Mapping[str, str]) -> range:
         """Convolutional nets cost 40 s an epoch on two cores: one seed there, all of them where there is a GPU."""
@@ -111,8 +111,8 @@ class Bench:
     def trained(self, trial: Trial, watchers: Sequence[Watcher] = ()) -> Run:
         """Its run folder, finished: as it is, else trained, from its checkpoint where there is one, with `watchers`
         beside the bar. Raises InputError where the folder holds other settings."""
-        about = trial.to_json(self.known_by, len(self.split(trial.split).train))
-        run = self.run_of(trial.name, trial.model, about)
+        about = trial.to_json(self.data_id, len(self.split(trial.split).train))
+        run = self.trial_run(trial.name, trial.model, about)
 
         def train() -> None:
             settings = trial.training.get_params() | {"random_state": trial.seed}
@@ -120,16 +120,16 @@ class Bench:
             self.train(estimator, run, trial.split, watchers=watchers)
 
         if not run.finished:
-            self.maker.make(str(run.path), train)
+            self.executor.run(str(run.path), train)
         return run
 
-    def run_of(self, name: str, model: Model, about: dict[str, Any]) -> Run:
+    def trial_run(self, name: str, model: Model, about: dict[str, Any]) -> Run:
         """The run folder of a trial, of which `about` says all that its figures depend on. Raises InputError where it
         holds one of other settings or images."""
         run = Run(self.folder / "trials" / name, context=Context({"trial": about}))
         if run.started:
-            with understanding(run.path / "params.json"):
-                same = as_now(run.params["trial"], model) == as_now(about, model)
+            with input_errors_for(run.path / "params.json"):
+                same = with_current_settings(run.params["trial"], model) == with_current_settings(about, model)
             require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
         return run
 
@@ -159,11 +159,11 @@ class Bench:
             figures = evaluate(self.fit(trial), test, importance_samples=importance_samples)
             run.write_metrics({"split": "test", "data": self.source} | figures)
 
-        self.maker.make(str(path), measure)
+        self.executor.run(str(path), measure)
         return read_json(path)
 
 
-def as_now(trial: dict[str, Any], model: Model) -> dict[str, Any]:
+def with_current_settings(trial: dict[str, Any], model: Model) -> dict[str, Any]:
     """Its JSON with every setting in it: a trial that was kept before a setting existed has that setting's default."""
     settings = {name: value for name, value in trial["model"].items() if name != "name"}
     filled = {"model": type(model).from_json(settings).to_json(), "name": trial["model"].get("name")}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from latently.common.files import replacing
+from latently.common.files import atomic_write
 from latently.data import ImageSet
 from latently.runs.record import digest, weights_digest
 
@@ -49,7 +49,7 @@ class Cache:
 
     def write(self, path: Path, values: np.ndarray) -> None:
         try:
-            with replacing(path) as temporary, open(temporary, "wb") as file:
+            with atomic_write(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, values=values, key=np.array(self.key))
         except OSError:
             return  # a run on a disk that cannot be written is explored all the same

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from latently.common.errors import InputError, require
-from latently.common.files import require_place, write_text
+from latently.common.files import require_writable, write_text
 from latently.data import ImageSet
 from latently.data.classes import is_missing_label
 from latently.data.label_file import labels_in
@@ -43,7 +43,7 @@ class LabelFile:
         self._stamp: tuple[int, ...] | None = None
         require(not path.is_dir(), f"--labels is {path}, which is a folder; give a CSV file, new or kept from here")
         with elsewhere():
-            require_place(path)
+            require_writable(path)
         self._read()
         if first is not None and self._stamp is None and first.is_file():
             self._write(self._labels_of(first))

@@ -14,7 +14,7 @@ from torch import nn
 from latently.common.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
 from latently.models.layers import LEAK, TransposedConvolution, activation
-from latently.models.networks import Told
+from latently.models.networks import Conditioned
 
 Layers = list[dict[str, Any]]
 
@@ -47,7 +47,7 @@ class Writer:
     def layers(self, module: nn.Module) -> Layers:
         if isinstance(module, nn.Sequential):
             return [layer for part in module for layer in self.layers(part)]
-        if isinstance(module, Told):
+        if isinstance(module, Conditioned):
             told = {"kind": "told", "classes": module.n_classes, "as_planes": module.as_planes}
             return [told, *self.layers(module.network)]
         if isinstance(module, NOTHING):

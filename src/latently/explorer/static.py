@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from latently.common.files import replacing, write_text
+from latently.common.files import atomic_write, write_text
 from latently.explorer.layers import Writer
 from latently.explorer.pages import page_files
 from latently.explorer.proposals import apart, centres, lead
@@ -74,7 +74,7 @@ def proposals(scene: Scene, predicts: bool) -> dict[str, list[int] | None]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 

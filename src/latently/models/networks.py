@@ -71,7 +71,7 @@ class Network(Settings):
         return [*(activated(layer, self.activation) for layer in hidden), last]
 
     def build_encoder(self, image_shape: Shape, n_outputs: int, n_classes: int = 0) -> nn.Module:
-        """(B, C, H, W) -> (B, n_outputs), linear unless the spec ends in `code()`; with classes: `Told`."""
+        """(B, C, H, W) -> (B, n_outputs), linear unless the spec ends in `code()`; with classes: `Conditioned`."""
         layers = self.encoder_layers(image_shape)
         if not isinstance(layers[-1], Code):
             layers = [*layers, Dense(n_outputs, activation="linear")]
@@ -83,16 +83,19 @@ class Network(Settings):
         network, made = assemble(layers, shape, self.init)
         fits = f"the encoder {self.encoder!r} ends at {made[0]} values, but the model wants {n_outputs}"
         require(made == (n_outputs,), f"{fits}; give another latent_dim, or leave out code()")
-        return Told(network, n_classes, as_planes) if n_classes else network
+        return Conditioned(network, n_classes, as_planes) if n_classes else network
 
     def build_decoder(self, image_shape: Shape, latent_dim: int, n_classes: int = 0) -> nn.Module:
-        """(B, latent_dim) -> (B, C, H, W), linear unless the last layer names an activation; with classes: `Told`."""
+        """(B, latent_dim) -> (B, C, H, W), linear unless the last layer names an activation.
+
+        With classes: `Conditioned`.
+        """
         network, shape = assemble(self.decoder_layers(image_shape), (latent_dim + n_classes,), self.init)
         if shape == (math.prod(image_shape),):
             network.append(nn.Unflatten(1, image_shape))
             shape = image_shape
         require(shape == image_shape, f"the decoder {self.decoder!r} ends at {shape}, but the images are {image_shape}")
-        return Told(network, n_classes, as_planes=False) if n_classes else network
+        return Conditioned(network, n_classes, as_planes=False) if n_classes else network
 
 
 @dataclass
@@ -198,7 +201,7 @@ def initialise(module: nn.Module, init: Init, bias: float | None) -> None:
         nn.init.constant_(module.bias, bias or 0.0)  # type: ignore[arg-type]
 
 
-class Told(nn.Module):
+class Conditioned(nn.Module):
     """A network that is told the class y (B,) of what it sees, one-hot; no class (-1) is all zeros.
 
     as_planes: a constant plane per class beside an image's channels, for convolutions; else a value per class beside
@@ -237,7 +240,7 @@ class TrunkAndHead(nn.Module):
         self.trunk, self.head = trunk, head
 
 
-def laid_out(network: nn.Module, device: torch.device) -> nn.Module:
+def channels_last_on(network: nn.Module, device: torch.device) -> nn.Module:
     """`network` on a device, convolutions with the channels last in memory: a third faster on a CPU."""
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

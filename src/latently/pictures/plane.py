@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from latently.common.errors import require
 from latently.pictures.style import (
     Floats,
+    evenly_spaced,
     number_texts,
-    spread_over,
     styled,
 )
 from latently.pictures.tiles import as_floats, draw_tiles, require_tiles
@@ -77,7 +77,7 @@ def canvas(images: ArrayLike, z1: ArrayLike, z2: ArrayLike, title: str | None = 
     axes, x, y = draw_tiles(tiles, len(across), title=title, gap=0, left=0.62, bottom=0.5)
     with styled():
         for axis, places, values, label in ((axes.xaxis, x, across, "z1"), (axes.yaxis, y, down, "z2")):
-            shown = spread_over(len(values), 9)
+            shown = evenly_spaced(len(values), 9)
             axis.set_ticks(places[shown], number_texts(values[shown]))
             axis.set_label_text(label)
     return axes.get_figure()  # type: ignore[return-value]

@@ -12,11 +12,11 @@ from latently.pictures.style import (
     MARGIN,
     PAGE_WIDTH,
     counted,
+    evenly_spaced,
     fitted_text,
     length_of,
     number_texts,
     shortened,
-    spread_over,
     styled,
     width_in_inches,
 )
@@ -122,7 +122,7 @@ def traversals(
     names = [f"z{dim + 1}" for dim in dims]
     if activity is not None:
         names = [f"{name} · {nats:.2f} nats" for name, nats in zip(names, activity, strict=True)]
-    shown = spread_over(len(steps), 13)
+    shown = evenly_spaced(len(steps), 13)
     numbers = dict(zip(shown.tolist(), number_texts(steps[shown]), strict=True))
     return grid(block, names, [numbers.get(place, "") for place in range(len(steps))], "One latent dimension at a time")
 

@@ -122,7 +122,7 @@ def width_in_inches(text: str) -> float:
     return text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=8), False)[0] / 72
 
 
-def spread_over(n: int, most: int) -> Ints:
+def evenly_spaced(n: int, most: int) -> Ints:
     """At most `most` of n positions, both ends among them: evenly apart if four or more can be, else nearly so."""
     if n <= most:
         return np.arange(n)

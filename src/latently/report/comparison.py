@@ -9,9 +9,9 @@ import numpy as np
 
 from latently import pictures, report
 from latently.analysis.run_images import Opened
-from latently.common.console import in_text, note
+from latently.common.console import format_value, note
 from latently.common.errors import require
-from latently.common.files import read_json, require_place
+from latently.common.files import read_json, require_writable
 from latently.data import ImageSet
 from latently.estimator import Autoencoder
 from latently.models import MODELS, can
@@ -26,7 +26,7 @@ SAMPLES = 25  # of each run
 DASH = "\N{EN DASH}"
 BOUNDS = ["elbo_", "iw_bound_", "bits_", "reconstruction_"]
 # A figure that tells of what kind others are: where it differs, those that begin so cannot be compared.
-OF_ONE_KIND = {
+COMPARABLE_WHERE_EQUAL = {
     "judge_frechet_floor": (
         ["judge_"],
         "Samples were judged by different judges or in different numbers, so these figures cannot be compared: "
@@ -59,7 +59,7 @@ class Comparison:
     settings: dict[str, list[Any]]
     figures: dict[str, list[Any]]
     notes: list[str]
-    apart: tuple[str, ...] = ()
+    incomparable: tuple[str, ...] = ()
     """Beginnings of the keys of figures that the notes call incomparable."""
 
     def to_json(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Comparison:
     def rows(self) -> list[list[str]]:
         """As text: a row per setting and figure, a column per run."""
         both = [*self.settings.items(), *self.figures.items()]
-        return [[key, *("" if value is None else in_text(value) for value in row)] for key, row in both]
+        return [[key, *("" if value is None else format_value(value) for value in row)] for key, row in both]
 
 
 def compare(paths: Sequence[Path], source: str | None, part: str | None, device: str) -> Comparison:
@@ -98,18 +98,18 @@ def compare(paths: Sequence[Path], source: str | None, part: str | None, device:
     flattered = [name for name, opened in runs.items() if opened.is_own and part in ("all", "train")]
     if flattered:
         notes.append(f"Among these images are some that trained {' and '.join(flattered)}, which flatters.")
-    apart: list[str] = []  # beginnings of keys of figures that are not of one kind
+    incomparable: list[str] = []  # beginnings of keys of figures that are not of one kind
     if len({opened.estimator.model_.takes_labels for opened in runs.values() if is_autoencoder(opened)}) == 2:
-        apart += BOUNDS
+        incomparable += BOUNDS
         notes.append("The bound of a conditional model is on log p(x given y): it does not pay for the label.")
-    for key, (beginnings, sentence) in OF_ONE_KIND.items():
+    for key, (beginnings, sentence) in COMPARABLE_WHERE_EQUAL.items():
         if len({each[key] for each in figures if key in each}) > 1:
-            apart += beginnings
+            incomparable += beginnings
             notes.append(sentence)
     keys = in_order(dict.fromkeys(key for each in figures for key in each), METRICS)
-    told_once = ("split", "data", "per_class")
-    rows = {key: [each.get(key) for each in figures] for key in keys if key not in told_once}
-    return Comparison(runs, first.images.source, part, differing(runs), rows, notes, tuple(apart))
+    shown_elsewhere = ("split", "data", "per_class")
+    rows = {key: [each.get(key) for each in figures] for key in keys if key not in shown_elsewhere}
+    return Comparison(runs, first.images.source, part, differing(runs), rows, notes, tuple(incomparable))
 
 
 def is_autoencoder(opened: Opened) -> bool:
@@ -190,13 +190,13 @@ def defaults_of(name: str) -> dict[str, Any]:
 def draw(comparison: Comparison) -> dict[str, Figure]:
     """Reconstructions of the same images, samples, and training curves over each other; what the runs can give."""
     drawn: dict[str, Figure] = {}
-    coders = {name: opened.estimator for name, opened in comparison.runs.items() if is_autoencoder(opened)}
-    if coders:
+    autoencoders = {name: opened.estimator for name, opened in comparison.runs.items() if is_autoencoder(opened)}
+    if autoencoders:
         images = shared_images(comparison)
-        rows = {"original": next(iter(coders.values())).seen(images.images)}
-        rows |= {name: each.reconstruct(images.images, images.label_names) for name, each in coders.items()}
+        rows = {"original": next(iter(autoencoders.values())).seen(images.images)}
+        rows |= {name: each.reconstruct(images.images, images.label_names) for name, each in autoencoders.items()}
         drawn["reconstructions"] = pictures.rows(rows, "The same images, rebuilt by each")
-    samplers = {name: each for name, each in coders.items() if can(each.model_, "prior")}
+    samplers = {name: each for name, each in autoencoders.items() if can(each.model_, "prior")}
     if samplers:
         sheets = {name: each.sample(SAMPLES, random_state=0) for name, each in samplers.items()}
         drawn["samples"] = pictures.sheets(sheets, 5, min(3, len(sheets)), "Samples from the prior of each")
@@ -204,7 +204,7 @@ def draw(comparison: Comparison) -> dict[str, Figure]:
     for name, opened in comparison.runs.items():
         fitted = opened.estimator
         unit = f"{fitted.model_.loss_unit} per image"
-        kind = "Autoencoders" if name in coders else "Classifiers"
+        kind = "Autoencoders" if name in autoencoders else "Classifiers"
         history = {column: [row[column] for row in fitted.history_] for column in fitted.history_[0]}
         groups.setdefault((kind, unit), {})[name] = history
     for (kind, unit), histories in groups.items():
@@ -238,7 +238,7 @@ def write(comparison: Comparison, folder: Path, command: str) -> Path:
 
 def require_free(folder: Path) -> None:
     """Raise InputError where a folder holds something that is no comparison."""
-    require_place(folder / PAGE)
+    require_writable(folder / PAGE)
     free = not folder.exists() or (folder.is_dir() and {path.name for path in folder.iterdir()} <= {PAGE, "figures"})
     require(free, f"--out is {folder}, which holds something that is no comparison; give a new folder")
 
@@ -291,7 +291,7 @@ def figure_rows(comparison: Comparison) -> list[dict[str, Any]]:
     rows = []
     for key, values in comparison.figures.items():
         reading = metric(key)
-        best = None if key.startswith(comparison.apart) else best_of(values, reading.meaning)
+        best = None if key.startswith(comparison.incomparable) else best_of(values, reading.meaning)
         unit = f", {reading.unit}" if reading.unit else ""
         cells = [
             {"text": text_of(value, reading.factor), "best": value is not None and value == best} for value in values

@@ -156,7 +156,7 @@ def term_rows(history: Mapping[str, Sequence[float]], params: Mapping[str, Any])
     names = dict.fromkeys(key.partition("_")[2] for key in history if key.startswith(("train_", "val_")))
     return [
         {
-            "name": "KL divergence" if term == "kl" else words.plain(term),
+            "name": "KL divergence" if term == "kl" else words.as_title(term),
             "unit": units.get(term, ""),
             "train": last(history.get(f"train_{term}")),
             "validation": last(history.get(f"val_{term}")),
@@ -169,8 +169,8 @@ def settings(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every entry of params.json, in tables by subject; what is no section of its own comes under `run`."""
     titles = {"model": "Model", "training": "Training", "data": "Data", "run": "Run", "versions": "Versions"}
     sections = {name: section(params, name) for name in titles}
-    told_elsewhere = {"format", "command", *titles}
-    sections["run"] = {key: value for key, value in params.items() if key not in told_elsewhere}
+    shown_elsewhere = {"format", "command", *titles}
+    sections["run"] = {key: value for key, value in params.items() if key not in shown_elsewhere}
     return [
         {
             "title": titles[name],

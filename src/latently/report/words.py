@@ -308,11 +308,11 @@ def metric(key: str) -> Metric:
         return known._replace(name=f"{known.name}, {budget[2]} labels")
     ending = next((ending for ending in UNITS if key.endswith(ending)), "")
     name = key.removesuffix(ending) if ending and key != ending else key
-    return Metric(plain(name), UNITS.get(ending, ""), "")
+    return Metric(as_title(name), UNITS.get(ending, ""), "")
 
 
 def picture(name: str) -> Picture:
-    return PICTURES.get(name, Picture(plain(name), ""))
+    return PICTURES.get(name, Picture(as_title(name), ""))
 
 
 def in_order(keys: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -321,7 +321,7 @@ def in_order(keys: Iterable[str], known: Iterable[str]) -> list[str]:
     return sorted(keys, key=lambda key: order.get(key, len(order)))
 
 
-def plain(key: str) -> str:
+def as_title(key: str) -> str:
     """A key as a title: `val_accuracy` -> `Val accuracy`."""
     words = key.replace("_", " ").replace("-", " ").strip()
     return words[:1].upper() + words[1:] or key

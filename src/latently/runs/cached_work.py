@@ -1,9 +1,9 @@
-"""Work in pieces: each is made once and kept on the disk, and pieces that do not need one another may be made at once.
+"""Cached jobs: each job runs once and leaves its result on disk; independent jobs may run in parallel.
 
-Code asks for its pieces in the order that it reads in, and reads them back from where they are kept. `InTurn` makes a
-piece where it is asked for. `AtOnce` lets workers do it: `each` runs its function for every item to see which pieces
-are missing, has those made, in any order, and runs the function again for the items that wait. So what comes out is
-what one process would have found on the disk, and a piece that needs another one is asked for when that is there.
+Code asks for results in the order in which it reads, and reads them back from disk. `Sequential` runs a job where it is
+asked for. `Parallel` hands jobs to workers: `map` calls its function for every item to find out which results are
+missing, has those jobs run in any order, and calls the function again for the items that were waiting. The results are
+those that one process would have left on disk. A job that needs another job's result is started once that is there.
 """
 
 import json
@@ -16,157 +16,162 @@ from latently.common.errors import require
 from latently.common.files import read_json, write_json
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
-class Maker(Protocol):
-    """Who makes pieces, and when."""
+class Executor(Protocol):
+    """Decides where and when jobs run."""
 
-    def make(self, name: str, work: Callable[[], Any]) -> None:
-        """Make the piece `name`, which is missing: `work` leaves it where it is kept."""
+    def run(self, name: str, work: Callable[[], Any]) -> None:
+        """Run the job `name`, whose result is not on disk yet; `work` writes it there."""
 
-    def each(self, function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-        """[function(item) for item in items], which do not need one another's pieces."""
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """[function(item) for item in items]; no call may depend on the jobs of another."""
 
 
-class InTurn:
-    """One piece after another, where it is asked for."""
+class Sequential:
+    """Runs each job in this process, where it is asked for."""
 
-    def make(self, name: str, work: Callable[[], Any]) -> None:
+    def run(self, name: str, work: Callable[[], Any]) -> None:
         work()
 
-    def each(self, function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         return [function(item) for item in items]
 
 
-def kept(
-    path: Path, settings: dict[str, Any], compute: Callable[[], Any], maker: Maker,
+def cached(
+    path: Path, settings: dict[str, Any], compute: Callable[[], Any], executor: Executor,
     complete: Callable[[Any], Any] = lambda settings: settings,
 ) -> Any:  # fmt: skip
-    """What `compute` gave, as JSON at `path`, so that a killed run loses nothing that was finished.
+    """The result of `compute`, read from the JSON file at `path`; computed and written first where that is missing.
 
-    settings: all that it depends on; `complete` adds to those of an earlier version what is new since. Raises
-    InputError where the file holds figures of others.
+    settings: everything that the result depends on. complete: fills in settings that are newer than the file.
+    Raises InputError where the file was written with other settings.
     """
     asked = json.loads(json.dumps(settings))
     if not path.exists():
-        maker.make(str(path), lambda: write_json(path, {"settings": asked, "figures": compute()}))
-    told = read_json(path)
+        executor.run(str(path), lambda: write_json(path, {"settings": asked, "figures": compute()}))
+    stored = read_json(path)
     require(
-        complete(told["settings"]) == complete(asked),
-        f"{path} holds figures of other settings or images; choose another --out",
+        complete(stored["settings"]) == complete(asked),
+        f"{path} was computed with other settings or images; choose another --out",
     )
-    return told["figures"]
+    return stored["figures"]
 
 
-# Pieces that others make ------------------------------------------------------------------------------------------
+# Jobs that workers run --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What a worker is handed: it travels with all that `work` refers to."""
+class Job:
+    """What a worker receives: `work`, pickled with everything that it refers to."""
 
     name: str
     work: Callable[[], Any]
-    maker: "AtOnce"  # whom `work` asks for pieces
+    executor: "Parallel"  # asked by `work` for other jobs
 
     def run(self) -> None:
-        """Where the worker is."""
-        self.maker.own = self.name
+        """Called in the worker's process."""
+        self.executor.current = self.name
         try:
             self.work()
-        except Missing as missing:
-            names = ", ".join(missing.pieces)
+        except MissingJobs as missing:
+            names = ", ".join(missing.jobs)
             raise RuntimeError(f"{self.name} needs {names}, which must be asked for before it") from missing
 
 
-class Missing(Exception):
-    """Pieces that were asked for and are not kept yet, by name."""
+class MissingJobs(Exception):
+    """Jobs that were asked for and have no result on disk yet, by name."""
 
-    def __init__(self, pieces: dict[str, Piece]) -> None:
-        super().__init__(", ".join(pieces))
-        self.pieces = pieces
+    def __init__(self, jobs: dict[str, Job]) -> None:
+        super().__init__(", ".join(jobs))
+        self.jobs = jobs
 
 
 class Workers(Protocol):
-    """Those who run pieces, elsewhere and in any order."""
+    """Processes that run jobs, elsewhere and in any order."""
 
-    def start(self, piece: Piece) -> None: ...
+    def start(self, job: Job) -> None: ...
 
     def finished(self) -> str:
-        """Wait for one of those that were started, and give its name. Raises what its work raised."""
+        """Wait until one of the started jobs ends, and return its name. Raises what its work raised."""
 
 
 @dataclass
-class AtOnce:
-    """By workers, who see this process's disk under the same paths. `tell` hears how many pieces are made, and how many
-    are known of: those that wait for others are not yet."""
+class Parallel:
+    """Hands jobs to workers, who see this process's disk under the same paths.
+
+    progress: called with the numbers of finished and of known jobs. A job that waits for others is not known yet.
+    """
 
     workers: Workers | None
-    tell: Callable[[int, int], None] = lambda made, known: None
-    asking: bool = False  # a missing piece is reported, not waited for
-    own: str = ""  # of a worker's copy: the piece that it makes itself
+    progress: Callable[[int, int], None] = lambda done, known: None
+    collecting: bool = False  # a missing job is raised as MissingJobs, not waited for
+    current: str = ""  # in a worker's copy: the job that it runs itself
     running: set[str] = field(default_factory=set)
-    made: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
 
-    def make(self, name: str, work: Callable[[], Any]) -> None:
-        if name == self.own:
+    def run(self, name: str, work: Callable[[], Any]) -> None:
+        if name == self.current:
             work()
-        elif self.asking:
-            raise Missing({name: Piece(name, work, self)})
+        elif self.collecting:
+            raise MissingJobs({name: Job(name, work, self)})
         else:
-            self.start({name: Piece(name, work, self)})
+            self.start({name: Job(name, work, self)})
             self.wait()
 
-    def each(self, function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-        """Raises what a piece raised that failed, and InputError where one was made and is not seen here."""
-        items, found = list(items), {}
-        awaited: dict[int, set[str]] = {place: set() for place in range(len(items))}  # names of pieces by item
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Raises what a failed job raised, and InputError where a job ended and its result is not on this disk."""
+        items, results = list(items), {}
+        awaited: dict[int, set[str]] = {index: set() for index in range(len(items))}  # names of jobs by item
         while awaited:
-            missing: dict[str, Piece] = {}
-            for place in [place for place, names in awaited.items() if not names]:
+            missing: dict[str, Job] = {}
+            for index in [index for index, names in awaited.items() if not names]:
                 try:
-                    found[place] = self.ask(function, items[place])
-                    del awaited[place]
-                except Missing as error:
-                    awaited[place] = set(error.pieces)
-                    missing |= error.pieces
-            if missing and self.asking:
-                raise Missing(missing)
+                    results[index] = self.collect(function, items[index])
+                    del awaited[index]
+                except MissingJobs as error:
+                    awaited[index] = set(error.jobs)
+                    missing |= error.jobs
+            if missing and self.collecting:
+                raise MissingJobs(missing)
             self.start(missing)
             if awaited:
                 name = self.wait()
                 for names in awaited.values():
                     names.discard(name)
-        return [found[place] for place in range(len(items))]
+        return [results[index] for index in range(len(items))]
 
-    def ask(self, function: Callable[[Item], Made], item: Item) -> Made:
-        """Raises Missing."""
-        before, self.asking = self.asking, True
+    def collect(self, function: Callable[[Item], Result], item: Item) -> Result:
+        """Call the function. Raises MissingJobs where it asks for a result that is not on disk."""
+        before, self.collecting = self.collecting, True
         try:
             return function(item)
         finally:
-            self.asking = before
+            self.collecting = before
 
-    def start(self, pieces: dict[str, Piece]) -> None:
+    def start(self, jobs: dict[str, Job]) -> None:
         assert self.workers is not None
-        for name in pieces.keys() - self.running:
-            unseen = f"{name} was made and is not seen here; with several machines, --out lies on a disk they all share"
-            require(name not in self.made, unseen)
-        for name, piece in pieces.items():
+        for name in jobs.keys() - self.running:
+            unseen = (
+                f"a worker wrote {name}, but this machine does not see it; with several machines, --out must be on a "
+                "disk that they share"
+            )
+            require(name not in self.done, unseen)
+        for name, job in jobs.items():
             if name not in self.running:
                 self.running.add(name)
-                self.workers.start(piece)
-        self.tell(len(self.made), len(self.made | self.running))
+                self.workers.start(job)
+        self.progress(len(self.done), len(self.done | self.running))
 
     def wait(self) -> str:
         assert self.workers is not None
         name = self.workers.finished()
         self.running.discard(name)
-        self.made.add(name)
-        self.tell(len(self.made), len(self.made | self.running))
+        self.done.add(name)
+        self.progress(len(self.done), len(self.done | self.running))
         return name
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a worker gets: it makes its own piece, and no other."""
-        return {"workers": None, "asking": True, "own": "", "running": set(), "made": set()}
+        """What a worker receives: a copy that runs its own job and no other."""
+        return {"workers": None, "collecting": True, "current": "", "running": set(), "done": set()}

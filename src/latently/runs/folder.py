@@ -23,14 +23,14 @@ from latently.common.errors import InputError, require
 from latently.common.files import (
     RESTORE,
     as_json,
-    finite,
+    atomic_write,
     flush,
+    input_errors_for,
     is_temporary,
+    nan_to_null,
     read_json,
-    replacing,
-    require_place,
-    sweep,
-    understanding,
+    remove_stale_temporaries,
+    require_writable,
     write_json,
     write_text,
 )
@@ -39,7 +39,7 @@ from latently.runs.tensors import fit_into, read_tensors, write_tensors
 
 FORMAT = 1  # of params.json; raised when a reader of the old one would go wrong
 # What a run folder holds of ours, params.json last: while it is there, the folder counts as a run.
-OURS = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
+RUN_FILES = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
         "report.html", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
         "explorer", "params.json")  # fmt: skip
 
@@ -94,21 +94,21 @@ class Run:
     def kind(self) -> str:
         """autoencoder, classifier or few-label. Raises InputError where params.json does not tell."""
         params = self.params
-        with understanding(self.path / "params.json"):
+        with input_errors_for(self.path / "params.json"):
             return str(params["estimator"])
 
     @property
     def data(self) -> DataRecord | None:
         """Where the images came from; None for a run that was fitted to arrays. Raises InputError where damaged."""
         values = self.params.get("data")
-        with understanding(self.path / "params.json"):
+        with input_errors_for(self.path / "params.json"):
             return None if values is None else DataRecord.from_json(values)
 
     @property
     def options(self) -> dict[str, Any]:
         """What `latently train` was asked for beyond model, training and data. Raises InputError where damaged."""
         values = self.params.get("options", {})
-        with understanding(self.path / "params.json"):
+        with input_errors_for(self.path / "params.json"):
             return dict(values)
 
     @property
@@ -126,7 +126,7 @@ class Run:
     def require_free(self) -> None:
         """Raise InputError unless a new run may begin here. Changes nothing."""
         require(not self.path.is_file(), f"{self.path} is a file; expected a folder that is new or empty")
-        require_place(self.path / "params.json")
+        require_writable(self.path / "params.json")
         if not self.path.exists() or all(map(is_temporary, self.path.iterdir())):
             return
         foreign = (
@@ -151,10 +151,10 @@ class Run:
             require(not self.finished, f"{self.path} is finished; load it, or choose another folder")
             self.require_same(params)
             for folder in (self.path, self.checkpoint.parent):
-                sweep(folder)
+                remove_stale_temporaries(folder)
         else:
             self.require_free()
-            with replacing(self.path / "params.json") as new:
+            with atomic_write(self.path / "params.json") as new:
                 new.write_text(as_json({"format": FORMAT} | params), encoding="utf-8")
                 flush(new)
                 self.clear()
@@ -165,9 +165,9 @@ class Run:
     def require_same(self, params: dict[str, Any]) -> None:
         """Raise InputError where a run that is taken up was begun with other settings."""
         then = self.params
-        with understanding(self.path / "params.json"):
-            then = settled(then)
-        for name, now in settled(json.loads(as_json(params))).items():
+        with input_errors_for(self.path / "params.json"):
+            then = resolved_settings(then)
+        for name, now in resolved_settings(json.loads(as_json(params))).items():
             if then[name] is None:  # an earlier version did not write it down
                 continue
             require(
@@ -177,7 +177,7 @@ class Run:
 
     def clear(self) -> None:
         """Remove what a run holds; what else lies in the folder stays."""
-        for path in [self.path / name for name in OURS]:
+        for path in [self.path / name for name in RUN_FILES]:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -215,14 +215,14 @@ class Run:
         """A row per epoch. Raises InputError where the file is missing or damaged."""
         path = self.path / "history.csv"
         require(path.is_file(), f"{path} does not exist; {RESTORE}")
-        with understanding(path):
+        with input_errors_for(path):
             rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True)
             history = [{name: float(value) for name, value in row.items()} for row in rows]
             require(bool(history), "it holds no epoch")
         return history
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
-        write_json(self.path / "metrics.json", finite(metrics))
+        write_json(self.path / "metrics.json", nan_to_null(metrics))
 
     def add_metrics(self, metrics: dict[str, Any]) -> None:
         """Beside the figures that are there already, where these were measured on the same images: a costly one stays
@@ -250,7 +250,7 @@ class Run:
         shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
 
 
-def settled(params: dict[str, Any]) -> dict[str, Any]:
+def resolved_settings(params: dict[str, Any]) -> dict[str, Any]:
     """What makes a run the run it is, every `auto` as it was decided."""
     names = ("model", "binarise", "classes", "seed", "image_shape", "sees", "spread", "encoder")
     same = {name: params.get(name) for name in names}

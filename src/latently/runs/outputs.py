@@ -9,9 +9,9 @@ from typing import BinaryIO
 import numpy as np
 
 from latently.common.errors import require
-from latently.common.files import is_temporary, replacing, require_place
+from latently.common.files import atomic_write, is_temporary, require_writable
 from latently.data import NAMED
-from latently.runs.folder import OURS
+from latently.runs.folder import RUN_FILES
 
 ARRAY_ENDINGS = (".npz", ".npy", ".csv")
 ROWS_AT_ONCE = 256  # of a CSV: numbers as text take many times their space
@@ -21,9 +21,9 @@ def check_out(out: Path, endings: tuple[str, ...]) -> None:
     """Raise InputError for an ending that cannot be written, or a place where it cannot or must not be."""
     require(out.suffix.lower() in endings, f"--out is {out}; expected a name that ends in {', '.join(endings)}")
     require(not out.is_dir(), f"--out is {out}, which is a folder; give a file name in it")
-    of_a_run = out.name in OURS and (out.parent / "params.json").exists()
+    of_a_run = out.name in RUN_FILES and (out.parent / "params.json").exists()
     require(not of_a_run, f"--out is {out}, a file that belongs to the run there; choose another name")
-    require_place(out)
+    require_writable(out)
 
 
 def require_apart(out: Path, source: str, adds_images: bool) -> None:
@@ -41,7 +41,7 @@ def write_arrays(out: Path, names: np.ndarray, arrays: dict[str, np.ndarray]) ->
     flattened (`codes_1`, `codes_2` ...).
     """
     check_out(out, ARRAY_ENDINGS)
-    with replacing(out) as temporary, open(temporary, "wb") as file:
+    with atomic_write(out) as temporary, open(temporary, "wb") as file:
         if out.suffix.lower() == ".npz":
             np.savez_compressed(file, names=np.asarray(names, dtype=str), **arrays)  # type: ignore[arg-type]
         elif out.suffix.lower() == ".npy":
@@ -66,7 +66,7 @@ def check_folder(out: Path, ours: tuple[str, ...] = ()) -> None:
     """Raise InputError unless `out` is a new folder, or holds nothing that is not `ours`, where a folder can be."""
     free = not out.exists() or (out.is_dir() and all(each.name in ours or is_temporary(each) for each in out.iterdir()))
     require(free, f"--out is {out}, which holds something already; give a new folder")
-    require_place(out)
+    require_writable(out)
 
 
 def write_images(out: Path, names: np.ndarray, images: np.ndarray) -> None:

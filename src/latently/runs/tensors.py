@@ -11,7 +11,7 @@ from torch import Tensor
 from latently.common.errors import InputError, require
 from latently.common.files import (
     RESTORE,
-    replacing,
+    atomic_write,
 )
 
 
@@ -19,7 +19,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     """A safetensors file; `metadata` travels as JSON in its header."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save(plain, {"json": json.dumps(metadata or {})})
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)  # Python's own write: a full disk is an OSError with the path in it
 
 

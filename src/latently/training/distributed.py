@@ -18,28 +18,28 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from latently.common.console import n_started
+from latently.common.console import n_processes
 from latently.common.errors import InputError, require
 from latently.runs.folder import Context, Run
 
-PATIENCE = timedelta(days=1)  # with a process that decodes a large folder while the others wait; a dead one is told of
-QUESTION_STEPS = 16  # between two questions whether a process was interrupted: each costs a message and its answer
+TIMEOUT = timedelta(days=1)  # with a process that decodes a large folder while the others wait; a dead one is told of
+POLL_STEPS = 16  # between two questions whether a process was interrupted: each costs a message and its answer
 
 
-class Lost(InputError):
+class ProcessLost(InputError):
     """Another process has ended without a word."""
 
 
 @contextmanager
-def joined() -> Iterator["Processes"]:
+def process_group() -> Iterator["Processes"]:
     """Inside, this process and those that torchrun started with it can talk. Raises InputError where they cannot."""
-    n = n_started()
+    n = n_processes()
     if n == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     able = dist.is_available() and dist.is_gloo_available()
     require(able, f"{n} processes were started, but this build of torch has no gloo to join them; start one")
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
     try:
         yield Processes(dist.get_rank(), n, int(os.environ.get("LOCAL_RANK", "0")))
     finally:
@@ -50,7 +50,7 @@ def joined() -> Iterator["Processes"]:
 class Processes:
     """`n` processes, of which this one is number `rank`, and number `local_rank` on its machine.
 
-    All methods that talk must be called by all processes, in the same order. They raise `Lost` where one has ended.
+    All processes must call the methods that communicate, in the same order. They raise `ProcessLost` if one has ended.
     """
 
     rank: int = 0
@@ -58,13 +58,13 @@ class Processes:
     local_rank: int = 0
 
     @property
-    def first(self) -> bool:
+    def is_rank_zero(self) -> bool:
         return self.rank == 0
 
     @property
-    def question_steps(self) -> int:
+    def poll_steps(self) -> int:
         """Steps between two questions to all; one process asks only itself."""
-        return 1 if self.n == 1 else QUESTION_STEPS
+        return 1 if self.n == 1 else POLL_STEPS
 
     def device(self, name: str) -> str:
         """The device of this process where `name` is that of all: each its own GPU."""
@@ -79,9 +79,9 @@ class Processes:
 
     def seed(self, seed: int) -> int:
         """Of this process's noise: each draws its own."""
-        return seed if self.first else (seed + 1_000_003 * self.rank) % 2**63
+        return seed if self.is_rank_zero else (seed + 1_000_003 * self.rank) % 2**63
 
-    def share(self, index: Tensor) -> tuple[Tensor, bool]:
+    def shard(self, index: Tensor) -> tuple[Tensor, bool]:
         """This process's part of a batch (B,), and whether it counts: of fewer images than processes some have none,
         and are given one, so that they can take part."""
         if self.n == 1:
@@ -89,7 +89,7 @@ class Processes:
         part = index.tensor_split(self.n)[self.rank]
         return (part, True) if len(part) else (index[:1], False)
 
-    def add_up(self, net: nn.Module, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def sum_gradients(self, net: nn.Module, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Sum the gradients of `net` over all processes, in place, and the terms, in one message."""
         if self.n == 1:
             return terms
@@ -105,7 +105,7 @@ class Processes:
     def sum(self, values: Tensor) -> Tensor:
         """Over all processes, in place."""
         if self.n > 1:
-            talk("all_reduce", values)
+            collective("all_reduce", values)
         return values
 
     def any(self, *flags: bool) -> list[bool]:
@@ -122,33 +122,33 @@ class Processes:
         for name, tensor in tensors.items():
             for of_rank in every:
                 of_rank[name] = tensor.new_empty(tensor.shape)
-            talk("all_gather", [of_rank[name] for of_rank in every], tensor)
+            collective("all_gather", [of_rank[name] for of_rank in every], tensor)
         return every
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until all are here."""
         self.any(False)
 
     @contextmanager
-    def one_first(self) -> Iterator[None]:
+    def local_rank_zero_first(self) -> Iterator[None]:
         """The first process of every machine goes ahead, the others follow: what it downloads or decodes is then
         there."""
         if self.local_rank:
-            self.wait()
+            self.barrier()
         yield
         if not self.local_rank:
-            self.wait()
+            self.barrier()
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
-def talk(what: str, *arguments: Any) -> None:
+def collective(what: str, *arguments: Any) -> None:
     try:
         getattr(dist, what)(*arguments)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise Lost(f"another process of this training has ended ({reason})") from None
+        raise ProcessLost(f"another process of this training has ended ({reason})") from None
 
 
 class SharedRun(Run):
@@ -160,20 +160,20 @@ class SharedRun(Run):
 
     def begin(self, description: dict[str, Any]) -> None:
         """Not before all have looked at what was there, and done before any goes on."""
-        self.processes.wait()
-        self._if_first(super().begin, description)
-        self.processes.wait()
+        self.processes.barrier()
+        self._on_rank_zero(super().begin, description)
+        self.processes.barrier()
         self.begun = True
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
-        self._if_first(super().write_history, rows)
+        self._on_rank_zero(super().write_history, rows)
 
     def write_weights(self, net: nn.Module) -> None:
-        self._if_first(super().write_weights, net)
+        self._on_rank_zero(super().write_weights, net)
 
     def drop_checkpoint(self) -> None:
-        self._if_first(super().drop_checkpoint)
+        self._on_rank_zero(super().drop_checkpoint)
 
-    def _if_first(self, write: Callable[..., None], *arguments: Any) -> None:
-        if self.processes.first:
+    def _on_rank_zero(self, write: Callable[..., None], *arguments: Any) -> None:
+        if self.processes.is_rank_zero:
             write(*arguments)

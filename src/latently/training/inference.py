@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from latently.common.errors import require
-from latently.common.files import understanding
+from latently.common.files import input_errors_for
 from latently.common.settings import Seed, require_setting
 from latently.data.batches import Batches
 from latently.data.classes import as_labels, codes_of, kept_classes
 from latently.models import can, model_from_json
 from latently.models.layers import Shape
-from latently.models.networks import laid_out
+from latently.models.networks import channels_last_on
 from latently.runs.folder import Run
 from latently.training.hardware import resolve_device
 
@@ -44,7 +44,7 @@ class Trained:
         Raises InputError where the folder is unfinished, damaged or foreign.
         """
         device, params = str(resolve_device(device)), run.params
-        with understanding(run.path / "params.json"):
+        with input_errors_for(run.path / "params.json"):
             model = model_from_json(params["model"]) if model is None else model
             shape: Any = params.get("image_shape")
             fits = isinstance(shape, list) and 1 <= len(shape) <= 3 and all(type(n) is int and n >= 1 for n in shape)
@@ -53,7 +53,7 @@ class Trained:
             with torch.device("meta"):  # shapes alone: a file may describe a net that no memory holds
                 net = model.build(tensor_shape(shape), 0 if classes is None else len(classes))
         run.read_weights(net)
-        return cls(model, laid_out(net, torch.device(device)).eval(), tuple(shape), device, classes)
+        return cls(model, channels_last_on(net, torch.device(device)).eval(), tuple(shape), device, classes)
 
     # In batches -------------------------------------------------------------------------------------------------------
 

@@ -28,12 +28,12 @@ from latently.models.base import Model
 from latently.models.stack import Stack
 from latently.runs.folder import Run
 from latently.training.compiled import CompiledStep, Terms, told
-from latently.training.distributed import ALONE, Processes
+from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.hardware import (
     generator_states,
     seeded,
 )
-from latently.training.memory import kept_memory
+from latently.training.memory import keep_freed_memory
 from latently.training.objective import training_loss, validate
 from latently.training.optimiser import build_optimiser, learning_rate
 from latently.training.settings import Training
@@ -92,7 +92,7 @@ class Loop:
     seed: int
     run: Run | None = None
     watchers: Sequence[Watcher] = ()
-    processes: Processes = ALONE
+    processes: Processes = SINGLE_PROCESS
 
     def __post_init__(self) -> None:
         require_validation(self.settings, self.validation is not None)
@@ -109,7 +109,7 @@ class Loop:
         """
         seed = self.processes.seed(self.seed)
         interrupts = Interrupts(watching=self.run is not None)
-        with seeded(seed, self.images.device), kept_memory(), interrupts as self.interrupts:
+        with seeded(seed, self.images.device), keep_freed_memory(), interrupts as self.interrupts:
             self.begin()
             self.interrupts.stepping = True
             while self.state.epoch < self.settings.n_epochs and not self.out_of_patience().all():
@@ -192,13 +192,13 @@ class Loop:
     def take_eager_step(self, index: Tensor, progress: Tensor) -> Terms:
         """Leaves the gradients where they are, for those who look on."""
         self.state.optimiser.zero_grad(set_to_none=True)
-        own, counts = self.processes.share(index)
+        own, counts = self.processes.shard(index)
         raw, y = self.images.gather(own)
         terms = self.batch_loss(self.net, raw, y, progress)
         if not counts:  # fewer images are left than there are processes
             terms = {name: 0 * term for name, term in terms.items()}
         (terms["loss"] / index.shape[-1]).sum().backward()  # no net's loss depends on another's weights
-        terms = self.processes.add_up(self.net, {name: term.detach() for name, term in terms.items()})
+        terms = self.processes.sum_gradients(self.net, {name: term.detach() for name, term in terms.items()})
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.clip_norm)
         self.state.optimiser.step()
@@ -251,7 +251,7 @@ class Loop:
     def is_due(self) -> bool:
         """Whether to save now, because of the time or of an interrupt; of several processes, any one's will do."""
         assert self.run is not None
-        if self.state.step % self.processes.question_steps:
+        if self.state.step % self.processes.poll_steps:
             return False
         is_late = time.monotonic() - self.saved_at > 60 * self.run.context.checkpoint_minutes
         self.stopping, is_late = self.processes.any(self.interrupts.received, is_late)
@@ -260,9 +260,9 @@ class Loop:
     def save(self) -> None:
         assert self.run is not None
         generators = self.processes.gather(generator_states(self.images.device))
-        if self.processes.first:
+        if self.processes.is_rank_zero:
             self.state.save(self.run.checkpoint, generators)
-        self.processes.wait()  # or the end of one would interrupt the writer
+        self.processes.barrier()  # or the end of one would interrupt the writer
         self.saved_at, self.clock = time.monotonic(), time.perf_counter()
         if self.stopping:
             raise KeyboardInterrupt

@@ -16,7 +16,7 @@ USUAL_MMAP, USUAL_TRIM = 2**25, 2**26  # what glibc's own thresholds grow to in 
 
 
 @contextlib.contextmanager
-def kept_memory() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """Inside, freed blocks stay in the process; afterwards they are given back. Without glibc nothing changes."""
     glibc = find_glibc()
     if glibc is None:

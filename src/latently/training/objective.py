@@ -9,7 +9,7 @@ from latently.data.batches import Batches
 from latently.models.base import Model
 from latently.models.stack import Stack
 from latently.training.compiled import BatchLoss, Terms
-from latently.training.distributed import ALONE, Processes
+from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.hardware import (
     seeded,
 )
@@ -32,7 +32,7 @@ def training_loss(model: Model, images: Batches, settings: Training) -> BatchLos
     return loss
 
 
-def validate(model: Model, net: nn.Module, images: Batches, seed: int, processes: Processes = ALONE) -> Terms:
+def validate(model: Model, net: nn.Module, images: Batches, seed: int, processes: Processes = SINGLE_PROCESS) -> Terms:
     """Mean of each term over all images, in float32, with the same noise at every call; () or (K,) float64."""
     net.eval()
     nets = [net.member(k) for k in range(net.n_nets)] if isinstance(net, Stack) else [net]

@@ -15,7 +15,7 @@ from typing import Any
 
 from latently.common.errors import InputError, require
 from latently.data import ImageSet
-from latently.runs.cached_work import AtOnce, Piece
+from latently.runs.cached_work import Job, Parallel
 
 RETRIES = 3  # of a piece that loses its worker; it goes on from its checkpoint
 GPU_SHARE = 0.25  # of a GPU for a piece, where there is one: small nets leave most of it idle
@@ -118,7 +118,7 @@ def images_sent_once() -> Iterator[None]:
 
 
 @contextmanager
-def maker(tell: Callable[[int, int], None]) -> Iterator[AtOnce]:
+def executor(tell: Callable[[int, int], None]) -> Iterator[Parallel]:
     """Makes pieces at once, by the workers of the cluster that is connected.
 
     Who is at work at the end is stopped by `ray.shutdown`, not by `ray.cancel`: where a task ends of itself at that
@@ -126,7 +126,7 @@ def maker(tell: Callable[[int, int], None]) -> Iterator[AtOnce]:
     """
     workers = RayWorkers()
     with workers.interruptible():
-        yield AtOnce(workers, tell)
+        yield Parallel(workers, tell)
 
 
 class RayWorkers:
@@ -138,8 +138,8 @@ class RayWorkers:
         self.ray, self.running, self.interrupted = ray, dict[Any, str](), False
         self.run = ray.remote(**one_share(), max_retries=RETRIES)(run_alone)
 
-    def start(self, piece: Piece) -> None:
-        self.running[self.run.remote(piece)] = piece.name
+    def start(self, job: Job) -> None:
+        self.running[self.run.remote(job)] = job.name
 
     def finished(self) -> str:
         (first, *_), _ = self.ray.wait(list(self.running))
@@ -200,9 +200,9 @@ def failures_told(lost: str) -> Iterator[None]:
         ) from error
 
 
-def run_alone(piece: Piece) -> None:
+def run_alone(job: Job) -> None:
     with one_core():
-        piece.run()
+        job.run()
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def resolve(
     return replace(settings, epochs=epochs, device=str(device), precision=precision, compile=compiled)
 
 
-def sketch(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+def build_on_meta(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """The net in shapes alone, without storage. Raises InputError where no memory could address it."""
     try:
         with torch.device("meta"):
@@ -59,7 +59,7 @@ def check_memory(
 ) -> None:
     """Raise InputError where weights, moments, gradients, activations and images cannot fit into free memory.
 
-    net: a `sketch`.
+    net: a `build_on_meta`.
     """
     activations: list[int] = []
     for module in net.modules():

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latently.common.files import understanding
+from latently.common.files import input_errors_for
 from latently.runs.tensors import fit_into, read_tensors, write_tensors
 from latently.training.compiled import Terms
 from latently.training.hardware import (
@@ -36,7 +36,7 @@ class State:
     rank: int = 0  # of this process, whose generators are restored
     history: list[dict[str, float]] = field(default_factory=list)
 
-    PLAIN = ("epoch", "step", "seconds", "history")
+    JSON_FIELDS = ("epoch", "step", "seconds", "history")
 
     def save(self, path: Path, generators: Sequence[dict[str, Tensor]]) -> None:
         """generators: the states of each process's."""
@@ -50,17 +50,17 @@ class State:
             "loop": {"losses": self.losses, "best_score": self.best_score, "best_epoch": self.best_epoch},
         } | {generator_group(rank): states for rank, states in enumerate(generators)}
         tensors = {f"{group}/{name}": value for group, members in groups.items() for name, value in members.items()}
-        plain = {name: getattr(self, name) for name in self.PLAIN}
+        plain = {name: getattr(self, name) for name in self.JSON_FIELDS}
         write_tensors(path, tensors, plain | {"terms": list(self.sums)})  # a tensor file does not keep their order
 
     def load(self, path: Path) -> None:
         """Take up where `save` left off. Raises InputError for a checkpoint that is damaged or another model's."""
         advice = f"remove {path.parent} to train from the start"
         tensors, plain = read_tensors(path, advice)
-        with understanding(path, advice):
-            self.take(tensors, plain, path)
+        with input_errors_for(path, advice):
+            self.restore(tensors, plain, path)
 
-    def take(self, tensors: dict[str, Tensor], plain: dict[str, Any], path: Path) -> None:
+    def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any], path: Path) -> None:
         groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, value in tensors.items():
             group, _, name = key.partition("/")
@@ -71,7 +71,7 @@ class State:
         moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
         for key, value in groups["optimiser"].items():
             i, _, name = key.partition("/")
-            moments[int(i)][name] = placed_like(weights[int(i)], value)
+            moments[int(i)][name] = with_layout_of(weights[int(i)], value)
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": dict(moments)})
         device = self.losses.device
         for group in ("average", "best"):
@@ -82,7 +82,7 @@ class State:
         own = groups[generator_group(self.rank)]
         if own or self.rank == 0:  # a run may be taken up by more processes than it had
             restore_generators(device, own)
-        for name in self.PLAIN:
+        for name in self.JSON_FIELDS:
             setattr(self, name, plain[name])
 
 
@@ -90,7 +90,7 @@ def generator_group(rank: int) -> str:
     return f"generator-{rank}" if rank else "generator"
 
 
-def placed_like(weight: Tensor, value: Tensor) -> Tensor:
+def with_layout_of(weight: Tensor, value: Tensor) -> Tensor:
     """`value` in memory as `weight` is, where it has its shape: a fused optimiser walks through both side by side."""
     return torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
 

@@ -16,7 +16,7 @@ REFRESH_SECONDS = 0.2
 LINE_SECONDS = 10  # between lines where there is no terminal to draw a bar on
 
 
-class Drawn:
+class LiveBar:
     """A bar on stderr while a block lasts."""
 
     bar: Progress
@@ -31,7 +31,7 @@ class Drawn:
         self.bar.stop()
 
 
-class Bar(Drawn, Watcher):
+class Bar(LiveBar, Watcher):
     """A progress bar on stderr: steps, loss, images per second, time left; without a terminal a line now and then."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Bar(Drawn, Watcher):
             self.bar.stop()  # what comes after the training is not its business
 
 
-class Tally(Drawn):
+class JobBar(LiveBar):
     """How many pieces of work are done, of how many that are known of: a bar on stderr, or a line now and then."""
 
     def __init__(self) -> None:
@@ -95,13 +95,13 @@ class Tally(Drawn):
             transient=True,
         )
         self.task = self.bar.add_task("pieces", total=None)
-        self.written, self.told = time.monotonic(), 0
+        self.written, self.reported = time.monotonic(), 0
 
     def __call__(self, made: int, known: int) -> None:
         self.bar.update(self.task, completed=made, total=known)
         due = made == known or time.monotonic() - self.written > LINE_SECONDS
-        if self.bar.disable and due and made > self.told:
-            self.written, self.told = time.monotonic(), made
+        if self.bar.disable and due and made > self.reported:
+            self.written, self.reported = time.monotonic(), made
             self.console.print(f"{made} of {known} pieces made", soft_wrap=True)
 
 
