@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from latently.estimator import Autoencoder
     from latently.estimator.mixture import CodeMixture
 
-from latently.cli.arguments import CountFlag, Part, RayAddress, RunData, default_shown
+from latently.cli.arguments import CountFlag, Device, PartOfImages, RayAddress, RunData, default_shown
 from latently.cli.shared import open_run, require_autoencoder, require_codes, require_extra
 
 
@@ -24,8 +24,8 @@ def encode(
     run: tyro.conf.Positional[Path],
     out: Path,
     data: RunData = None,
-    part: Part = "all",
-    device: str = "auto",
+    part: PartOfImages = "all",
+    device: Device = "auto",
     ray: RayAddress = None,
 ) -> None:
     """Codes (posterior means) of images, to a .npz, .npy or .csv file, or drawn as a .png.
@@ -35,8 +35,6 @@ def encode(
         out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter); by Ray
             a folder of Parquet files.
         data: Images to encode, a name or a path.
-        part: Which part of the split.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
         ray: More images than memory holds, a folder or a .npy, by Ray: auto (the cluster that runs here, else this
             machine's cores), or its host:port.
     """
@@ -52,7 +50,11 @@ def encode(
 
 
 def reconstruct(
-    run: tyro.conf.Positional[Path], out: Path, data: RunData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path],
+    out: Path,
+    data: RunData = None,
+    part: PartOfImages = "all",
+    device: Device = "auto",
 ) -> None:
     """Reconstructions of images, to a .npz, .npy or .csv file, or drawn beside the originals as a .png.
 
@@ -60,8 +62,6 @@ def reconstruct(
         run: Run folder.
         out: File to write: .npz (images, names), .npy (images), .csv (a row of pixels per image), .png (pairs).
         data: Images to reconstruct, a name or a path.
-        part: Which part of the split.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     write_outputs(run, out, data, part, device, "reconstructions", lambda estimator, images: {
         "images": estimator.reconstruct(images.images, images.label_names),
@@ -69,7 +69,11 @@ def reconstruct(
 
 
 def denoise(
-    run: tyro.conf.Positional[Path], out: Path, data: RunData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path],
+    out: Path,
+    data: RunData = None,
+    part: PartOfImages = "all",
+    device: Device = "auto",
 ) -> None:
     """Noisy images as they are, rebuilt without their noise, by a denoising autoencoder.
 
@@ -78,8 +82,6 @@ def denoise(
         out: File to write: .npz (images, names), .npy (images), .csv (a row of pixels per image), .png (noisy above
             rebuilt); or a folder, by a name without an ending: a PNG for each image, under its name.
         data: Noisy images, a name or a path.
-        part: Which part of the split.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     from latently import pictures
     from latently.runs import outputs
@@ -104,7 +106,11 @@ def denoise(
 
 
 def score(
-    run: tyro.conf.Positional[Path], out: Path, data: RunData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path],
+    out: Path,
+    data: RunData = None,
+    part: PartOfImages = "all",
+    device: Device = "auto",
 ) -> None:
     """Rank images by how badly the model explains them, the anomalies first.
 
@@ -112,8 +118,6 @@ def score(
         run: Run folder.
         out: File to write: .npz, .npy or .csv (a row per image, lowest score first), .png (the worst images).
         data: Images to score, a name or a path.
-        part: Which part of the split.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     from latently.evaluation.figures import score_name
 
@@ -123,7 +127,11 @@ def score(
 
 
 def predict(
-    run: tyro.conf.Positional[Path], out: Path, data: RunData = None, part: Part = "all", device: str = "auto"
+    run: tyro.conf.Positional[Path],
+    out: Path,
+    data: RunData = None,
+    part: PartOfImages = "all",
+    device: Device = "auto",
 ) -> None:
     """The class of every image with its probability, by a classifier.
 
@@ -131,8 +139,6 @@ def predict(
         run: Run folder of a classifier.
         out: File to write: .csv (name, class, probability; a row per image) or .npz.
         data: Images to classify, a name or a path.
-        part: Which part of the split.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     from latently.estimator import ClassPredictor
     from latently.runs import outputs
@@ -159,7 +165,7 @@ def sample(
     components: Annotated[int | None, default_shown("those of the mixture that the run keeps, else 10")] = None,
     data: RunData = None,
     seed: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> None:
     """Draw codes and decode them.
 
@@ -173,7 +179,6 @@ def sample(
         data: Where the run's own images are, for the mixture, if they have moved: a path.
         out: File to write: .png, .npz, .npy or .csv.
         seed: Seed of the draw.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     import numpy as np
 

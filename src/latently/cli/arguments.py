@@ -1,12 +1,8 @@
 """Types that several commands share: what a flag takes, and how --help shows it."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
-
-if TYPE_CHECKING:
-    pass
-
 
 Part = Literal["all", "train", "validation", "test"]
 SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
@@ -18,7 +14,12 @@ def default_shown(words: str, **others: Any) -> Any:
 
 
 RunData = Annotated[str | None, default_shown("the run's own")]
-EvaluatedPart = Annotated[Part | None, default_shown("test, or all where there is no test part")]
+EvaluatedPart = Annotated[
+    Part | None, default_shown("test, or all where there is no test part", help="Which part of the split.")
+]
+PartOfImages = Annotated[Part, tyro.conf.arg(help="Which part of the split.")]
+Device = Annotated[str, tyro.conf.arg(help="auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.")]
+JsonFlag = Annotated[bool, tyro.conf.arg(help="Print one JSON object instead of a table.")]
 RayAddress = Annotated[str | None, default_shown("one after another, in this process", metavar="auto|HOST:PORT")]
 CountFlag = Annotated[int, tyro.conf.arg(aliases=["-n"])]
 RUNS_AND_KIND = tyro.conf.arg(metavar="RUN [RUN ...] KIND", help_behavior_hint="(required)")

@@ -19,7 +19,16 @@ from latently.common.errors import require
 if TYPE_CHECKING:
     pass
 
-from latently.cli.arguments import RUNS_AND_KIND, CountFlag, EvaluatedPart, Part, RunData, default_shown
+from latently.cli.arguments import (
+    RUNS_AND_KIND,
+    CountFlag,
+    Device,
+    EvaluatedPart,
+    JsonFlag,
+    Part,
+    RunData,
+    default_shown,
+)
 from latently.cli.shared import open_run, require_autoencoder, require_extra
 
 MOST_ROWS = 20  # of near-duplicates that are printed
@@ -34,8 +43,8 @@ def evaluate(
     judge: Annotated[Path | None, default_shown("RUN/judge, which is trained where it is missing")] = None,
     all: bool = False,
     importance_samples: Annotated[int | None, default_shown("no such bound")] = None,
-    device: str = "auto",
-    json: bool = False,
+    device: Device = "auto",
+    json: JsonFlag = False,
 ) -> None:
     """Figures on the test split, to stdout; of the run's own images also to RUN/metrics.json.
 
@@ -44,14 +53,11 @@ def evaluate(
     Args:
         run: Run folder.
         data: Images to evaluate on, a name or a path.
-        part: Which part of the split.
         codes: Judge the codes by labels: linear probe, nearest neighbours, clusters; all fitted on training images.
         samples: Draw so many samples, and judge them by a classifier: Frechet distance, precision and recall.
         judge: Run folder of the classifier that judges the samples, trained on images of the same kind and size.
         all: Every figure that the model can give; of samples as many as there are images, 10,000 at most.
         importance_samples: Codes drawn for each image for the importance-weighted bound on log p(x), 500 or 5,000 say.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
-        json: Print one JSON object instead of a table.
     """
     from latently.analysis.measure import OptionalFigures, measure
 
@@ -81,8 +87,8 @@ def similar(
     n: CountFlag = 10,
     threshold: Annotated[float | None, default_shown("a quarter of the median distance between nearest images")] = None,
     out: Annotated[Path | None, default_shown("no file")] = None,
-    device: str = "auto",
-    json: bool = False,
+    device: Device = "auto",
+    json: JsonFlag = False,
 ) -> None:
     """The images that are nearest to a query by their codes; or all near-duplicates in a set.
 
@@ -95,8 +101,6 @@ def similar(
         n: How many of the nearest, of each query.
         threshold: Largest distance between the codes of near-duplicates.
         out: File to write: .png (each query and its nearest, or the pairs), .csv or .npz (a row per neighbour or pair).
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
-        json: Print one JSON object instead of a table.
     """
     from latently import pictures
     from latently.analysis import similar as similar_room
@@ -152,7 +156,7 @@ def plot(
     noise: Annotated[float | None, default_shown("the model's own level; about a label's mean 0.1")] = None,
     label: Annotated[str | None, default_shown("the first class")] = None,
     seed: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> None:
     """Draw pictures of runs.
 
@@ -162,14 +166,12 @@ def plot(
             confusion, mistakes; or all of them that the model can give.
         out: File to write: .png, .pdf or .svg.
         data: Images to draw with, a name or a path.
-        part: Which part of the split.
         grid: Tiles on a side of a canvas.
         range: Codes at the ends of a canvas, plus and minus.
         n: How many images or points to show.
         noise: Level of the noise that images are damaged with, or its standard deviation about a label's mean code.
         label: What a cvae's canvas is decoded as.
         seed: Seed of samples and noise.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     from latently import pictures
     from latently.analysis import plots
@@ -200,13 +202,12 @@ def plot(
                 print(place)
 
 
-def report(run: tyro.conf.Positional[Path], data: RunData = None, device: str = "auto") -> None:
+def report(run: tyro.conf.Positional[Path], data: RunData = None, device: Device = "auto") -> None:
     """Write RUN/report.html, one file that opens offline; draws and evaluates what is not there yet.
 
     Args:
         run: Run folder.
         data: The run's own images, where they have moved: a path.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     from latently import pictures
     from latently import report as report_room
@@ -232,8 +233,8 @@ def compare(
     data: RunData = None,
     part: EvaluatedPart = None,
     out: Path = Path("compare"),
-    device: str = "auto",
-    json: bool = False,
+    device: Device = "auto",
+    json: JsonFlag = False,
 ) -> None:
     """Several runs in one table, and on one page: figures, what differs in their settings, pictures, curves.
 
@@ -243,10 +244,7 @@ def compare(
     Args:
         runs: Run folders, two or more, trained on the same images.
         data: Images to compare on, a name or a path, in the place of the runs' own.
-        part: Which part of the split.
         out: Folder of comparison.html, which opens offline, and of its pictures; an earlier comparison is replaced.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
-        json: Print one JSON object instead of a table.
     """
     from latently.report import comparison
 
@@ -272,7 +270,7 @@ def explore(
     port: Annotated[int, default_shown("0, a free one")] = 0,
     no_open: bool = False,
     static: Annotated[Path | None, default_shown("serve the page instead")] = None,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> None:
     """Open a run in the browser: a map that decodes under the pointer, and a place to label.
 
@@ -287,7 +285,6 @@ def explore(
         no_open: Print the address and leave the browser alone.
         static: Write the page to this folder, new or empty, with up to 5,000 points: any static host can serve it, and
             it decodes in the browser.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
     """
     require(points >= 2, f"--points is {points}; expected at least 2")
     if static is not None:
@@ -310,14 +307,13 @@ def explore(
     serve(scene, kept, host, port, open_browser=not no_open)
 
 
-def export(run: tyro.conf.Positional[Path], out: Path, json: bool = False) -> None:
+def export(run: tyro.conf.Positional[Path], out: Path, json: JsonFlag = False) -> None:
     """Write encoder, decoder and classifier as ONNX, checked against torch.
 
     Args:
         run: Run folder.
         out: File to write, .onnx: images to codes, reconstructions and probabilities, whatever the run can; a decoder
             of codes is written beside it, as .decoder.onnx.
-        json: Print one JSON object instead of a table.
     """
     from latently import estimator
     from latently.runs import outputs

@@ -17,16 +17,12 @@ from latently.common.errors import require
 if TYPE_CHECKING:
     pass
 
-from latently.cli.arguments import RayAddress, default_shown
+from latently.cli.arguments import Device, JsonFlag, RayAddress, default_shown
 from latently.cli.shared import executor_for, open_run, require_autoencoder
 
 
-def presets(json: bool = False) -> None:
-    """List the recipes of `train --preset`, with their sources and published figures.
-
-    Args:
-        json: Print one JSON object instead of a table.
-    """
+def presets(json: JsonFlag = False) -> None:
+    """List the recipes of `train --preset`, with their sources and published figures."""
     from latently.models.presets import CLASSIFIERS, PRESETS
 
     if json:
@@ -49,7 +45,7 @@ def reproduce(
     codes: Annotated[tuple[int, ...], default_shown("those of the study", metavar="INT ...")] = (),
     data: str = "mnist",
     ray: RayAddress = None,
-    json: bool = False,
+    json: JsonFlag = False,
 ) -> None:
     """Run a study again, ours beside the published figures; without a name, list the studies.
 
@@ -63,7 +59,6 @@ def reproduce(
         codes: Train with these widths of the code.
         data: Images in the place of MNIST's: a name or a path.
         ray: Trials at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
-        json: Print one JSON object instead of a table.
     """
     from latently import experiments
 
@@ -100,9 +95,9 @@ def label_curve(
     draws: int = 5,
     plain_up_to: int = 1000,
     seed: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
     ray: RayAddress = None,
-    json: bool = False,
+    json: JsonFlag = False,
 ) -> None:
     """Accuracy against the number of labels, on codes and on pixels, and what the next doubling would buy.
 
@@ -119,9 +114,7 @@ def label_curve(
         draws: How many times the labels of each budget are drawn.
         plain_up_to: The largest budget for our default classifier of images, three draws at most; 0 leaves it out.
         seed: Seed of the split and of the VAE that is trained first.
-        device: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.
         ray: Draws at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
-        json: Print one JSON object instead of a table.
     """
     from latently import data as data_room
     from latently import pictures
