@@ -52,15 +52,6 @@ def test_a_writer_that_fails_leaves_no_folder(tmp_path):
     assert names(tmp_path) == ["b"], "a folder that was there stays"
 
 
-def test_a_file_reaches_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
-    happened: list[str] = []
-    fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda file: (happened.append("fsync"), fsync(file)))
-    monkeypatch.setattr(os, "replace", lambda old, new: (happened.append("replace"), replace(old, new)))
-    write_json(tmp_path / "a.json", {})
-    assert happened == ["fsync", "replace"]
-
-
 def test_an_error_of_the_disk_names_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left") as caught:

@@ -8,12 +8,12 @@ import gzip
 import hashlib
 import io
 import os
-import uuid
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 from latently.common.errors import InputError
+from latently.common.files import atomic_write
 
 ARCHIVES = (
     "train-images-idx3-ubyte.gz",
@@ -155,9 +155,5 @@ def _download(name: str, which: int, progress: bool, problem: str, folder: Path)
 
 
 def _write(path: Path, archive: bytes) -> None:
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # unique: two processes may fetch at once
-    try:
-        part.write_bytes(archive)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_write(path) as temporary:  # one of each process: two may fetch at once
+        temporary.write_bytes(archive)

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from latently.common.errors import InputError, require
+from latently.common.files import atomic_write
 from latently.pictures.style import (
     styled,
 )
@@ -27,19 +27,14 @@ def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, st
         ending in ENDINGS,
         f"{target} cannot be written as a picture; end its name in one of {', '.join(ENDINGS)}",
     )
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    about = _file_metadata(ending, metadata or {})
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with styled():
-            figure.savefig(beside, format=ending[1:], dpi=figure.dpi, metadata=_file_metadata(ending, metadata or {}))
-        os.replace(beside, target)
+        with atomic_write(target) as temporary, styled():
+            figure.savefig(temporary, format=ending[1:], dpi=figure.dpi, metadata=about)
     except OSError as error:
         raise InputError(
             f"{target} could not be written ({error.strerror or error}); choose another place with --out"
         ) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def _file_metadata(ending: str, metadata: Mapping[str, str]) -> dict[str, str | None]:

@@ -1,7 +1,6 @@
 """The report's dict as HTML: one file that needs no network, no script and no other file."""
 
 import os
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from latently.common.errors import InputError
+from latently.common.files import atomic_write
 from latently.report.content import collect
 
 
@@ -31,13 +31,9 @@ def write(run_path: str | os.PathLike[str]) -> Path:
 
 def write_page(page: str, target: Path) -> Path:
     """Write it whole or not at all. Raises `InputError` where it cannot be written."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        beside.write_text(page, encoding="utf-8")
-        os.replace(beside, target)
+        with atomic_write(target) as temporary:
+            temporary.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{target} could not be written ({error.strerror or error})") from error
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
     return target
