@@ -15,8 +15,8 @@ from latently import VAE, Autoencoder, Classifier, FeedForward, InputError, Netw
 from latently.data import Mapped, Preparation, load
 from latently.data import folder as folder_room
 from latently.data import mapped as mapped_room
+from latently.data.imageset import pixel_hash
 from latently.runs.outputs import write_images
-from latently.runs.record import digest
 
 DIGITS = load("digits")
 BYTES = DIGITS.images[:600]
@@ -52,7 +52,7 @@ def test_pixels_are_those_of_an_array_in_memory(on_disk, monkeypatch, array):
     np.testing.assert_array_equal(np.asarray(left), read)
     rows = np.array([5, 3, 3])
     np.testing.assert_array_equal(left.take(np.arange(600) % 2 == 0).take(rows)[:], read[::2][rows])
-    assert digest(left) == digest(read), "a run would not know its images again"
+    assert pixel_hash(left) == pixel_hash(read), "a run would not know its images again"
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from torch import nn
 from latently import InputError
 from latently.common.files import atomic_write, nan_to_null, write_json
 from latently.data import ImageSet, Preparation, load, split
+from latently.data.imageset import pixel_hash
 from latently.runs.folder import FORMAT, Context, Run
-from latently.runs.record import DataRecord, digest
+from latently.runs.record import DataRecord
 
 PARAMS = {"model": {"name": "vae"}, "training": {"epochs": 3}, "resolved": {"device": "cpu"}, "binarise": "none",
           "seed": 0, "image_shape": [8, 8]}  # fmt: skip
@@ -176,7 +177,7 @@ def test_images_are_known_again_by_their_pixels_alone():
     assert record.describes(of_pixels(images.copy(), "/elsewhere"))
     assert record.describes(of_pixels(np.asfortranarray(images)))
     for other in (images[::-1], images[:19], images.astype(np.float32), images.reshape(20, 4, 16), 255 - images):
-        assert digest(other) != record.digest
+        assert pixel_hash(other) != record.digest
         assert not record.describes(of_pixels(other))
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from latently import pictures
 from latently.common.errors import require
 from latently.data import ImageSet, Split, label_budget
+from latently.data.imageset import pixel_hash
 from latently.estimator import Autoencoder, Classifier
 from latently.estimator.stacked import fit_together
 from latently.evaluation.intervals import Estimate, estimate
@@ -35,7 +36,7 @@ from latently.models.networks import Trunk
 from latently.pictures import Figure
 from latently.runs.cached_work import Executor, Sequential, cached
 from latently.runs.folder import Context, Run
-from latently.runs.record import digest, weights_digest
+from latently.runs.record import weights_hash
 from latently.training.settings import Training, with_defaults
 from latently.training.watchers import Bar
 
@@ -223,7 +224,7 @@ class Curve:
 
 def trained_encoder(folder: Path, images: ImageSet, parts: Split, seed: int, device: str) -> Autoencoder:
     """A VAE by our defaults, of the training images without their labels; one that is finished in `folder` is taken."""
-    about = {"label_curve": {"source": images.source, "images": digest(images.images), "seed": seed}}
+    about = {"label_curve": {"source": images.source, "images": images.pixel_hash, "seed": seed}}
     run = Run(folder, context=Context(about))
     if run.started:
         same = run.params.get("label_curve") == about["label_curve"]
@@ -262,7 +263,7 @@ def curves(
     for name, (own, n_draws, _) in ways.items():
         tell(f"{name}: {len(own)} budgets from {own[0]:,} to {own[-1]:,} labels, {n_draws} draws ...")
     about = {"source": images.source, "labels_per_class": np.bincount(images.labels[what.pool]).tolist()}
-    about |= {"images": digest(images.images), "labels": digest(images.labels), "encoder": weights_digest(encoder.net_)}
+    about |= {"images": images.pixel_hash, "labels": pixel_hash(images.labels), "encoder": weights_hash(encoder.net_)}
 
     def one_draw(name: str, draw: int) -> list[float]:
         own, _, fit = ways[name]

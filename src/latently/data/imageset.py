@@ -1,10 +1,12 @@
 """What every source becomes."""
 
+import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from latently.data.mapped import Images, taken
+from latently.data.mapped import Images, Mapped, taken
 
 UNLABELLED = -1  # as in sklearn.semi_supervised
 
@@ -42,6 +44,11 @@ class ImageSet:
         """(H, W) or (H, W, C)."""
         return self.images.shape[1:]
 
+    @cached_property
+    def pixel_hash(self) -> str:
+        """`pixel_hash` of the images: it reads all of them, so a set computes it once."""
+        return pixel_hash(self.images)
+
     @property
     def label_names(self) -> np.ndarray:
         """(N,) strings: the name of each image's class, empty where it is unlabelled."""
@@ -59,3 +66,11 @@ class ImageSet:
         """The images at `index`, as a set of their own without a split."""
         images = taken(self.images, index)
         return replace(self, images=images, labels=self.labels[index], names=self.names[index], n_train=None)
+
+
+def pixel_hash(images: Images) -> str:
+    """The hash that identifies these pixels (or numbers of any kind), with their shape and type."""
+    name = hashlib.blake2b(repr((images.shape, images.dtype.str)).encode(), digest_size=16)
+    for part in images.parts() if isinstance(images, Mapped) else [images]:
+        name.update(np.ascontiguousarray(part).data)
+    return name.hexdigest()

@@ -13,13 +13,13 @@ from latently.common.errors import require
 from latently.common.files import input_errors_for, read_json
 from latently.data import NAMED, ImageSet, Split, load, split
 from latently.data.batches import Binarise
+from latently.data.imageset import pixel_hash
 from latently.estimator import Autoencoder
 from latently.estimator import load as load_estimator
 from latently.evaluation.figures import evaluate
 from latently.models import Model, model_to_json
 from latently.runs.cached_work import Executor, Sequential
 from latently.runs.folder import Context, Run
-from latently.runs.record import digest
 from latently.training.hardware import has_bfloat16, resolve_device
 from latently.training.settings import Training, with_defaults
 from latently.training.state import Watcher
@@ -74,7 +74,7 @@ class Bench:
         self.images: ImageSet = load(self.source)
         self.data_id = self.images.source  # by what trials know their images again: of a path, by what lies there now
         if self.source not in NAMED:
-            self.data_id += f" ({digest(self.images.images)}, labels {digest(self.images.labels)})"
+            self.data_id += f" ({self.images.pixel_hash}, labels {pixel_hash(self.images.labels)})"
 
     @property
     def table(self) -> Path:

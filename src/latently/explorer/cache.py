@@ -9,7 +9,7 @@ from torch import nn
 
 from latently.common.files import atomic_write
 from latently.data import ImageSet
-from latently.runs.record import digest, weights_digest
+from latently.runs.record import weights_hash
 
 MOST_BYTES = 2**28  # of an array that is worth a place on the disk
 
@@ -25,7 +25,7 @@ class Cache:
     @property
     def key(self) -> str:
         if not self._key:
-            self._key = digest(self.images.images) + weights_digest(self.net)
+            self._key = self.images.pixel_hash + weights_hash(self.net)
         return self._key
 
     def of(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What params.json says of the images of a run, and the hashes that identify pixels, labels and weights."""
+"""What params.json says of the images of a run, and the hashes that identify labels and weights."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ import numpy as np
 from torch import nn
 
 from latently.common.settings import Count, Settings, WholeNumber
-from latently.data import Images, ImageSet, Mapped, Preparation, Split
+from latently.data import ImageSet, Preparation, Split
+from latently.data.imageset import pixel_hash
 
 
 @dataclass(kw_only=True)
@@ -24,9 +25,9 @@ class DataRecord(Settings):
     n_validation: WholeNumber
     n_test: WholeNumber
     digest: str = ""
-    """Of the prepared pixels; empty in a run that did not take it."""
+    """Hash of the prepared pixels; empty in a run of an older version."""
     labels: str = ""
-    """Likewise of the labels, `labels_digest`."""
+    """Hash of the labels."""
 
     @classmethod
     def of(
@@ -42,34 +43,28 @@ class DataRecord(Settings):
             n_train=len(split.train),
             n_validation=len(split.validation),
             n_test=len(split.test),
-            digest=digest(images.images),
-            labels=labels_digest(images),
+            digest=images.pixel_hash,
+            labels=labels_hash(images),
         )
 
     def describes(self, images: ImageSet) -> bool:
-        """Whether these are the very images, wherever they lie now."""
+        """Whether these are the same images, wherever they are stored now."""
         if self.digest:
-            return digest(images.images) == self.digest
+            return images.pixel_hash == self.digest
         return (images.source, len(images)) == (self.source, self.n_images)
 
     def describes_labels(self, images: ImageSet) -> bool:
-        """Whether these images, the very ones, carry the labels that they had."""
-        return self.labels in ("", labels_digest(images))
+        """Whether these images, the same ones, carry the same labels."""
+        return self.labels in ("", labels_hash(images))
 
 
-def digest(images: Images) -> str:
-    """A few letters by which the same pixels are known again, wherever they are kept."""
-    name = hashlib.blake2b(repr((images.shape, images.dtype.str)).encode(), digest_size=16)
-    for part in images.parts() if isinstance(images, Mapped) else [images]:
-        name.update(np.ascontiguousarray(part).data)
-    return name.hexdigest()
+def weights_hash(net: nn.Module) -> str:
+    """The hash that identifies the weights of a net, on whatever device."""
+    return pixel_hash(
+        np.concatenate([tensor.detach().cpu().numpy().reshape(-1) for tensor in net.state_dict().values()])
+    )
 
 
-def weights_digest(net: nn.Module) -> str:
-    """By which the same weights are known again, on whatever device."""
-    return digest(np.concatenate([tensor.detach().cpu().numpy().reshape(-1) for tensor in net.state_dict().values()]))
-
-
-def labels_digest(images: ImageSet) -> str:
-    """By which the same labels of the same images are known again."""
+def labels_hash(images: ImageSet) -> str:
+    """The hash that identifies the labels of these images."""
     return hashlib.blake2b("\n".join(images.label_names.tolist()).encode(), digest_size=16).hexdigest()

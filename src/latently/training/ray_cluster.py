@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import fields
 from typing import Any
 
 from latently.common.errors import InputError, require
@@ -103,12 +104,12 @@ def images_sent_once() -> Iterator[None]:
 
     def send(images: ImageSet) -> Any:
         if id(images) not in sent:
-            sent[id(images)] = images, ray.put(vars(images))
+            sent[id(images)] = images, ray.put({each.name: getattr(images, each.name) for each in fields(images)})
         return sent[id(images)][1]
 
     def receive(reference: Any) -> ImageSet:
-        fields: Any = ray.get(reference)
-        return ImageSet(**fields)
+        values: Any = ray.get(reference)
+        return ImageSet(**values)
 
     register_serializer(ImageSet, serializer=send, deserializer=receive)
     try:
