@@ -1,34 +1,81 @@
-"""The documents are executed: what the README says works, and every example in a docstring is true."""
+"""The documents are executed: commands work, Python prints what its page says, links lead somewhere, examples are true.
 
+README.md and the Python of all pages run in every `make test`, and every command of every page is read by the command
+line. The pages' own commands run for minutes, and are among the slow tests.
+"""
+
+import contextlib
 import doctest
 import importlib
+import os
 import pkgutil
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from test_house import PLAN
 
 import latently
-from latently.cli.main import main
+from latently.cli.flags import Finished
+from latently.cli.main import main, parse
+from latently.common.errors import InputError
 from latently.data import load
 from latently.runs.outputs import write_images
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = [
     module.name for module in pkgutil.walk_packages(latently.__path__, "latently.") if "__main__" not in module.name
 ]
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the README in one language; "" is those of none."""
-    pieces = re.split(r"^```(\w*)\n", README, flags=re.MULTILINE)  # text, opening, block, closing, text, ...
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def doc(name: str) -> Path:
+    return ROOT / "docs" / name
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in one language; "" is those of none."""
+    pieces = re.split(r"^```(\w*)\n", page.read_text(), flags=re.MULTILINE)  # text, opening, block, closing, text, ...
     return [block for opening, block in zip(pieces[1::4], pieces[2::4], strict=True) if opening == language]
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The shell commands in the blocks of a page, as words."""
+    lines = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    return [words for words in (shlex.split(line, comments=True) for line in lines) if words]
+
+
+def mentions(page: Path) -> list[list[str]]:
+    """The commands in the text of a page, without patterns such as `latently COMMAND --help`."""
+    found = re.findall(r"`(latently [^`]+)`", prose(page))
+    return [shlex.split(each) for each in found if "..." not in each and not re.search(r"\b(COMMAND|MODEL)\b", each)]
+
+
+def require_valid(words: list[str], whole: bool) -> None:
+    """Raise InputError unless the command line takes these words; `whole`: it wants no others."""
+    with contextlib.suppress(Finished):
+        try:
+            parse(words)
+        except InputError as error:
+            if whole or not re.search("(is|are) missing|train which model", str(error)):
+                raise
 
 
 @pytest.mark.parametrize("name", ["latently", *MODULES])
@@ -37,40 +84,71 @@ def test_examples_in_docstrings_are_true(name):
     assert failures == 0
 
 
-def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "pycon")], ids=name_of)
+def test_the_python_of_a_page_prints_what_the_page_says(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks("python")
-    exec(compile(code, "README.md", "exec"), {})
-    assert (tmp_path / "runs/readme/model.safetensors").exists()
+    session = doctest.DocTestParser().get_doctest("\n".join(blocks(page, "pycon")), {}, name_of(page), str(page), 0)
+    assert any(example.want for example in session.examples)
+    failures, _ = doctest.DocTestRunner(verbose=False).run(session)
+    assert failures == 0, capsys.readouterr().out
 
 
-def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch, has_mnist):
-    """As they stand there, but for shorter trainings: a hundred epochs of eight of them are minutes."""
-    monkeypatch.chdir(tmp_path)
-    lines = [line for block in blocks("") for line in block.splitlines() if line.startswith("latently ")]
-    assert len(lines) >= 9
-    for line in lines:
-        words = shlex.split(re.split(r"\s{2,}", line)[0])[1:]
-        if words == ["demo"]:
-            continue  # has a test of its own
-        if "mnist" in words and not has_mnist:
-            continue
-        if "--ray" in words:
-            continue  # tests/test_ray.py gives them
-        if words[0] == "explore":
-            explored(words)
-            continue
-        if words[0] == "train" and "--resume" not in words:
-            words += ["--epochs", "3"]
-        if words[0] == "label-curve":
-            words += ["--plain-up-to", "0"]
-        if words[:2] == ["train", "few-label"]:
-            words += ["--layers", "dense(32)"]
-        assert main(words) == 0, line
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_command_line_reads_every_command_of_a_page(page, monkeypatch, tmp_path):
+    """A command or a flag that is gone, or a value of the wrong kind; also of the commands that nobody runs here."""
+    monkeypatch.chdir(tmp_path)  # where no run is
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for words in mentions(page):
+        require_valid(words[1:], whole=False)
+    for words in commands(page):
+        match words:
+            case ["latently", *rest] | ["torchrun", _, _, "-m", "latently", *rest]:
+                require_valid(rest, whole=True)
+            case ["make", target]:
+                assert target in targets, f"there is no make {target}"
+            case ["pip", "install", "-e", "."]:
+                pass
+            case _:
+                pytest.fail(f"{shlex.join(words)} is no command that a test knows")
+    for names in re.findall(r"(?:latently|'\.)\[([\w,]+)\]", page.read_text()):
+        assert set(names.split(",")) <= set(extras), f"there is no extra {names}"
 
 
-def explored(words):
-    """The page answers, until Ctrl-C."""
+def shorter(words: list[str]) -> list[str]:
+    """The same command with little to do: as they stand, eight trainings of a hundred epochs are many minutes."""
+    words = words[1:]
+    if words[0] == "train" and "--resume" not in words:
+        words += ["--epochs", "3"]
+    if words[:2] == ["train", "few-label"]:
+        words += ["--layers", "dense(32)"]
+        words += [] if "--encoder" in words else ["--encoder-epochs", "3"]
+    if words[0] == "label-curve":
+        words += ["--plain-up-to", "0"]
+    return words
+
+
+def run(words: list[str]) -> None:
+    """One command of a page, in the working directory; of `explore`, the page answers until Ctrl-C."""
+    if words[0] == "torchrun":
+        assert process("torch.distributed.run", *words[1:], *([] if "--resume" in words else SMALL)) == 0, words
+    elif "--ray" in words:
+        if find_spec("ray"):  # in a process of its own: Ray reads its settings once
+            assert process(*shorter(["-m", *words])) == 0, words
+    elif words[1] == "explore" and "--static" not in words:
+        explored(words[1:])
+    else:
+        assert main(shorter(words)) == 0, words
+
+
+SMALL = ["--limit", "500", "--epochs", "1", "--encoder", "dense(16)"]
+
+
+def process(*words: str) -> int:
+    return subprocess.run([sys.executable, "-m", *words], env=os.environ | {"OMP_NUM_THREADS": "1"}).returncode
+
+
+def explored(words: list[str]) -> None:
     command = [sys.executable, "-m", "latently", *words, "--no-open"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with urllib.request.urlopen(server.stdout.readline().strip(), timeout=20) as answer:
@@ -79,35 +157,94 @@ def explored(words):
     assert server.wait(20) == 0
 
 
-def test_the_loop_of_the_readme_goes_from_no_label_to_classes(tmp_path, monkeypatch):
+def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours = [words for words in commands(README) if words[0] == "latently"]
+    assert len(ours) == 3
+    for words in ours:
+        run(words)
+    assert Path("runs/digits/report.html").exists()
+
+
+@pytest.mark.slow
+def test_the_commands_page_runs_in_its_order(tmp_path, monkeypatch, has_mnist):
+    monkeypatch.chdir(tmp_path)
+    for words in commands(doc("commands.md")):
+        if has_mnist or "mnist" not in words:
+            run(words)
+    named = ["codes.csv", "rebuilt.png", "odd.png", "classes.csv", "clean", "compare/comparison.html", "model.onnx"]
+    for name in named:
+        assert Path(name).exists(), f"{name} was not written"
+
+
+@pytest.mark.slow
+def test_the_scaling_page_runs_in_its_order(tmp_path, monkeypatch, has_mnist):
+    monkeypatch.chdir(tmp_path)
+    digits = load("digits")
+    write_images(Path("clean"), digits.names[:100], digits.images[:100] / 255)  # as the commands page leaves them
+    run(shlex.split("latently train vae --data digits --out runs/a --encoder dense(16)"))
+    for words in commands(doc("scaling.md")):
+        if words[0] != "torchrun" or has_mnist:
+            run(words)
+    if has_mnist:
+        assert Path("runs/two/model.safetensors").exists()
+    if find_spec("ray"):
+        assert list(Path("runs/codes").glob("*.parquet"))
+
+
+@pytest.mark.slow
+def test_the_explorer_page_goes_from_no_label_to_classes(tmp_path, monkeypatch):
     """A folder of images without a label: codes, labels (those that the page would write), a classifier, classes."""
     monkeypatch.chdir(tmp_path)
     digits = load("digits")
     write_images(Path("my/images"), digits.names[:300], digits.images[:300] / 255)
-    (block,) = blocks("sh")
-    for line in block.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)[1:]
-        if words[0] == "train":
-            words += ["--epochs", "1"] + ["--layers", "dense(32)"] * (words[1] == "few-label")
-        if words[0] == "explore":
-            explored(words)
-            rows = [f"{name}.png,{label}" for name, label in zip(digits.names[:50], digits.labels[:50], strict=True)]
+    rows = [f"{name}.png,{label}" for name, label in zip(digits.names[:50], digits.labels[:50], strict=True)]
+    for words in commands(doc("explorer.md")):
+        run(words)
+        if words[1:] == ["explore", "runs/mine"]:
             Path("runs/mine/labels.csv").write_text("image,label\n" + "\n".join(rows) + "\n")
-            continue
-        assert main(words) == 0, line
     assert len(Path("classes.csv").read_text().splitlines()) == 301
+    assert Path("site/index.html").exists()
 
 
-def test_the_tree_of_the_readme_is_the_tree_of_the_house():
-    house = ROOT / "src/latently"
-    files = {path.name for path in house.glob("*.py")} - {"__init__.py", "__main__.py"}
-    folders = {path.name + "/" for path in house.iterdir() if (path / "__init__.py").exists()}
-    drawn = set(re.findall(r"^  (\w+(?:\.py|/))", README, flags=re.MULTILINE))
-    assert drawn == files | folders
+def test_the_tree_of_the_architecture_page_is_the_plan_of_the_house():
+    tree, room, drawn = blocks(doc("architecture.md"), "")[0], "", {}
+    for line in tree.splitlines():
+        if found := re.match(r"  (\w+)/ +\w", line):
+            room = found[1]
+            drawn[room] = []
+        elif found := re.match(r"    (\w+)\.py +\S", line):
+            drawn[room].append(found[1])
+    assert list(drawn) == list(PLAN), "the rooms, in the order of tests/test_house.py"
+    for room, files in PLAN.items():
+        assert drawn[room] == files.split(), f"the files of {room}, in the order of tests/test_house.py"
 
 
-def test_links_and_pictures_of_the_documents_exist():
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name} points to {target}, which is not there"
+def test_figures_that_the_readme_quotes_stand_in_the_results():
+    quoted = re.findall(r"\d+\.\d+ ± \d+\.\d+", README.read_text())
+    assert quoted
+    for figure in quoted:
+        assert figure in doc("results/README.md").read_text(), f"{figure} is in no table of the results"
+
+
+def anchors(page: Path) -> set[str]:
+    """Of its headings, as GitHub makes them: lower case, punctuation left out, spaces as hyphens."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_and_pictures_of_a_page_exist(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        place = page.parent / path if path else page
+        assert place.exists(), f"{name_of(page)} points to {path}, which is not there"
+        if anchor:
+            assert anchor in anchors(place), f"{name_of(page)} points to {target}, and {place.name} has no such heading"
+
+
+def test_the_readme_links_every_page():
+    linked = set(re.findall(r"\]\((docs/[\w/]+\.md)", README.read_text()))
+    assert linked == {name_of(page) for page in (ROOT / "docs").glob("*.md")} | {"docs/results/README.md"}

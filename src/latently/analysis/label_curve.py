@@ -4,7 +4,7 @@ A budget of n labels is n labels in all. Every classifier trains for the same nu
 fixed beforehand, so that no label is set aside to choose by; those that judge are never among those that train.
 
 >>> from sklearn.datasets import load_digits
->>> from latently.training import Training
+>>> from latently.training.settings import Training
 >>> X, y = load_digits(return_X_y=True)
 >>> task = Task(y, pool=np.arange(1000), judges=np.arange(1000, 1797))
 >>> accuracies = stacked_accuracies(X / 16, task, budgets(160, 10), draw=0, settings=Training(epochs=2))

@@ -5,11 +5,11 @@ spread from image to image through the codes, and a convolutional classifier lea
 
 >>> from sklearn.datasets import load_digits
 >>> from sklearn.svm import SVC
->>> from latently import VAE, Autoencoder, FewLabelClassifier
+>>> from latently import AE, Autoencoder, FewLabelClassifier
 >>> X, y = load_digits(return_X_y=True)
 >>> few = y.copy()
 >>> few[100:] = -1                                                   # a hundred labels, the others unknown
->>> classifier = FewLabelClassifier(Autoencoder(VAE(6), epochs=60), SVC(), random_state=0).fit(X / 16, few)
+>>> classifier = FewLabelClassifier(Autoencoder(AE(10), epochs=20), SVC(), random_state=0).fit(X / 16, few)
 >>> bool(classifier.score(X[100:] / 16, y[100:]) > 0.8)
 True
 """

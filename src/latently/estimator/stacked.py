@@ -2,7 +2,7 @@
 
 >>> from sklearn.datasets import load_digits
 >>> from latently import FeedForward, Trunk
->>> from latently.training import Training
+>>> from latently.training.settings import Training
 >>> X, y = load_digits(return_X_y=True)
 >>> draws = [range(100), range(100, 200), range(1000)]
 >>> training = Training(epochs=20, precision="float32")
