@@ -30,7 +30,7 @@ from latently.errors import require
 from latently.estimates import Estimate, estimate
 from latently.estimator import Autoencoder, Classifier
 from latently.estimator.together import fit_together
-from latently.models import FeedForward, Model
+from latently.models import FeedForward
 from latently.networks import Trunk
 from latently.pictures import Figure
 from latently.pieces import InTurn, Maker, kept
@@ -117,9 +117,7 @@ def training(largest: int) -> Training:
     return Training(epochs=round(steps / STEPS_PER_EPOCH), lr=2e-3)
 
 
-def together(
-    X: Any, task: Task, budgets: Sequence[int], draw: int, model: Model | None = None, settings: Training | None = None
-) -> list[float]:
+def together(X: Any, task: Task, budgets: Sequence[int], draw: int, settings: Training | None = None) -> list[float]:
     """Accuracy by budget of classifiers that train at once; `draw` is the seed of their labels and of their weights.
 
     X: all images or codes, as `fit_together` takes them.
@@ -127,7 +125,7 @@ def together(
     settings = settings or training(max(budgets))
     drawn = [task.drawn(n, draw) for n in budgets]
     fitted = fit_together(
-        model or FeedForward(Trunk(HEAD), Augmentation.none()),
+        FeedForward(Trunk(HEAD), Augmentation.none()),
         X,
         task.labels,
         drawn,
