@@ -40,7 +40,7 @@ def draw(kind: str, estimator: Any, data: ImageSet | None, drawing: Drawing = Dr
 
     Raises InputError where the estimator cannot give it.
     """
-    require(kind in KINDS, f"there is no picture {kind!r}; there are {', '.join(KINDS)}")
+    assert kind in KINDS, kind
     kinds = possible(estimator)
     missing = kind in (*OF_NOISE, *OF_LABELS) and kind not in kinds
     require(not missing, f"{kind!r} wants {'a dae' if kind in OF_NOISE else 'a cvae'}; there are {', '.join(kinds)}")

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from latently.data.batches import Batches, Draw
-from latently.errors import require
 from latently.models.base import Model
 from latently.models.together import Stack
 from latently.training import Loop, Training, resolve, resolve_device, seeded
@@ -75,10 +74,7 @@ def fit_together(
     as many as the largest draw: of a smaller one each image several times, so that all nets take as many steps.
     """
     seeds = range(len(draws)) if seeds is None else seeds
-    unequal = (
-        f"{len(draws)} draws, {len(seeds)} seeds and {len(validation or draws)} validation draws; expected as many"
-    )
-    require(len(draws) == len(seeds) == len(validation or draws), unequal)
+    assert len(draws) == len(seeds) == len(validation or draws)
     training = training or Training()
     device = resolve_device(training.device)
 
