@@ -171,8 +171,8 @@ def test_evaluate_prints_one_flat_object(latently, small_run, tmp_path):
     assert json.loads((run / "metrics.json").read_text()) == figures
 
 
-def test_evaluate_prints_a_table(latently, small_run):
-    ran = latently("evaluate", small_run)
+def test_evaluate_prints_a_table(latently, small_run, tmp_path):
+    ran = latently("evaluate", shutil.copytree(small_run, tmp_path / "r"))
     assert re.search(r"elbo_nats +-\d+\.\d+", ran.out)
     assert ran.err == ""
 

@@ -6,9 +6,9 @@ fixed beforehand, so that no label is set aside to choose by; those that judge a
 >>> from sklearn.datasets import load_digits
 >>> from latently.training.settings import Training
 >>> X, y = load_digits(return_X_y=True)
->>> task = Task(y, pool=np.arange(1000), judges=np.arange(1000, 1797))
+>>> task = Task(y, pool=np.arange(1000), test=np.arange(1000, 1797))
 >>> accuracies = stacked_accuracies(X / 16, task, budgets(160, 10), draw=0, settings=Training(epochs=2))
->>> curve = Curve(budgets(160, 10), np.array([accuracies]), task.n_judges)
+>>> curve = Curve(budgets(160, 10), np.array([accuracies]), task.n_test)
 >>> [n for n, _ in curve.points()]
 [20, 40, 80, 160]
 >>> 0.8 < curve.at(160).mean < curve.predicted(320).mean < 1
@@ -30,7 +30,7 @@ from latently.data.imageset import pixel_hash
 from latently.estimator import Autoencoder, Classifier
 from latently.estimator.stacked import fit_together
 from latently.evaluation.intervals import Estimate, estimate
-from latently.models import FeedForward, Model
+from latently.models import FeedForward
 from latently.models.augmentation import Augmentation
 from latently.models.networks import Trunk
 from latently.pictures import Figure
@@ -52,7 +52,7 @@ ENOUGH_TEST_LABELS = (
 class Task:
     """Which labelled images may be drawn, and which judge.
 
-    labels: (N,) ints of all images, -1 = unlabelled. pool, judges: places among them; where they overlap, an image
+    labels: (N,) ints of all images, -1 = unlabelled. pool, test: places among them; where they overlap, an image
     judges the classifiers that were not trained on it.
     """
 
@@ -122,7 +122,7 @@ def training(largest: int) -> Training:
 
 
 def stacked_accuracies(
-    X: Any, task: Task, budgets: Sequence[int], draw: int, model: Model | None = None, settings: Training | None = None
+    X: Any, task: Task, budgets: Sequence[int], draw: int, settings: Training | None = None
 ) -> list[float]:
     """Accuracy by budget of classifiers that train at once; `draw` is the seed of their labels and of their weights.
 
@@ -131,7 +131,7 @@ def stacked_accuracies(
     settings = settings or training(max(budgets))
     drawn = [task.drawn(n, draw) for n in budgets]
     fitted = fit_together(
-        model or FeedForward(Trunk(HEAD), Augmentation.none()),
+        FeedForward(Trunk(HEAD), Augmentation.none()),
         X,
         task.labels,
         drawn,

@@ -39,12 +39,10 @@ class ClassPredictor(ClassifierMixin):
         raise NotImplementedError
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The share of right ones among the labelled images. Raises InputError where none has a label."""
+        """Accuracy on the labelled images. Raises InputError where none has a label."""
         y = as_labels(y)
         labelled = ~is_missing(y)
         require(bool(labelled.any()), "none of these images carries a label, so there is nothing to judge by")
-        if labelled.all():
-            return super().score(X, y, sample_weight)
         right = self.label_codes(self.predict(X)) == self.label_codes(y)
         weight = None if sample_weight is None else np.asarray(sample_weight)[labelled]
         return float(np.average(right[labelled], weights=weight))

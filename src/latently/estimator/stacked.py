@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latently.common.errors import require
 from latently.data.batches import Batches, Draw
 from latently.models.base import Model
 from latently.models.stack import Stack
@@ -78,10 +77,7 @@ def fit_together(
     as many as the largest draw: of a smaller one each image several times, so that all nets take as many steps.
     """
     seeds = range(len(draws)) if seeds is None else seeds
-    unequal = (
-        f"{len(draws)} draws, {len(seeds)} seeds and {len(validation or draws)} validation draws; expected as many"
-    )
-    require(len(draws) == len(seeds) == len(validation or draws), unequal)
+    assert len(draws) == len(seeds) == len(validation or draws)
     training = training or Training()
     device = resolve_device(training.device)
 

@@ -178,21 +178,21 @@ def reconstruction_figures(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> di
     return {name: mean(np.concatenate(values)) for name, values in by_image.items() if within or name == "mse"}
 
 
-def denoising_figures(estimator: Autoencoder, X: Any, level: float | None = None) -> dict[str, Any]:
+def denoising_figures(estimator: Autoencoder, X: Any) -> dict[str, Any]:
     """Of images rebuilt from noisy ones, against the clean: `denoised_mse` per pixel; where pixels are in 0..1
     `denoised_psnr_db`, and beside it `noisy_psnr_db`, that of the noisy images as they are; `noise` says which. Each
-    image has its own repeatable noise, of the model's own level where none is given.
+    image has its own repeatable noise, of the model's own level.
     """
     model, by_image, within = estimator.model_, defaultdict(list), True
     for some in batch_slices(X):
-        clean, noisy = estimator.seen(X[some]), estimator.corrupt(X[some], level)
+        clean, noisy = estimator.seen(X[some]), estimator.corrupt(X[some])
         rebuilt = estimator.denoise(noisy)
         by_image["denoised_mse"].append(per_image_mse(clean, rebuilt))
         by_image["denoised_psnr_db"].append(psnr_db(clean, rebuilt))
         by_image["noisy_psnr_db"].append(psnr_db(clean, noisy))
         within = within and clean.min() >= 0 and clean.max() <= 1
     figures = {name: mean(np.concatenate(values)) for name, values in by_image.items() if within or "psnr" not in name}
-    return figures | {"noise": f"{model.noise} {model.level if level is None else level:g}"}
+    return figures | {"noise": f"{model.noise} {model.level:g}"}
 
 
 def per_image_mse(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:

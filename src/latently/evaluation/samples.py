@@ -45,15 +45,15 @@ def frechet_precision_recall(real: np.ndarray, drawn: np.ndarray) -> tuple[float
     return frechet_distance(real, drawn), *precision_recall(real, drawn)
 
 
-def drawn_images(estimator: Autoencoder, n: int, y: Any, seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+def drawn_images(estimator: Autoencoder, n: int, y: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """n decoder means from the prior, and of a conditional model the labels they were asked for, drawn from y.
 
     Raises InputError for a model that has no prior.
     """
     asked = None
     if estimator.model_.takes_labels:
-        asked = np.random.default_rng(seed).choice(np.asarray(y), n)
-    return estimator.sample(n, random_state=seed, y=asked), asked
+        asked = np.random.default_rng(0).choice(np.asarray(y), n)
+    return estimator.sample(n, random_state=0, y=asked), asked
 
 
 def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:

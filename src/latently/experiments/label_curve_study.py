@@ -157,9 +157,9 @@ def notes(bench: Bench, mine: Curves, on_codes: Curves) -> list[str]:
     ]
 
 
-def worth(name: str, curves: Curves, n: int = 2000) -> str:
-    """How many labels pixels need for what codes reach with n."""
-    pixels = curves["pixels"]
+def worth(name: str, curves: Curves) -> str:
+    """How many labels pixels need for what codes reach with 2,000."""
+    pixels, n = curves["pixels"], 2000
     if n not in pixels.budgets:
         return f"{NAMES[name]}: no budget of {n:,} labels here."
     codes, best, most = curves[name].at(n).mean, pixels.means().max(), max(pixels.budgets)

@@ -23,7 +23,7 @@ def write_table(folder: Path, rows: Sequence[Row], about: dict[str, Any], notes:
 def compared_to_published(published: float, found: Estimate, digits: int = 1) -> Row:
     """A published figure, and where it lies to the interval that was found.
 
-    >>> beside(97.5, Estimate(97.64, 0.04, 5))["published_is"]
+    >>> compared_to_published(97.5, Estimate(97.64, 0.04, 5))["published_is"]
     '0.1 below'
     """
     gap = published - found.mean

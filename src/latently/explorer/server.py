@@ -154,7 +154,7 @@ class Api:
         return raw(np.concatenate([noisy, rebuilt]))
 
     async def neighbours(self, request: Request) -> Response:
-        n = within("n", whole(request, "n", 12), 1, 200)
+        n = how_many(request, 12)
         codes = await self.rows(request, "<f4", self.scene.latent_dim)
         require(len(codes) == 1 and bool(np.isfinite(codes).all()), "expected one code of finite numbers")
         points, distances = await run_in_threadpool(self.scene.neighbours, codes[0], n)
@@ -181,7 +181,7 @@ class Api:
         return JSONResponse(await run_in_threadpool(self.labels.take, body, self.scene.shown))
 
     async def propose(self, request: Request) -> Response:
-        by, n = request.query_params.get("by", "clusters"), within("n", whole(request, "n", 20), 1, 200)
+        by, n = request.query_params.get("by", "clusters"), how_many(request, 20)
         points = await run_in_threadpool(proposals.propose, by, n, self.scene, self.labels)
         return JSONResponse({"points": points.tolist()})
 
@@ -228,9 +228,10 @@ def whole(request: Request, name: str, default: int) -> int:
     return int(text)
 
 
-def within(name: str, value: int, low: int, high: int) -> int:
-    require(low <= value <= high, f"{name} is {value}; expected a whole number from {low} to {high}")
-    return value
+def how_many(request: Request, default: int) -> int:
+    n = whole(request, "n", default)
+    require(1 <= n <= 200, f"n is {n}; expected a whole number from 1 to 200")
+    return n
 
 
 def classes(request: Request) -> np.ndarray | None:
