@@ -11,7 +11,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets: two threads wait for
 import pytest
 
 from latently.cli.main import main
+from latently.training import resolve
 from latently.training.watchers import Log
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiles_only_when_told():
+    """`compile="auto"` stays eager: a compiler's seconds belong to the tests that ask for them with `compile="on"`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resolve, "COMPILE_FROM_STEPS", float("inf"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ MODULES = [
 ]
 
 
-def name_of(page: Path) -> str:
+def page_name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
@@ -84,16 +84,16 @@ def test_examples_in_docstrings_are_true(name):
     assert failures == 0
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "pycon")], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "pycon")], ids=page_name)
 def test_the_python_of_a_page_prints_what_the_page_says(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    session = doctest.DocTestParser().get_doctest("\n".join(blocks(page, "pycon")), {}, name_of(page), str(page), 0)
+    session = doctest.DocTestParser().get_doctest("\n".join(blocks(page, "pycon")), {}, page_name(page), str(page), 0)
     assert any(example.want for example in session.examples)
     failures, _ = doctest.DocTestRunner(verbose=False).run(session)
     assert failures == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_the_command_line_reads_every_command_of_a_page(page, monkeypatch, tmp_path):
     """A command or a flag that is gone, or a value of the wrong kind; also of the commands that nobody runs here."""
     monkeypatch.chdir(tmp_path)  # where no run is
@@ -233,18 +233,20 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_links_and_pictures_of_a_page_exist(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"https?://", target):
             continue
         path, _, anchor = target.partition("#")
         place = page.parent / path if path else page
-        assert place.exists(), f"{name_of(page)} points to {path}, which is not there"
+        assert place.exists(), f"{page_name(page)} points to {path}, which is not there"
         if anchor:
-            assert anchor in anchors(place), f"{name_of(page)} points to {target}, and {place.name} has no such heading"
+            assert anchor in anchors(place), (
+                f"{page_name(page)} points to {target}, and {place.name} has no such heading"
+            )
 
 
 def test_the_readme_links_every_page():
     linked = set(re.findall(r"\]\((docs/[\w/]+\.md)", README.read_text()))
-    assert linked == {name_of(page) for page in (ROOT / "docs").glob("*.md")} | {"docs/results/README.md"}
+    assert linked == {page_name(page) for page in (ROOT / "docs").glob("*.md")} | {"docs/results/README.md"}

@@ -25,14 +25,14 @@ PLAN = {
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
         classifiers code_distances probes denoise conditional bounds __init__""",
     "report": "files words content page __init__ comparison",
-    "explorer": "cache planes labelling scene proposals guard layers pages server static",
+    "explorer": "cache planes label_file scene proposals guard layers pages server static",
     "cli": "arguments shared flags describe apply inspect studies demo_work demo options plan train main",
 }
 ROOMS = list(PLAN)
 FILES = [path for path in sorted(HOUSE.rglob("*.py")) if path.parent != HOUSE]
 
 
-def name_of(path: Path) -> str:
+def file_name(path: Path) -> str:
     """`data/folder`"""
     return path.relative_to(HOUSE).with_suffix("").as_posix()
 
@@ -56,12 +56,12 @@ def imported(path: Path) -> set[str]:
     parts = [module.split(".")[1:] for module in modules if module.startswith("latently.")]
     places = [HOUSE.joinpath(*part) for part in parts]
     files = {place.with_suffix(".py") for place in places} | {place / "__init__.py" for place in places}
-    return {name_of(file) for file in files if file.exists()}
+    return {file_name(file) for file in files if file.exists()}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@pytest.mark.parametrize("path", FILES, ids=file_name)
 def test_a_file_imports_only_files_before_it(path):
-    name = name_of(path)
+    name = file_name(path)
     room, _, file = name.partition("/")
     assert room in PLAN, f"{room} has no place in the plan of the house"
     assert file in PLAN[room].split() or file == "__init__", f"{name} has no place in the plan of its room"

@@ -441,13 +441,14 @@ def leaves(values: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[st
 WRONG = [None, "x", -1, 10**30, []]
 
 
-def test_any_wrong_value_in_params_json_is_a_sentence(latently, damaged):
+@pytest.mark.parametrize("n_wrong", [1, pytest.param(len(WRONG), marks=pytest.mark.slow)])
+def test_any_wrong_value_in_params_json_is_a_sentence(latently, damaged, n_wrong):
     """Every place of the file in turn lost, and filled with values that do not belong there."""
     path = damaged / "r" / "params.json"
     good = json.loads(path.read_text())
-    n_refused = 0
-    for *above, name in leaves(good):
-        for wrong in ["(lost)", *WRONG]:
+    n_refused = n_tried = 0
+    for i, (*above, name) in enumerate(leaves(good)):
+        for wrong in ["(lost)", *(WRONG[(i + k) % len(WRONG)] for k in range(n_wrong))]:
             params = json.loads(json.dumps(good))
             place = params
             for each in above:
@@ -460,8 +461,8 @@ def test_any_wrong_value_in_params_json_is_a_sentence(latently, damaged):
             ran = latently("evaluate", damaged / "r", "--json")
             assert ran.code in (0, 2), f"{above} {name} = {wrong!r}: {ran.err}"
             assert ran.err.count("\n") == (ran.code == 2), f"{above} {name} = {wrong!r}: {ran.err}"
-            n_refused += ran.code == 2
-    assert n_refused > 150, "most wrong values must be found"
+            n_tried, n_refused = n_tried + 1, n_refused + (ran.code == 2)
+    assert n_refused > 0.5 * n_tried, "most wrong values must be found"
 
 
 def test_weights_of_another_shape(refused, damaged):
@@ -677,7 +678,12 @@ def test_memory_that_runs_out(refused, damaged):
 def test_a_process_ends_with_code_2_and_one_sentence(damaged, command):
     (damaged / "r" / "model.safetensors").write_bytes(pickle.dumps(Trap()))
     ran = subprocess.run(
-        [sys.executable, "-m", "latently", *command.split()], cwd=damaged, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "latently", *command.split()],
+        cwd=damaged,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert ran.returncode == 2, ran.stderr
     assert "Traceback" not in ran.stderr

@@ -7,7 +7,7 @@ import pytest
 
 from latently import InputError
 from latently.data import load, read_labels, within_budget
-from latently.data.classes import codes_of, encode_labels, is_missing
+from latently.data.classes import class_indices, encode_labels, is_missing
 from latently.data.imageset import ImageSet
 
 IMAGES = ImageSet(
@@ -125,15 +125,15 @@ def test_a_list_keeps_what_it_mixes():
     classes, codes = encode_labels(["cat", "dog", -1, None, float("nan"), "", "cat"])
     assert classes.tolist() == ["cat", "dog"]
     assert codes.tolist() == [0, 1, -1, -1, -1, -1, 0]
-    assert codes_of(["dog", -1, float("nan")], classes).tolist() == [1, -1, -1]
+    assert class_indices(["dog", -1, float("nan")], classes).tolist() == [1, -1, -1]
     classes, codes = encode_labels([3, 5, -1, 3])
     assert (classes.tolist(), codes.tolist()) == ([3, 5], [0, 1, -1, 0])
 
 
 def test_a_class_goes_by_its_name_and_no_label_by_none():
-    assert codes_of(["A", None, "None", ""], np.array(["A", "None"])).tolist() == [0, -1, 1, -1]
-    assert codes_of(np.array([0.0, 1.0, np.nan]), np.array(["0", "1", "nan"])).tolist() == [0, 1, -1]
-    assert codes_of(["0", "1", "2"], np.array([0.0, 1.0])).tolist() == [0, 1, -1]
+    assert class_indices(["A", None, "None", ""], np.array(["A", "None"])).tolist() == [0, -1, 1, -1]
+    assert class_indices(np.array([0.0, 1.0, np.nan]), np.array(["0", "1", "nan"])).tolist() == [0, 1, -1]
+    assert class_indices(["0", "1", "2"], np.array([0.0, 1.0])).tolist() == [0, 1, -1]
 
 
 def test_pandas_says_nothing_in_its_own_way():

@@ -6,12 +6,24 @@ import numpy as np
 import pandas
 import pytest
 from PIL import Image
+from sklearn.svm import SVC
 
-from latently import CVAE, Autoencoder, Classifier, FeedForward, FewLabelClassifier, InputError, Network, Trunk, load
+from latently import (
+    CVAE,
+    VAE,
+    Autoencoder,
+    Classifier,
+    FeedForward,
+    FewLabelClassifier,
+    InputError,
+    Network,
+    Trunk,
+    load,
+)  # fmt: skip
 from latently.data import ImageSet, read_labels
 from latently.data import load as load_images
 from latently.data.classes import is_missing, is_missing_label
-from latently.explorer.labelling import checked_label
+from latently.explorer.label_file import checked_label
 
 # How a label is written, and whether it is missing.
 SPELLINGS = [
@@ -53,15 +65,8 @@ def test_fit_of_a_classifier(label, missing):
 
 @written
 def test_fit_of_few_label(label, missing):
-    encoder = Autoencoder(network_of(), **TINY)
-    few = FewLabelClassifier(encoder, Classifier(FeedForward(Trunk("dense(2)")), **TINY), random_state=0)
+    few = FewLabelClassifier(Autoencoder(VAE(2, Network("dense(4)")), **TINY), SVC(), random_state=0)
     assert len(few.fit(X, mixed(label)).classes_) == (2 if missing else 3)
-
-
-def network_of():
-    from latently import VAE
-
-    return VAE(2, Network("dense(4)"))
 
 
 @written

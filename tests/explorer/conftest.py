@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from latently.analysis.run_images import Opened
+from latently.analysis.run_images import RunImages
 from latently.cli.main import main
-from latently.explorer.labelling import LabelFile
+from latently.explorer.label_file import LabelFile
 from latently.explorer.scene import Scene
 from latently.explorer.server import app, bound
 
@@ -73,7 +73,7 @@ def scene_of(run_of) -> Callable[[str], Scene]:
 
     def find(name: str) -> Scene:
         if name not in scenes:
-            scenes[name] = Scene(Opened(run_of(name), None, "cpu"), most_points=2000)
+            scenes[name] = Scene(RunImages(run_of(name), None, "cpu"), most_points=2000)
         return scenes[name]
 
     return find

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from latently.analysis.run_images import Opened
+from latently.analysis.run_images import RunImages
 from latently.explorer.guard import LARGEST_BODY
-from latently.explorer.labelling import LabelFile
+from latently.explorer.label_file import LabelFile
 from latently.explorer.scene import Scene
 from latently.explorer.server import app
 
@@ -100,7 +100,7 @@ def test_colours_of_any_range_are_shown_on_bytes(tmp_path, latently):
     np.save(tmp_path / "colours.npy", images)
     words = shlex.split("train vae --likelihood gaussian --latent-dim 3 --encoder dense(8) --epochs 2")
     assert latently(*words, "--data", tmp_path / "colours.npy", "--out", tmp_path / "run").code == 0
-    scene = Scene(Opened(tmp_path / "run", None, "cpu"))
+    scene = Scene(RunImages(tmp_path / "run", None, "cpu"))
     pixels = scene.pixels(np.array([0, 7]))
     low, high = images.min(), images.max()
     np.testing.assert_allclose(pixels, (images[[0, 7]] - low) / (high - low) * 255, atol=0.51)
@@ -273,7 +273,7 @@ def test_the_second_round_keeps_the_labels_of_the_first(latently, run_of, tmp_pa
     lines = (run / "labels.csv").read_text().splitlines()
     assert (len(lines), lines[1], lines[-1]) == (41, "1,b", "50,c")
     assert len(given.read_text().splitlines()) == 41, "the user's own file was written to"
-    scene = Scene(Opened(run, None, "cpu"))
+    scene = Scene(RunImages(run, None, "cpu"))
     assert scene.images.classes == tuple("0123456789"), (
         "labels of the file pass for the source's, so none can be taken away"
     )
@@ -297,7 +297,7 @@ def test_explore_wants_a_decoder_and_a_place(latently, run_of, tmp_path):
 def test_priors_and_posteriors_of_every_kind(tmp_path):
     """A learned prior is drawn from; where the KL belongs to no dimension, the codes' variance sorts the sliders."""
     from latently import VAE, Autoencoder, InputError, Network, VampVAE, data
-    from latently.analysis.run_images import Opened
+    from latently.analysis.run_images import RunImages
     from latently.explorer.scene import Scene
     from latently.explorer.static import write_static
 
@@ -305,7 +305,7 @@ def test_priors_and_posteriors_of_every_kind(tmp_path):
     np.save(tmp_path / "digits.npy", digits[:100])
     for name, model in (("vamp", VampVAE(3, small, pseudo_inputs=9)), ("flow", VAE(3, small, flow_steps=2))):
         Autoencoder(model, epochs=1, random_state=0).fit(digits).save(tmp_path / name)
-        scene = Scene(Opened(tmp_path / name, str(tmp_path / "digits.npy"), "cpu"), 100)
+        scene = Scene(RunImages(tmp_path / name, str(tmp_path / "digits.npy"), "cpu"), 100)
         assert scene.about["activity_unit"] == "variance"
         if name == "vamp":
             assert np.array(scene.about["prior"]["draws"]).shape == (256, 3)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from latently.training.compiled import CompiledStep, begin_moments, told
+from latently.training.compiled import CompiledStep, begin_moments, step_scalars
 from latently.training.optimiser import build_optimiser
 from latently.training.settings import Training
 
@@ -47,7 +47,7 @@ def test_ten_steps_lead_where_the_eager_ones_lead(settings, nets, monkeypatch):
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         else:
-            terms = step(x, y, torch.tensor(told(i / 10, 0.01, optimiser, i + 1)))
+            terms = step(x, y, torch.tensor(step_scalars(i / 10, 0.01, optimiser, i + 1)))
             assert not terms["loss"].requires_grad
         loss = batch_loss(theirs, x, y, progress)["loss"] / 4
         loss.backward()
@@ -86,9 +86,9 @@ def test_a_batch_of_another_shape_is_refused(nets, monkeypatch):
     net, _ = nets
     optimiser = build_optimiser(Training(device="cpu"), net)
     step = CompiledStep(batch_loss, net, optimiser, None)
-    step(torch.ones(4, 5), torch.ones(4), torch.tensor(told(0.0, 0.01, optimiser, 1)))
+    step(torch.ones(4, 5), torch.ones(4), torch.tensor(step_scalars(0.0, 0.01, optimiser, 1)))
     with pytest.raises(AssertionError, match="compiled for images"):
-        step(torch.ones(3, 5), torch.ones(3), torch.tensor(told(0.0, 0.01, optimiser, 2)))
+        step(torch.ones(3, 5), torch.ones(3), torch.tensor(step_scalars(0.0, 0.01, optimiser, 2)))
 
 
 def test_two_steps_of_one_process_do_not_meet():

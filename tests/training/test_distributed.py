@@ -179,6 +179,7 @@ def test_what_cannot_be_is_said_once(tmp_path, command, said):
     assert not run.exists()
 
 
+@pytest.mark.slow
 def test_torchrun(tmp_path):
     words = [*shlex.split(VAE), "--epochs", "1", "--json", "--out", str(tmp_path / "run")]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "latently"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from latently import estimator
-from latently.analysis.run_images import Opened
+from latently.analysis.run_images import RunImages
 from latently.common.console import errors_as_notes, note
 from latently.common.errors import InputError, require
 from latently.data import ImageSet
@@ -50,7 +50,7 @@ class OptionalFigures:
         require(not alone, "--judge is for samples; give --samples N beside it, 10000 say, or --all")
 
 
-def measure(opened: Opened, part: str, requested: OptionalFigures = OptionalFigures()) -> dict[str, Any]:
+def measure(opened: RunImages, part: str, requested: OptionalFigures = OptionalFigures()) -> dict[str, Any]:
     """Figures of a part of the images as one dict. With `everything`, what the images cannot give is left out, with a
     note. Raises InputError where a figure was asked for by name that this run cannot give.
     """
@@ -82,7 +82,7 @@ def if_requested(by_name: bool, among_all: bool, compute: Callable[[], dict[str,
     return {}
 
 
-def measure_codes(opened: Opened, images: ImageSet) -> dict[str, Any]:
+def measure_codes(opened: RunImages, images: ImageSet) -> dict[str, Any]:
     """What `code_figures` gives, fitted on the run's own training images."""
     fitted = require_autoencoder(opened, "codes")
     if not (images.labels >= 0).any():
@@ -94,7 +94,7 @@ def measure_codes(opened: Opened, images: ImageSet) -> dict[str, Any]:
     return code_figures(codes, train.label_names, judged, images.label_names)
 
 
-def measure_samples(opened: Opened, images: ImageSet, n: int, judge: Path | None) -> dict[str, Any]:
+def measure_samples(opened: RunImages, images: ImageSet, n: int, judge: Path | None) -> dict[str, Any]:
     """What `judge_figures` gives of n samples against `images`; `judge_accuracy` on these; of a conditional model also
     `agreement`, the share of samples that the judge takes for what was asked for."""
     fitted = require_autoencoder(opened, "samples")
@@ -115,7 +115,7 @@ def measure_samples(opened: Opened, images: ImageSet, n: int, judge: Path | None
     return figures
 
 
-def load_or_train_judge(opened: Opened, train: ImageSet, given: Path | None) -> tuple[Path, Classifier]:
+def load_or_train_judge(opened: RunImages, train: ImageSet, given: Path | None) -> tuple[Path, Classifier]:
     """The classifier that is given; else the run's own, which is trained where it is not there yet."""
     run, place = opened.run.path, given or opened.run.path / "judge"
     device = opened.estimator.training_.device
@@ -146,7 +146,7 @@ def load_or_train_judge(opened: Opened, train: ImageSet, given: Path | None) -> 
         raise KeyboardInterrupt(f"{place} keeps the judge as far as it has come; the same command goes on") from None
 
 
-def require_autoencoder(opened: Opened, what: str) -> Autoencoder:
+def require_autoencoder(opened: RunImages, what: str) -> Autoencoder:
     """Raises InputError for a run that has none of this."""
     run, encoder = opened.run.path, opened.run.path / "encoder"
     advice = f"ask for those of {encoder}" if encoder.exists() else "leave the flag out"
@@ -154,10 +154,10 @@ def require_autoencoder(opened: Opened, what: str) -> Autoencoder:
     return opened.estimator
 
 
-def training_images(opened: Opened, judged: ImageSet) -> ImageSet:
+def training_images(opened: RunImages, judged: ImageSet) -> ImageSet:
     """The run's own; of a model that is told classes the labelled ones, as in its training. Raises InputError where
     judged ones are among them."""
-    own = opened if opened.is_own else Opened(opened.run.path, None, "cpu")
+    own = opened if opened.is_own else RunImages(opened.run.path, None, "cpu")
     train = own.part("train")
     apart = not opened.is_own or not np.isin(judged.names, train.names).any()
     flattered = f"{opened.run.path} was trained on images that are to be judged now, which would flatter its figures"

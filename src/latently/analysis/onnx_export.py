@@ -131,7 +131,7 @@ def move_to_cpu(estimator: Any) -> None:
     for part in ("encoder_", "classifier_"):
         if hasattr(estimator, part):
             move_to_cpu(getattr(estimator, part))
-    if "net_" in vars(estimator):
+    if hasattr(estimator, "net_"):
         estimator.net_.cpu().eval()
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from latently.analysis.run_images import Opened
+from latently.analysis.run_images import RunImages
 from latently.common.console import note
 from latently.common.errors import require
 from latently.common.files import atomic_write, read_json, write_json
-from latently.data.chunks import Ranges, open_ranges
+from latently.data.chunks import Chunks, open_chunks
 from latently.estimator import load
 from latently.runs.outputs import check_folder
 from latently.training.ray_cluster import connected, failures_told, n_shares, one_core, one_share
@@ -28,12 +28,12 @@ BYTES_AT_ONCE = 2**26  # of pixels that a worker holds
 SETTINGS_FILE = "_about.json"  # readers of Parquet pass over what begins with _
 
 
-def write_codes(opened: Opened, source: str, out: Path, device: str, address: str) -> None:
+def write_codes(opened: RunImages, source: str, out: Path, device: str, address: str) -> None:
     """The codes of all images of a folder or a .npy file, by the cluster at `address`, into the folder `out`.
 
     Raises InputError where the images are not of the run's shape, or `out` holds something else.
     """
-    images = open_ranges(source, opened.preparation)
+    images = open_chunks(source, opened.preparation)
     opened.require_shape(images.read(0, 1).shape[1:], images.source)
     about = {"source": images.source, "n_images": len(images), "rows": ROWS, "content": images.content}
     about |= {"weights": hashlib.blake2b((opened.run.path / "model.safetensors").read_bytes()).hexdigest()}
@@ -65,7 +65,7 @@ def claim_folder(out: Path, about: dict[str, Any]) -> None:
     write_json(place, about)
 
 
-def encode(shards: list[dict[str, Any]], given: tuple[str, str, Ranges], tell: Callable[[int], None]) -> None:
+def encode(shards: list[dict[str, Any]], given: tuple[str, str, Chunks], tell: Callable[[int], None]) -> None:
     """By a pool of workers, each of which holds the run; `tell` hears how many shards are written."""
     import ray.data
 
@@ -88,7 +88,7 @@ def encode(shards: list[dict[str, Any]], given: tuple[str, str, Ranges], tell: C
 class Encoder:
     """A worker: it holds the run, and writes the shards that it is given."""
 
-    def __init__(self, run: str, device: str, images: Ranges) -> None:
+    def __init__(self, run: str, device: str, images: Chunks) -> None:
         self.estimator, self.images = load(run, device), images
         self.at_once = max(1, BYTES_AT_ONCE // images.read(0, 1).nbytes)
 

@@ -17,7 +17,7 @@ from latently.runs.outputs import require_apart
 from latently.runs.record import DataRecord
 
 
-class Opened:
+class RunImages:
     """A run, its estimator, and the images it is asked about, which are read when they are needed."""
 
     def __init__(self, path: Path, source: str | None, device: str) -> None:

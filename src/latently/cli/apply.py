@@ -194,8 +194,8 @@ def sample(
     outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
     require_codes(Run(run).kind, run)
     trained = Trained.of_run(Run(run), device)
-    told = label is None or trained.model.takes_labels
-    require(told, f"--label is {label}, but {run} was trained without labels; train a cvae, or leave it out")
+    takes = label is None or trained.model.takes_labels
+    require(takes, f"--label is {label}, but {run} was trained without labels; train a cvae, or leave it out")
     drawn_by = None if sampler == "prior" else mixture_of(run, data, components, device).sample
     images = trained.sample(n, seed, label, drawn_by)
     if place.suffix.lower() == ".png":

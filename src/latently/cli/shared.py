@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from latently.common.errors import require
 
 if TYPE_CHECKING:
-    from latently.analysis.run_images import Opened
+    from latently.analysis.run_images import RunImages
     from latently.estimator import Autoencoder
     from latently.runs.cached_work import Executor
 
 
-def open_run(path: Path, source: str | None, device: str) -> "Opened":
-    from latently.analysis.run_images import Opened
+def open_run(path: Path, source: str | None, device: str) -> "RunImages":
+    from latently.analysis.run_images import RunImages
 
-    return Opened(path, source, device)
+    return RunImages(path, source, device)
 
 
 def require_autoencoder(estimator: Any, path: Path) -> "Autoencoder":

@@ -64,8 +64,8 @@ def reproduce(
 
     if study is None:
         if json:
-            told = {name: {"summary": each.summary, "cost": each.cost} for name, each in experiments.STUDIES.items()}
-            print_json({"studies": told})
+            listed = {name: {"summary": each.summary, "cost": each.cost} for name, each in experiments.STUDIES.items()}
+            print_json({"studies": listed})
             return
         rows = [[name, each.summary, each.cost] for name, each in experiments.STUDIES.items()]
         print_rows("latently reproduce STUDY", ["study", "what", "cost"], rows)

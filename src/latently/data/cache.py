@@ -23,7 +23,7 @@ from latently.data.preparation import Preparation
 from latently.data.reading import reading
 
 
-def kept(
+def decoded_array(
     source: Path,
     preparation: Preparation,
     content: Iterable[str],
@@ -37,8 +37,8 @@ def kept(
     content: what the images are known by. shape: (N, ...). Raises `InputError` where the disk has no room.
     """
     folder = cache_folder() / "decoded"
-    place = letters([str(source.absolute()), repr(preparation.to_json())])
-    path = folder / f"{place}-{letters(content)}.npy"
+    place = short_hash([str(source.absolute()), repr(preparation.to_json())])
+    path = folder / f"{place}-{short_hash(content)}.npy"
     if not path.exists():
         require_room(folder, source, shape, dtype)
         write(path, source, shape, dtype, parts, progress)
@@ -50,12 +50,12 @@ def kept(
         return np.load(path, mmap_mode="r")
 
 
-def last_written(folder: Path, names: Iterable[str]) -> Iterable[str]:
+def file_states(folder: Path, names: Iterable[str]) -> Iterable[str]:
     """What files are known by as long as nobody writes them: their names, sizes and times of change."""
     return (f"{name} {stat.st_size} {stat.st_mtime_ns}" for name in names for stat in [(folder / name).stat()])
 
 
-def letters(texts: Iterable[str]) -> str:
+def short_hash(texts: Iterable[str]) -> str:
     """A few that stand for all these."""
     name = hashlib.blake2b(digest_size=8)
     for text in texts:

@@ -9,18 +9,18 @@ import numpy as np
 
 from latently.common.errors import InputError, require
 from latently.data.arrays import as_images, as_pixels
-from latently.data.cache import last_written, letters
+from latently.data.cache import file_states, short_hash
 from latently.data.folder import index_folder, read_image
 from latently.data.preparation import Preparation
 from latently.data.reading import reading
 
 
 @dataclass(frozen=True)
-class Ranges:
+class Chunks:
     """N images of a folder or of a .npy file, of which nothing is read yet.
 
     read: (start, stop) -> the images from start to stop - 1, as `load` gives them.
-    content: letters by which they are known until one of their files is written.
+    content: short_hash by which they are known until one of their files is written.
     names: (N,) of the files; None where images have numbers alone.
     label_names: (N,) of the classes, empty where unlabelled; None where no image has a label.
     """
@@ -36,18 +36,18 @@ class Ranges:
         return self.n_images
 
 
-def open_ranges(source: str, preparation: Preparation) -> Ranges:
+def open_chunks(source: str, preparation: Preparation) -> Chunks:
     """Raises InputError for a source of another kind, or one that holds no images."""
     path = Path(source).expanduser().absolute()
     if path.is_dir():
         names, labels, classes = index_folder(path)
         label_names = np.array([*classes, ""])[labels] if classes else None
-        read, content = partial(_of_folder, path, names, preparation), letters(last_written(path, names))
-        return Ranges(len(names), read, str(path), content, np.array(names), label_names)
+        read, content = partial(_of_folder, path, names, preparation), short_hash(file_states(path, names))
+        return Chunks(len(names), read, str(path), content, np.array(names), label_names)
     readable = path.is_file() and path.suffix.lower() == ".npy"
     require(readable, f"{source} cannot be read a range at a time; expected a folder of images, or a .npy file")
-    content = letters(last_written(path.parent, [path.name]))
-    return Ranges(len(_mapped(path)), partial(_of_array, path, preparation), str(path), content)
+    content = short_hash(file_states(path.parent, [path.name]))
+    return Chunks(len(_mapped(path)), partial(_of_array, path, preparation), str(path), content)
 
 
 def _of_folder(folder: Path, names: list[str], preparation: Preparation, start: int, stop: int) -> np.ndarray:

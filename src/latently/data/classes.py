@@ -61,30 +61,30 @@ def is_missing_label(label: Any) -> bool:
     return label.strip().lower() in MISSING_TEXTS if isinstance(label, str) else bool(label == -1 or label != label)
 
 
-def name_of(label: Any) -> str:
+def class_name(label: Any) -> str:
     """0.0 is called 0."""
     return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
-def codes_of(y: Any, classes: np.ndarray) -> np.ndarray:
+def class_indices(y: Any, classes: np.ndarray) -> np.ndarray:
     """Labels as indices into `classes`, (n,) int64; -1 where there is none, or one of another class.
 
     A class goes by its name, too: what was fitted on 0, 1, 2 or on 0.0, 1.0, 2.0 knows "2" from a file, and the other
     way round.
 
-    >>> codes_of(["2", 0, ""], np.array([0, 1, 2])).tolist()
+    >>> class_indices(["2", 0, ""], np.array([0, 1, 2])).tolist()
     [2, 0, -1]
     """
     y = as_labels(y)
     codes, given = np.full(len(y), -1), np.flatnonzero(~is_missing(y))
     y = y[given]
-    names = np.array([name_of(label) for label in y.tolist()], dtype=str)
+    names = np.array([class_name(label) for label in y.tolist()], dtype=str)
     for code, label in enumerate(classes.tolist()):
-        codes[given[(y == label) | (names == name_of(label))]] = code
+        codes[given[(y == label) | (names == class_name(label))]] = code
     return codes
 
 
-def kept_classes(params: dict[str, Any]) -> np.ndarray:
+def stored_classes(params: dict[str, Any]) -> np.ndarray:
     """The classes that params.json lists. Raises InputError, or KeyError, where it lists none."""
     classes = params["classes"]
     fits = isinstance(classes, list) and len(classes) >= 2 and all(isinstance(c, str | int | float) for c in classes)

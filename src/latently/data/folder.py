@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from latently.common.errors import InputError, require
-from latently.data.cache import kept, last_written
+from latently.data.cache import decoded_array, file_states
 from latently.data.classes import is_missing_label
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
@@ -95,7 +95,7 @@ def _images(folder: Path, names: list[str], preparation: Preparation, progress: 
         _decoded(folder, names[start : start + FILES_IN_A_PART], preparation, names[0], first)
         for start in range(0, len(names), FILES_IN_A_PART)
     )
-    array = kept(folder, preparation, last_written(folder, names), shape, first.dtype, parts, progress)
+    array = decoded_array(folder, preparation, file_states(folder, names), shape, first.dtype, parts, progress)
     return Mapped(array, str(folder))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from latently.common.errors import InputError, require
 from latently.data import arrays, download, idx, table
-from latently.data.cache import kept, last_written
+from latently.data.cache import decoded_array, file_states
 from latently.data.folder import read_folder
 from latently.data.imageset import ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
@@ -70,8 +70,8 @@ def _prepared(images: Mapped, preparation: Preparation, path: Path, progress: bo
     first, parts = preparation.apply(images[:1]), (preparation.apply(part) for part in images.parts())
     if not stays_on_disk(first.nbytes * len(images)):
         return np.concatenate(list(parts))
-    known_by, shape = last_written(path.parent, [path.name]), (len(images), *first.shape[1:])
-    return Mapped(kept(path, preparation, known_by, shape, first.dtype, parts, progress), str(path))
+    known_by, shape = file_states(path.parent, [path.name]), (len(images), *first.shape[1:])
+    return Mapped(decoded_array(path, preparation, known_by, shape, first.dtype, parts, progress), str(path))
 
 
 def _unknown(name: str) -> str:

@@ -34,7 +34,7 @@ from latently.models.densities import log_mean_and_error
 from latently.models.vae import VAE
 from latently.runs.folder import Run
 from latently.training.distributed import SINGLE_PROCESS, Processes
-from latently.training.inference import name_of, told, wants_labels
+from latently.training.inference import label_tensors, model_name, wants_labels
 from latently.training.state import Watcher
 
 Sampler = Literal["prior", "mixture"]
@@ -121,7 +121,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     def _labels(self, y: Any, n: int) -> tuple[Tensor, ...]:
         """Raises InputError where a label is missing or of no class that was fitted."""
         check_is_fitted(self)
-        return told(self.model_, getattr(self, "classes_", None), y, n)
+        return label_tensors(self.model_, getattr(self, "classes_", None), y, n)
 
     def _n_classes(self) -> int:
         return len(self.classes_) if self.model_.takes_labels else 0
@@ -171,11 +171,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Codes: the posterior mean. -> (n, latent_dim) float32"""
-
-        def mean(x: Tensor, *y: Tensor) -> Tensor:
-            return self.model_.encode(self.net_, x, *y).mean
-
-        return self._map_images(X, mean, *self._labels(y, n_images(X)))
+        return self._map_images(X, self._trained.code_means, *self._labels(y, n_images(X)))
 
     def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
         """The decoder's mean at codes (n, latent_dim). -> float32 of the shape of X; for uint8 X in 0..1"""
@@ -222,7 +218,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         the weights carry the sum. Raises InputError for a model without a prior, and for fewer than 2 samples.
         """
         check_is_fitted(self)
-        name, able = name_of(self.model_), can(self.model_, "prior", "log_weights")
+        name, able = model_name(self.model_), can(self.model_, "prior", "log_weights")
         require(able, f"a plain autoencoder ({name}) has no prior, and so no bound on log p(x); train a vae")
         enough = accepts(Count, samples) and samples >= 2
         require(enough, f"samples is {samples!r}; expected a whole number of at least 2")
@@ -283,7 +279,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
         Raises InputError for a model that is not conditional.
         """
-        codes, name = self.transform(X, y), name_of(self.model_)
+        codes, name = self.transform(X, y), model_name(self.model_)
         require(self.model_.takes_labels, f"{name} is not told the class of an image; for analogies train a cvae")
         return np.stack([self.inverse_transform(codes, label) for label in self.classes_], axis=1)
 
@@ -297,7 +293,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         self._require_denoising()
         trained, images = self._trained, self._images(X)
         batches = Batches(images, np.full(len(images), -1), torch.device(trained.device))
-        return trained.to_images(trained.rows(lambda raw: self.model_.denoise(self.net_, scale(raw)).mean, batches))
+        return trained.to_images(trained.rows(lambda raw: trained.denoised_means(scale(raw)), batches))
 
     def corrupt(self, X: Any, level: float | None = None, seed: int = 0) -> np.ndarray:
         """X with the model's kind of noise, by each image's own draw: repeatable, independent of order and batch.
@@ -316,7 +312,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     def _require_denoising(self) -> None:
         check_is_fitted(self)
         able = can(self.model_, "corrupt", "denoise")
-        require(able, f"{name_of(self.model_)} has not learned to remove noise; train a dae")
+        require(able, f"{model_name(self.model_)} has not learned to remove noise; train a dae")
 
 
 def n_images(X: Any) -> int:

@@ -113,10 +113,12 @@ class ImageEstimator(BaseEstimator, Training):
         self.seed_ = self._draw_seed()
         device = torch.device(self.training_.device)
         with seeded(self.seed_, device):
-            self.net_ = channels_last_on(self.model_.build(self._tensor_shape, self._n_classes()), device)
+            net = channels_last_on(self.model_.build(self._tensor_shape, self._n_classes()), device)
+        classes = getattr(self, "classes_", None)
+        self.trained_ = Trained(self.model_, net, self.image_shape_, self.training_.device, classes)
         train = self._batches(images, labels, members)
         validation = None if held_out is None else self._batches(*held_out)
-        loop = Loop(self.model_, self.net_, train, validation, self.training_, self.seed_, run, watchers, processes)
+        loop = Loop(self.model_, net, train, validation, self.training_, self.seed_, run, watchers, processes)
         if run is not None:  # not earlier: what fails above leaves nothing behind
             run.begin(self.describe())
         for watcher in watchers:
@@ -124,7 +126,7 @@ class ImageEstimator(BaseEstimator, Training):
         self.history_ = loop.train()
         if run is not None:
             run.write_history(self.history_)
-            run.write_weights(self.net_)
+            run.write_weights(net)
             run.drop_checkpoint()
         return self
 
@@ -212,8 +214,12 @@ class ImageEstimator(BaseEstimator, Training):
     @property
     def _trained(self) -> Trained:
         check_is_fitted(self)
-        classes = getattr(self, "classes_", None)
-        return Trained(self.model_, self.net_, self.image_shape_, self.training_.device, classes)
+        return self.trained_
+
+    @property
+    def net_(self) -> torch.nn.Module:
+        """The trained network."""
+        return self.trained_.net
 
     def seen(self, X: Any) -> np.ndarray:
         """X as the model sees it: float32 (scaled if uint8, black and white if binarised), in the shape of X."""
@@ -281,8 +287,8 @@ class ImageEstimator(BaseEstimator, Training):
         with input_errors_for(run.path / "params.json"):
             self.model_ = self._own_model()
             self.seed_ = self._draw_seed()
-        trained = Trained.of_run(run, self.device, self.model_)
-        self.image_shape_, self.net_ = trained.image_shape, trained.net
+        self.trained_ = trained = Trained.of_run(run, self.device, self.model_)
+        self.image_shape_ = trained.image_shape
         self.n_features_in_ = self.image_shape_[0]
         if trained.classes is not None:
             self.classes_: np.ndarray = trained.classes

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_consistent_length
 from latently.common.errors import require
 from latently.common.settings import NonNegative, Positive
 from latently.data import Images, taken
-from latently.data.classes import as_labels, codes_of, encode_labels, is_missing
+from latently.data.classes import as_labels, class_indices, encode_labels, is_missing
 from latently.estimator.base import ImageEstimator
 from latently.models import FeedForward, Model
 from latently.runs.folder import Run
@@ -49,7 +49,7 @@ class ClassPredictor(ClassifierMixin):
 
     def label_codes(self, y: Any) -> np.ndarray:
         """Labels as indices into `classes_`, (n,) int64; -1 where there is none, or one of no class that was fitted."""
-        return codes_of(y, self.classes_)
+        return class_indices(y, self.classes_)
 
 
 @dataclass(eq=False, repr=False)
@@ -126,11 +126,11 @@ class Classifier(ClassPredictor, ImageEstimator):
 
     def features(self, X: Any) -> np.ndarray:
         """What the network makes of each image before its softmax, (n, width) float32."""
-        return self._map_images(X, lambda x: self.model_.features(self.net_, x))
+        return self._map_images(X, self._trained.features)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """log p(class | image), (n, classes) float32, in the order of `classes_`."""
-        return self._map_images(X, lambda x: self.model_.classify(self.net_, x).log_probabilities)
+        return self._map_images(X, self._trained.log_probabilities)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """p(class | image), (n, classes) float32, in the order of `classes_`."""

@@ -141,8 +141,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
     def _rehearse(self, X: Any, labels: np.ndarray, classifier: Any, validated: bool) -> None:
         """Raise InputError for what would stop the fit later, before codes are learned."""
         encoder = self._given_encoder
-        told = encoder.model is not None and encoder.model.takes_labels
-        require(not told, "a conditional autoencoder wants the label of every image; give one that takes none")
+        conditional = encoder.model is not None and encoder.model.takes_labels
+        require(not conditional, "a conditional autoencoder wants the label of every image; give one that takes none")
         if hasattr(encoder, "net_"):
             have, want = X.shape[1:], encoder.image_shape_
             alike = f"X holds images of shape {have}, and the encoder was trained on {want}; prepare them alike"

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from latently.data.classes import codes_of, encode_labels
+from latently.data.classes import class_indices, encode_labels
 from latently.data.reading import require_memory
 
 N_NEIGHBOURS = 10
@@ -45,7 +45,7 @@ def code_figures(train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: 
     """
     require_memory(3 * train.nbytes, f"judging {len(train):,} codes of {train.shape[1]:,} dimensions")
     classes, y = encode_labels(y_train)
-    true = codes_of(y_judged, classes)
+    true = class_indices(y_judged, classes)
     _, groups = encode_labels(y_judged)  # clusters know no names: a class of the judged images alone is one, too
     known = groups >= 0
     judged, true, groups = judged[known], true[known], groups[known]

@@ -184,13 +184,13 @@ def candidate(bench: Bench, way: str, depth: int) -> Row:
         settings = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "images": len(train)}
         return cached(bench, f"search-{way.replace(' ', '')}-depth{depth}-seed{seed}", settings, fit)
 
-    told = bench.map(one, range(2 if bench.quick else SEARCH_SEEDS))
-    over = {name: estimate([each[name] for each in told]) for name in told[0]}
+    seeds = bench.map(one, range(2 if bench.quick else SEARCH_SEEDS))
+    over = {name: estimate([each[name] for each in seeds]) for name in seeds[0]}
     return {
         "halved_by": way,
         "depth": depth,
         "layers": layers,
-        "weights": int(told[0]["weights"]),
+        "weights": int(seeds[0]["weights"]),
         "validation_accuracy": percent(over["validation"]),
         "test_accuracy": percent(over["test"]),
         "seconds_per_epoch": over["seconds_per_epoch"].mean,
@@ -209,7 +209,7 @@ def draw(bench: Bench, found: Sequence[Row]) -> None:
 
 
 def notes(found: Sequence[Row]) -> list[str]:
-    told = [
+    sentences = [
         "Accuracy in % on test images, at the last weights, or at those that validation chose where a recipe is "
         f"patient. {SEEDS} seeds; by the recipe of study1-conv one on a CPU.",
         "Ours: the study's network, AdamW, one cycle up to 3e-3, weight decay 0.01, on digits that are shifted, "
@@ -218,13 +218,13 @@ def notes(found: Sequence[Row]) -> list[str]:
     ]
     for row in found:
         if row["best"]:
-            told.append(
+            sentences.append(
                 f"Stride and depth: 4 x 4 convolutions of {FIRST_WIDTH} channels, then twice as many in each, "
                 f"{SEARCH_EPOCHS} epochs of {SEARCH_IMAGES:,} images, {SEARCH_SEEDS} seeds (search.csv). Validation "
                 f"chose {row['halved_by']}, {row['depth']} layers: {row['validation_accuracy']} %, and on test images "
                 f"{row['test_accuracy']} %."
             )
-    return told
+    return sentences
 
 
 STUDY = Study(

@@ -85,12 +85,12 @@ def clusters(X: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, 
     found = {"k_means": KMeans(k, n_init=5, random_state=seed)}
     if X.shape[1] <= 100:
         found["mixture"] = GaussianMixture(k, n_init=2, reg_covar=1e-4, random_state=seed)
-    told: Figures = {}
+    figures_by_method: Figures = {}
     for name, method in found.items():
         groups = method.fit(X[train]).predict(X[test])
         figures = clustering_figures(y[test], groups)
-        told |= {f"{name}_{key.removeprefix('clustering_')}": value for key, value in figures.items()}
-    return told
+        figures_by_method |= {f"{name}_{key.removeprefix('clustering_')}": value for key, value in figures.items()}
+    return figures_by_method
 
 
 # What they gave -----------------------------------------------------------------------------------

@@ -200,7 +200,7 @@ def figures_of(bench: Bench, line: Line, seed: int, spread: float) -> dict[str, 
     test, drawer, critic = bench.part("test"), fit(bench, line, seed), judge(bench)
     images, asked = drawn(drawer, 100 if bench.quick else PER_CLASS, spread)
     precision, recall = precision_recall(critic.features(test.images), critic.features(images))
-    drawer.model_ = CVAE(**{name: getattr(drawer.model_, name) for name in CVAE.field_types()})
+    drawer.model_ = CVAE(**{name: getattr(drawer.model_, name) for name in CVAE.field_types()})  # the bound alone
     bound = evaluate(drawer, test.images, test.label_names)
     return {
         "agreement": float((critic.predict(images) == asked).mean()),

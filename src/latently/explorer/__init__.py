@@ -1,6 +1,6 @@
 """A run in the browser: a map of its codes, a decoder under the pointer, and a place to label.
 
-    scene = Scene(Opened(RUN, None, "auto"))         the run, its images and their codes
+    scene = Scene(RunImages(RUN, None, "auto"))         the run, its images and their codes
     serve(scene, LabelFile(RUN / "labels.csv", ...))  the page, on an address of this machine
     write_static(scene, FOLDER)                       the same page as files, which decode in the browser
 

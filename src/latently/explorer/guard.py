@@ -51,7 +51,7 @@ class Guard:
 
     def judge(self, method: str, headers: Headers, tokens: list[str]) -> tuple[int, str]:
         """(0, "") for a request that may pass, else the status and sentence of the refusal."""
-        host = name_of(headers.get("host", ""))
+        host = host_name(headers.get("host", ""))
         if not self.is_ours(host):
             return 403, f"this page does not answer to the host name {host[:100]!r}; use the address that was printed"
         origin = headers.get("origin")
@@ -87,7 +87,7 @@ class Guard:
         return next((value for name, _, value in pairs if name == self.cookie(headers)), "")
 
 
-def name_of(host: str) -> str:
+def host_name(host: str) -> str:
     """`[::1]:8000` -> `::1`, `localhost:8000` -> `localhost`."""
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].lower()
 

@@ -48,8 +48,8 @@ class Writer:
         if isinstance(module, nn.Sequential):
             return [layer for part in module for layer in self.layers(part)]
         if isinstance(module, Conditioned):
-            told = {"kind": "told", "classes": module.n_classes, "as_planes": module.as_planes}
-            return [told, *self.layers(module.network)]
+            one_hot = {"kind": "told", "classes": module.n_classes, "as_planes": module.as_planes}
+            return [one_hot, *self.layers(module.network)]
         if isinstance(module, NOTHING):
             return []
         if type(module) in ACTIVATIONS:
@@ -96,10 +96,10 @@ class Writer:
         encoder, decoder = self.layers(net.encoder), self.layers(net.decoder)
         encoder += [{"kind": "first", "n": width}]  # of an encoder that gives mean and spread, the mean
         encoder += self.layers(activation(getattr(model, "code_activation", "linear")))
-        told = (torch.zeros(1, dtype=torch.int64),) if model.takes_labels else ()
+        y = (torch.zeros(1, dtype=torch.int64),) if model.takes_labels else ()
         with torch.no_grad():
             z = torch.zeros(1, width, device=estimator.training_.device)
-            likelihood = model.decode(net, z, *(each.to(z.device) for each in told))
+            likelihood = model.decode(net, z, *(each.to(z.device) for each in y))
         return {"encoder": encoder, "decoder": decoder + [{"kind": "sigmoid"}] * hasattr(likelihood, "logits")}
 
     def classifier(self, estimator: Classifier) -> dict[str, Layers]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently.analysis.run_images import Opened
+from latently.analysis.run_images import RunImages
 from latently.analysis.similar import nearest
 from latently.common.console import note
 from latently.common.errors import InputError, require
@@ -38,7 +38,7 @@ class Scene:
     shape of an image; whatever range the images have is mapped onto 0..255. Raises InputError for a run without codes.
     """
 
-    def __init__(self, opened: Opened, most_points: int = MOST_POINTS) -> None:
+    def __init__(self, opened: RunImages, most_points: int = MOST_POINTS) -> None:
         self.opened, self.run = opened, opened.run
         self.few: FewLabelClassifier | None = None
         if isinstance(opened.estimator, FewLabelClassifier):
@@ -47,7 +47,9 @@ class Scene:
             self.encoder = opened.estimator
         else:
             raise InputError(f"{self.run.path} is a classifier and has no decoder to explore; {EXPLORABLE}")
-        self.all_images = opened.images if self.told else opened.found  # labels from a file are the page's to change
+        self.all_images = (
+            opened.images if self.label_classes else opened.found
+        )  # labels from a file are the page's to change
         self.shown = self._chosen(most_points)
         self.images: ImageSet = self.all_images.take(self.shown)
         self.low, self.high = pixel_range(self.images.images)
@@ -57,8 +59,8 @@ class Scene:
     def _chosen(self, most: int) -> np.ndarray:
         """Which images are shown: (N,) numbers among all, in their order."""
         known = np.arange(len(self.all_images))
-        if self.told is not None:
-            known = np.flatnonzero(np.isin(self.all_images.label_names, self.told))
+        if self.label_classes is not None:
+            known = np.flatnonzero(np.isin(self.all_images.label_names, self.label_classes))
             require(len(known) > 0, "none of these images carries a label, and a conditional model wants it to encode")
         if len(known) > most:
             known = np.sort(np.random.default_rng(0).choice(known, most, replace=False))
@@ -75,8 +77,8 @@ class Scene:
         return self.codes.shape[1]
 
     @property
-    def told(self) -> list[str] | None:
-        """The classes that a conditional model is told; None for any other."""
+    def label_classes(self) -> list[str] | None:
+        """The classes by which a conditional model is conditioned; None for any other model."""
         return [str(name) for name in self.encoder.classes_] if self.encoder.model_.takes_labels else None
 
     @property
@@ -107,7 +109,7 @@ class Scene:
             "latent_dim": self.latent_dim,
             "classes": list(self.images.classes),
             "named": bool((self.images.names != np.arange(len(self.images)).astype(str)).any()),
-            "told": self.told,
+            "told": self.label_classes,
             "predicts": self.predicts,
             "prior": self._prior() if can(model, "prior") else None,
             "noise": {"kind": model.noise, "level": model.level, "unclipped": model.unclipped}
@@ -168,70 +170,52 @@ class Scene:
             return pixels
         return (self.low + pixels / np.float32(255) * (self.high - self.low)).astype(np.float32)
 
-    def from_model(self, x: Tensor) -> np.ndarray:
-        """What the model makes, (n, C, H, W) -> uint8 (n, *image)."""
-        images = x.float().cpu().numpy().transpose(0, 2, 3, 1).reshape(-1, *self.images.image_shape)
-        if self.images.images.dtype == np.uint8:
-            return to_bytes(images)
-        return self.as_bytes(images)
-
     def pixels(self, points: np.ndarray) -> np.ndarray:
         """(n,) -> uint8 (n, *image)."""
         return self.as_bytes(self.images.images[points])
 
     # The model, a few images at a time: without padding to a batch, which would cost more than the work ---------------
 
-    def tensor(self, pixels: np.ndarray) -> Tensor:
-        """uint8 (n, *image) -> (n, C, H, W) as the model sees it."""
-        seen = to_channels_first(self.encoder.seen(self.as_source(pixels)))
-        return seen.to(self.encoder.training_.device)
-
-    def labels_of(self, classes: np.ndarray | None, n: int) -> tuple[Tensor, ...]:
+    def label_tensors(self, classes: np.ndarray | None, n: int) -> tuple[Tensor, ...]:
         """Class numbers as a conditional model takes them: one for all, or one for each; nothing for any other."""
-        if self.told is None:
+        if self.label_classes is None:
             return ()
         if classes is None or len(classes) not in (1, n):
             raise InputError(f"a conditional model wants one class, or one for each of {n}")
-        fits = bool(((classes >= 0) & (classes < len(self.told))).all())
-        require(fits, f"classes go from 0 to {len(self.told) - 1}; there are {', '.join(self.told)}")
-        y = torch.as_tensor(np.resize(classes, n), dtype=torch.int64)
-        return (y.to(self.encoder.training_.device),)
+        fits = bool(((classes >= 0) & (classes < len(self.label_classes))).all())
+        require(fits, f"classes go from 0 to {len(self.label_classes) - 1}; there are {', '.join(self.label_classes)}")
+        return (torch.as_tensor(np.resize(classes, n), dtype=torch.int64),)
 
-    @torch.inference_mode()
     def decode(self, codes: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
         """(n, Z) -> the decoder's mean, uint8 (n, *image)."""
         bounded = bool((np.abs(codes) <= LARGEST_CODE).all())  # false for NaN, too
         require(bounded, f"codes must be finite numbers of at most {LARGEST_CODE:g}, positive or negative")
-        z = torch.from_numpy(codes).to(self.encoder.training_.device)
-        density = self.encoder.model_.decode(self.encoder.net_, z, *self.labels_of(classes, len(z)))
-        return self.from_model(density.mean)
+        trained, z = self.encoder.trained_, torch.from_numpy(codes)
+        means = trained.rows(trained.image_means, z, *self.label_tensors(classes, len(z)), size=len(z))
+        return self.as_bytes(trained.to_images(means))
 
-    @torch.inference_mode()
     def encode(self, pixels: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
         """uint8 (n, *image) -> codes (n, Z) float32, the posterior mean."""
-        x = self.tensor(pixels)
-        return self.encoder.model_.encode(self.encoder.net_, x, *self.labels_of(classes, len(x))).mean.cpu().numpy()
+        x = to_channels_first(self.encoder.seen(self.as_source(pixels)))
+        trained = self.encoder.trained_
+        return trained.rows(trained.code_means, x, *self.label_tensors(classes, len(x)), size=len(x))
 
-    @torch.inference_mode()
     def classify(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (n, *image) -> p(class | image), (n, classes) float32. Raises InputError without a classifier."""
         if self.few is None:
             raise InputError("this run has no classifier; train one with latently train few-label")
         classifier: Classifier = self.few.classifier_
-        seen = classifier.seen(self.few.features(self.as_source(pixels)))
-        x = to_channels_first(seen).to(classifier.training_.device)
-        return classifier.model_.classify(classifier.net_, x).log_probabilities.exp().cpu().numpy()
+        x = to_channels_first(classifier.seen(self.few.features(self.as_source(pixels))))
+        return np.exp(classifier.trained_.rows(classifier.trained_.log_probabilities, x, size=len(x)))
 
-    @torch.inference_mode()
     def denoise(self, pixels: np.ndarray, level: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """uint8 (n, *image) -> the same with noise of a level, and rebuilt from that, both uint8 (n, *image).
 
         Raises InputError for a model that has not learned it.
         """
-        noisy = self.encoder.corrupt(self.as_source(pixels), level, seed)
-        x = to_channels_first(noisy).to(self.encoder.training_.device)
-        rebuilt = self.encoder.model_.denoise(self.encoder.net_, x).mean
-        return self.from_model(x), self.from_model(rebuilt)
+        noisy, trained = self.encoder.corrupt(self.as_source(pixels), level, seed), self.encoder.trained_
+        rebuilt = trained.rows(trained.denoised_means, to_channels_first(noisy), size=len(noisy))
+        return self.as_bytes(noisy), self.as_bytes(trained.to_images(rebuilt))
 
     # Among the points -------------------------------------------------------------------------------------------------
 
@@ -264,7 +248,7 @@ class Scene:
             words += ["--image-size", *map(str, preparation["image_size"])]
         if preparation.get("channels"):
             words += ["--channels", str(preparation["channels"])]
-        if self.told is None:
+        if self.label_classes is None:
             words += ["--encoder", str(self.run.path if self.few is None else self.run.path / "encoder")]
         return shlex.join([*words, "--labels", str(labels), "--out", f"{self.run.path}-classes"])
 

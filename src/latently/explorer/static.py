@@ -59,11 +59,11 @@ def write_static(scene: Scene, folder: Path) -> Path:
 
 
 def about(scene: Scene, predicts: bool) -> dict[str, Any]:
-    told = scene.about
-    planes = [plane for plane in told["planes"] if plane["name"] != "umap"]
+    about = scene.about
+    planes = [plane for plane in about["planes"] if plane["name"] != "umap"]
     here = {"static": True, "planes": planes, "labels_file": "this browser", "train_command": None}
     model = {"low": scene.low, "high": scene.high, "binarised": scene.encoder.binarise != "none"}
-    return told | here | {"model": model, "key": scene.cache.key} | ({} if predicts else {"predicts": None})
+    return about | here | {"model": model, "key": scene.cache.key} | ({} if predicts else {"predicts": None})
 
 
 def proposals(scene: Scene, predicts: bool) -> dict[str, list[int] | None]:

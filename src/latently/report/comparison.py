@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from latently import pictures, report
-from latently.analysis.run_images import Opened
+from latently.analysis.run_images import RunImages
 from latently.common.console import format_value, note
 from latently.common.errors import require
 from latently.common.files import read_json, require_writable
@@ -53,7 +53,7 @@ MOST_RUNS = len(pictures.TWENTY_COLOURS)
 class Comparison:
     """Runs by name; settings and figures by key, a value per run, None where it has none; notes for the reader."""
 
-    runs: dict[str, Opened]
+    runs: dict[str, RunImages]
     data: str
     part: str
     settings: dict[str, list[Any]]
@@ -85,7 +85,7 @@ def compare(paths: Sequence[Path], source: str | None, part: str | None, device:
     """
     require(len(paths) >= 2, "one run came; a comparison wants two or more: latently compare RUN RUN")
     require(len(paths) <= MOST_RUNS, f"{len(paths)} runs came; {MOST_RUNS} can be told apart in a picture")
-    runs = {name: Opened(path, source, device) for name, path in zip(names_of(paths), paths, strict=True)}
+    runs = {name: RunImages(path, source, device) for name, path in zip(names_of(paths), paths, strict=True)}
     if source is None:
         require_same_images(runs)
     first = next(iter(runs.values()))
@@ -112,7 +112,7 @@ def compare(paths: Sequence[Path], source: str | None, part: str | None, device:
     return Comparison(runs, first.images.source, part, differing(runs), rows, notes, tuple(incomparable))
 
 
-def is_autoencoder(opened: Opened) -> bool:
+def is_autoencoder(opened: RunImages) -> bool:
     return isinstance(opened.estimator, Autoencoder)
 
 
@@ -123,7 +123,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     return last if len(set(last)) == len(last) else [str(path) for path in paths]
 
 
-def require_same_images(runs: Mapping[str, Opened]) -> None:
+def require_same_images(runs: Mapping[str, RunImages]) -> None:
     (name, first), *others = runs.items()
     for other, opened in others:
         same = None not in (first.record, opened.record) and opened.is_own and first.record.describes(opened.images)  # type: ignore[union-attr]
@@ -132,7 +132,7 @@ def require_same_images(runs: Mapping[str, Opened]) -> None:
                 "ways; runs are compared on the same images: give --data with some that all can take")  # fmt: skip
 
 
-def figures_of(opened: Opened, part: str, source: str | None) -> dict[str, Any]:
+def figures_of(opened: RunImages, part: str, source: str | None) -> dict[str, Any]:
     """From metrics.json where it tells of this part, else measured, and kept there."""
     kept = opened.run.path / "metrics.json"
     own = source is None and part == opened.judged_part
@@ -150,7 +150,7 @@ def figures_of(opened: Opened, part: str, source: str | None) -> dict[str, Any]:
 # Settings -------------------------------------------------------------------------------------------------------------
 
 
-def differing(runs: Mapping[str, Opened]) -> dict[str, list[Any]]:
+def differing(runs: Mapping[str, RunImages]) -> dict[str, list[Any]]:
     """The model of each run, and every setting that is not the same in all that have it; one that only some models
     have, where it is not their default."""
     all_settings = [settings_of(opened) for opened in runs.values()]
@@ -168,7 +168,7 @@ def differing(runs: Mapping[str, Opened]) -> dict[str, list[Any]]:
     return rows
 
 
-def settings_of(opened: Opened) -> dict[str, Any]:
+def settings_of(opened: RunImages) -> dict[str, Any]:
     params = opened.run.params
     model = dict(params["model"])
     settings = {"model": params.get("train") or model.pop("name")} | {"preset": params.get("preset")}

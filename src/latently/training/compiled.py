@@ -34,7 +34,7 @@ class Objective(nn.Module):
 
 
 class CompiledStep:
-    """(raw images, labels, what `told` says) -> the terms, summed over the batch; net and moments are a step on.
+    """(raw images, labels, `step_scalars`) -> the terms, summed over the batch; net and moments are a step on.
 
     optimiser: Adam, AdamW or RMSprop of all of the net's weights, in one group. Its state is what the step reads and
     writes, so that an eager step may come in between, and a checkpoint need not know who took the last one.
@@ -58,9 +58,9 @@ class CompiledStep:
             moments: list[dict[str, Tensor]],
             raw: Tensor,
             y: Tensor,
-            told: Tensor,
+            step_scalars: Tensor,
         ) -> Terms:
-            progress, lr, *corrections = told.unbind()
+            progress, lr, *corrections = step_scalars.unbind()
 
             def loss(weights):  # type annotations here would be evaluated, and break the graph
                 return functional_call(objective, dict(zip(names, weights, strict=True)), (raw, y, progress))
@@ -82,10 +82,10 @@ class CompiledStep:
         self.shape: torch.Size | None = None
 
     @torch.no_grad()
-    def __call__(self, raw: Tensor, y: Tensor, told: Tensor) -> Terms:
+    def __call__(self, raw: Tensor, y: Tensor, step_scalars: Tensor) -> Terms:
         self.shape = self.shape or raw.shape
         assert raw.shape == self.shape, f"compiled for images {tuple(self.shape)}, not {tuple(raw.shape)}"
-        return self.step(self.weights, self.moments, raw, y, told)
+        return self.step(self.weights, self.moments, raw, y, step_scalars)
 
     @contextlib.contextmanager
     def undone(self) -> Iterator[None]:
@@ -111,8 +111,8 @@ def without_guards(guards: Sequence[Any]) -> list[bool]:
     return [False] * len(guards)
 
 
-def told(progress: float, lr: float, optimiser: torch.optim.Optimizer, t: int) -> list[float]:
-    """What step t, counted from 1, is told: progress of the run, learning rate, and 1 - beta^t of each moment.
+def step_scalars(progress: float, lr: float, optimiser: torch.optim.Optimizer, t: int) -> list[float]:
+    """What step t, counted from 1, is step_scalars: progress of the run, learning rate, and 1 - beta^t of each moment.
 
     Numbers that the compiled part gets, for it would take the powers anew for every weight, and in float32.
     """

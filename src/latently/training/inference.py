@@ -16,7 +16,7 @@ from latently.common.errors import require
 from latently.common.files import input_errors_for
 from latently.common.settings import Seed, require_setting
 from latently.data.batches import Batches
-from latently.data.classes import as_labels, codes_of, kept_classes
+from latently.data.classes import as_labels, class_indices, stored_classes
 from latently.models import can, model_from_json
 from latently.models.layers import Shape
 from latently.models.networks import channels_last_on
@@ -49,7 +49,7 @@ class Trained:
             shape: Any = params.get("image_shape")
             fits = isinstance(shape, list) and 1 <= len(shape) <= 3 and all(type(n) is int and n >= 1 for n in shape)
             require(fits, f"image_shape is {shape!r}; expected one to three whole numbers")
-            classes = kept_classes(params) if model.takes_labels or can(model, "classify") else None
+            classes = stored_classes(params) if model.takes_labels or can(model, "classify") else None
             with torch.device("meta"):  # shapes alone: a file may describe a net that no memory holds
                 net = model.build(tensor_shape(shape), 0 if classes is None else len(classes))
         run.read_weights(net)
@@ -72,20 +72,39 @@ class Trained:
         """(n, C, H, W) -> the shape of the images that it was trained on."""
         return x.transpose(0, 2, 3, 1).reshape(-1, *self.image_shape)
 
+    # What a batch of tensors becomes; a function of images x (B, C, H, W) or of codes z (B, Z), and of labels y (B,)
+    # where the model takes any.
+
+    def code_means(self, x: Tensor, *y: Tensor) -> Tensor:
+        """-> (B, Z), the posterior mean."""
+        return self.model.encode(self.net, x, *y).mean
+
+    def image_means(self, z: Tensor, *y: Tensor) -> Tensor:
+        """-> (B, C, H, W), the decoder's mean."""
+        return self.model.decode(self.net, z, *y).mean
+
+    def denoised_means(self, x: Tensor) -> Tensor:
+        """Noisy images -> (B, C, H, W)."""
+        return self.model.denoise(self.net, x).mean
+
+    def features(self, x: Tensor) -> Tensor:
+        """-> (B, width), what a classifier's network makes of an image before its softmax."""
+        return self.model.features(self.net, x)
+
+    def log_probabilities(self, x: Tensor) -> Tensor:
+        """-> (B, classes), log p(class | image)."""
+        return self.model.classify(self.net, x).log_probabilities
+
     # Making images ----------------------------------------------------------------------------------------------------
 
     def decode(self, codes: Any, labels: Any = None) -> np.ndarray:
-        """The decoder's mean at codes (n, latent_dim). -> float32 images; labels as `told` takes them."""
+        """The decoder's mean at codes (n, latent_dim). -> float32 images; labels as `label_tensors` takes them."""
         codes, width = np.asarray(codes, dtype=np.float32), self.model.latent_dim
         fits = codes.ndim == 2 and len(codes) >= 1 and codes.shape[1] == width
         require(fits, f"Z has shape {codes.shape}; expected (n, {width})")
         require(bool(np.isfinite(codes).all()), "Z holds NaN or infinite codes; expected finite numbers")
-
-        def mean(z: Tensor, *y: Tensor) -> Tensor:
-            return self.model.decode(self.net, z, *y).mean
-
-        told_of = told(self.model, self.classes, labels, len(codes))
-        return self.to_images(self.rows(mean, torch.from_numpy(codes), *told_of))
+        y = label_tensors(self.model, self.classes, labels, len(codes))
+        return self.to_images(self.rows(self.image_means, torch.from_numpy(codes), *y))
 
     def sample(
         self, n: int, seed: int, labels: Any = None, codes: Callable[[int, int], np.ndarray] | None = None
@@ -104,7 +123,7 @@ class Trained:
     @torch.no_grad()
     def prior_codes(self, n: int, seed: int) -> np.ndarray:
         advice = "train a vae, take a mixture fitted to its codes (sampler mixture), or decode codes of your own"
-        no_prior = f"a plain autoencoder ({name_of(self.model)}) has no prior to sample from; {advice}"
+        no_prior = f"a plain autoencoder ({model_name(self.model)}) has no prior to sample from; {advice}"
         require(can(self.model, "prior"), no_prior)
         return self.model.prior(self.net).sample(n, torch.Generator().manual_seed(seed)).cpu().numpy()
 
@@ -123,12 +142,12 @@ def padded(part: Tensor, size: int) -> Tensor:
     return torch.cat([part, part[:1].expand(missing, *part.shape[1:])]) if missing else part
 
 
-def name_of(model: Any) -> str:
+def model_name(model: Any) -> str:
     return getattr(model, "name", "this model")
 
 
-def told(model: Any, classes: np.ndarray | None, labels: Any, n: int) -> tuple[Tensor, ...]:
-    """The classes (n,) of n images as a conditional model is told them; nothing for any other model.
+def label_tensors(model: Any, classes: np.ndarray | None, labels: Any, n: int) -> tuple[Tensor, ...]:
+    """The classes (n,) of n images as a conditional model is label_tensors them; nothing for any other model.
 
     A single label is that of all. Raises InputError where a label is missing or of no class that was fitted.
     """
@@ -140,7 +159,7 @@ def told(model: Any, classes: np.ndarray | None, labels: Any, n: int) -> tuple[T
     labels = np.full(n, labels) if labels.ndim == 0 else labels
     require(labels.shape == (n,), f"y has shape {labels.shape}; expected one label, or ({n},): one for each image")
     assert classes is not None
-    codes = codes_of(labels, classes)
+    codes = class_indices(labels, classes)
     strange = "none" if (codes >= 0).all() else repr(labels[codes < 0].tolist()[0])
     known = ", ".join(map(repr, classes.tolist()))
     require(strange == "none", f"{wants}, and {strange} is none that was fitted; there are {known}")
@@ -148,4 +167,4 @@ def told(model: Any, classes: np.ndarray | None, labels: Any, n: int) -> tuple[T
 
 
 def wants_labels(model: Any) -> str:
-    return f"a conditional model ({name_of(model)}) wants the label of every image"
+    return f"a conditional model ({model_name(model)}) wants the label of every image"

@@ -27,7 +27,7 @@ from latently.data.batches import Batches
 from latently.models.base import Model
 from latently.models.stack import Stack
 from latently.runs.folder import Run
-from latently.training.compiled import CompiledStep, Terms, told
+from latently.training.compiled import CompiledStep, Terms, step_scalars
 from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.hardware import (
     generator_states,
@@ -146,7 +146,10 @@ class Loop:
         index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.home)
         with seeded(self.seed, device), step.undone():
             try:
-                step(*self.images.gather(index), torch.tensor(told(0.0, 0.0, self.state.optimiser, 1), device=device))
+                step(
+                    *self.images.gather(index),
+                    torch.tensor(step_scalars(0.0, 0.0, self.state.optimiser, 1), device=device),
+                )
             except RuntimeError as error:  # of the compilers, which Ctrl-C may have reached before us
                 if self.interrupts.received:
                     raise KeyboardInterrupt from None
@@ -160,7 +163,8 @@ class Loop:
         before = state.epoch * self.n_steps  # steps of earlier epochs
         progress = ((state.epoch + torch.arange(self.n_steps) / self.n_steps) / self.settings.n_epochs).tolist()
         rates = [learning_rate(self.settings, each) for each in progress]
-        rows = [told(*each, state.optimiser, before + i) for i, each in enumerate(zip(progress, rates, strict=True), 1)]
+        steps = enumerate(zip(progress, rates, strict=True), before + 1)
+        rows = [step_scalars(*each, state.optimiser, t) for t, each in steps]
         on_device = torch.tensor(rows, device=self.images.device)
         batches = order.split(self.settings.batch_size, dim=-1)
         self.clock = time.perf_counter()
@@ -172,7 +176,7 @@ class Loop:
         self.stop_clock()
 
     def take_step(self, index: Tensor, on_device: Tensor, rate: float) -> None:
-        """One batch; on_device: what `told` says of it. Nothing here waits for the device."""
+        """One batch; on_device: its `step_scalars`. Nothing here waits for the device."""
         state, size = self.state, index.shape[-1]
         for group in state.optimiser.param_groups:
             group["lr"] = rate
