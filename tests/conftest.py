@@ -1,7 +1,7 @@
 import json
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,11 +60,13 @@ SMALL = shlex.split("--data digits --limit 300 --encoder dense(16) --epochs 3 --
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory) -> Path:
+def small_run(tmp_path_factory) -> Iterator[Path]:
     """A finished VAE of a two-dimensional code on 300 digits. To read from; who harms a run copies it."""
     run = tmp_path_factory.mktemp("small") / "run"
     assert main(["train", "vae", "--latent-dim", "2", *SMALL, "--out", str(run)]) == 0
-    return run
+    written = sorted(run.rglob("*"))
+    yield run
+    assert sorted(run.rglob("*")) == written, "a test wrote into the run that all tests read: let it take a copy"
 
 
 @pytest.fixture(scope="session")

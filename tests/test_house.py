@@ -25,7 +25,7 @@ PLAN = {
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
         classifiers code_distances probes denoise conditional bounds __init__""",
     "report": "files words content page __init__ comparison",
-    "explorer": "cache planes label_file scene proposals guard layers pages server static",
+    "explorer": "cache planes saved_labels scene proposals guard layers pages server static",
     "cli": "arguments shared flags describe apply inspect studies demo_work demo options plan train main",
 }
 ROOMS = list(PLAN)

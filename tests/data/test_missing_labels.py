@@ -23,7 +23,7 @@ from latently import (
 from latently.data import ImageSet, read_labels
 from latently.data import load as load_images
 from latently.data.classes import is_missing, is_missing_label
-from latently.explorer.label_file import checked_label
+from latently.explorer.saved_labels import checked_label
 
 # How a label is written, and whether it is missing.
 SPELLINGS = [

@@ -14,7 +14,7 @@ import uvicorn
 
 from latently.analysis.run_images import RunImages
 from latently.cli.main import main
-from latently.explorer.label_file import LabelFile
+from latently.explorer.saved_labels import LabelFile
 from latently.explorer.scene import Scene
 from latently.explorer.server import app, bound
 

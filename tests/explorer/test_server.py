@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from latently.analysis.run_images import RunImages
 from latently.explorer.guard import LARGEST_BODY
-from latently.explorer.label_file import LabelFile
+from latently.explorer.saved_labels import LabelFile
 from latently.explorer.scene import Scene
 from latently.explorer.server import app
 

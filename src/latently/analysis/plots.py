@@ -40,7 +40,7 @@ def draw(kind: str, estimator: Any, data: ImageSet | None, drawing: PlotOptions 
 
     Raises InputError where the estimator cannot give it.
     """
-    assert kind in KINDS, kind
+    require(kind in KINDS, f"there is no picture {kind!r}; there are {', '.join(KINDS)}")
     kinds = available_kinds(estimator)
     missing = kind in (*DENOISING_KINDS, *CONDITIONAL_KINDS) and kind not in kinds
     require(

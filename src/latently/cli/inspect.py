@@ -296,7 +296,7 @@ def explore(
         print(write_static(Scene(open_run(run, data, device), min(points, MOST_POINTS)), static))
         return
     require_extra("explorer", "starlette", "uvicorn")
-    from latently.explorer.label_file import LabelFile
+    from latently.explorer.saved_labels import LabelFile
     from latently.explorer.scene import Scene
     from latently.explorer.server import serve
 

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 
 from latently.common.errors import InputError, require
 from latently.estimator import label_spreading
-from latently.explorer.label_file import LabelFile
+from latently.explorer.saved_labels import LabelFile
 from latently.explorer.scene import Scene
 
 CANDIDATES = 3_000  # that are looked at; of more, so many are drawn

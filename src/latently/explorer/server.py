@@ -38,7 +38,7 @@ from starlette.routing import Route
 from latently.common.errors import InputError, require
 from latently.explorer import proposals
 from latently.explorer.guard import LARGEST_BODY, LOCAL_NAMES, Guard, TooLarge
-from latently.explorer.label_file import LabelFile
+from latently.explorer.saved_labels import LabelFile
 from latently.explorer.pages import TYPES, page_files
 from latently.explorer.scene import Scene
 

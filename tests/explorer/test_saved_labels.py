@@ -8,7 +8,7 @@ import pytest
 from latently.common.errors import InputError
 from latently.data import ImageSet, load, read_labels
 from latently.explorer import proposals
-from latently.explorer.label_file import LabelFile
+from latently.explorer.saved_labels import LabelFile
 
 
 @pytest.fixture(scope="module")
