@@ -38,8 +38,8 @@ from starlette.routing import Route
 from latently.common.errors import InputError, require
 from latently.explorer import proposals
 from latently.explorer.guard import LARGEST_BODY, LOCAL_NAMES, Guard, TooLarge
-from latently.explorer.saved_labels import LabelFile
 from latently.explorer.pages import TYPES, page_files
+from latently.explorer.saved_labels import LabelFile
 from latently.explorer.scene import Scene
 
 MOST_AT_ONCE = 1024  # images or codes in a request
