@@ -4,10 +4,12 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
+from scipy import stats
 from torch import distributions
 
 from latently.models import densities
-from latently.models.densities import Bernoulli, Mixture, Normal, SquaredError
+from latently.models.densities import Bernoulli, Categorical, Mixture, Normal, SquaredError
 
 
 @pytest.fixture
@@ -82,6 +84,28 @@ def test_given_noise_is_used_as_it_is():
     assert z.tolist() == [[1.5, 0.0]]
 
 
+def test_rsample_stretches_the_noise_by_the_root_of_the_variance(generator):
+    mean, noise, variance = *torch.randn(2, 6, 5, generator=generator), 0.1 + 9 * torch.rand(6, 5, generator=generator)
+    q = Normal(mean, variance.log())
+    torch.testing.assert_close(q.stddev, variance.sqrt(), msg="Normal.stddev")
+    torch.testing.assert_close(q.rsample(noise), mean + variance.sqrt() * noise, msg="Normal.rsample")
+
+
+def test_draws_from_a_single_normal_are_independent_with_its_moments(generator):
+    z = Normal(torch.tensor([[-1.0, 0.0, 2.0]]), torch.tensor([[0.25, 1.0, 4.0]]).log()).sample(100_000, generator)
+    assert z.shape == (100_000, 3)
+    torch.testing.assert_close(z.mean(0), torch.tensor([-1.0, 0.0, 2.0]), atol=0.03, rtol=0)
+    torch.testing.assert_close(z.T.cov(), torch.tensor([0.25, 1.0, 4.0]).diag(), atol=0.06, rtol=0)
+
+
+def test_repeated_normals_are_the_whole_batch_again_and_again(generator):
+    mean, log_variance, z = torch.randn(3, 4, 5, generator=generator)
+    q = Normal(mean, log_variance)
+    repeated = q.repeated(3)
+    assert repeated.mean.shape == repeated.log_variance.shape == (12, 5)
+    torch.testing.assert_close(repeated.log_prob(torch.cat([z, z, z])).view(3, 4), q.log_prob(z).expand(3, 4))
+
+
 def test_the_mixture_is_that_of_torch(generator):
     mean, log_variance = 3 * torch.randn(7, 5, generator=generator), torch.randn(7, 5, generator=generator)
     z = 3 * torch.randn(11, 5, generator=generator)
@@ -110,6 +134,44 @@ def test_log_mean_exp_is_finite_where_the_weights_are_not(generator):
     log_w = torch.randn(9, 4, generator=generator)
     torch.testing.assert_close(densities.log_mean_exp(log_w), log_w.exp().mean(0).log())
     torch.testing.assert_close(densities.log_mean_exp(log_w - 5000), log_w.exp().mean(0).log() - 5000)
+
+
+def test_the_mean_of_weights_and_its_error_are_those_of_scipy(generator):
+    """log 1/K sum w, and the standard error of the mean weight over the mean weight, from two sums alone."""
+    log_w = torch.randn(6, 4, generator=generator)
+    log_mean, error = densities.log_mean_and_error(log_w.logsumexp(0), (2 * log_w).logsumexp(0), 6)
+    torch.testing.assert_close(log_mean, log_w.exp().mean(0).log(), msg="log of the mean weight")
+    expected = torch.as_tensor(stats.sem(log_w.exp().numpy())) / log_w.exp().mean(0)
+    torch.testing.assert_close(error, expected, msg="its standard error")
+
+
+@pytest.mark.parametrize("k", range(2, 20))
+def test_equal_weights_have_no_error(k):
+    log_w = torch.full((k, 1), -90.3)  # rounding takes some of these variances below 0
+    log_mean, error = densities.log_mean_and_error(log_w.logsumexp(0), (2 * log_w).logsumexp(0), k)
+    assert log_mean.item() == pytest.approx(-90.3)
+    assert error.item() == pytest.approx(0, abs=0.01)
+
+
+def test_categorical_log_prob_is_that_of_torch(generator):
+    logits, y = 3 * torch.randn(6, 3, generator=generator), torch.tensor([0, 1, 2, 0, 1, 2])
+    p, expected = Categorical(logits), distributions.Categorical(logits=logits)
+    torch.testing.assert_close(p.log_prob(y), expected.log_prob(y), msg="Categorical.log_prob")
+    torch.testing.assert_close(p.log_probabilities, expected.probs.log(), msg="Categorical.log_probabilities")
+
+
+def test_label_smoothing_is_that_of_torch(generator):
+    logits, y = 3 * torch.randn(7, 3, generator=generator), torch.tensor([0, 1, 2, 0, 1, 2, -1])
+    for smoothing in (0.0, 0.1, 1.0):
+        expected = -F.cross_entropy(logits, y, ignore_index=-1, label_smoothing=smoothing, reduction="none")
+        ours = Categorical(logits).smoothed_log_prob(y, smoothing)
+        torch.testing.assert_close(ours, expected, msg=f"label smoothing of {smoothing}")
+
+
+def test_an_unknown_class_says_nothing():
+    unknown = torch.tensor([-1, -1])
+    p = Categorical(torch.tensor([[1.0, 2.0], [5.0, -5.0]]))
+    assert p.log_prob(unknown).tolist() == p.smoothed_log_prob(unknown, 0.1).tolist() == [0, 0]
 
 
 def test_squared_error_sums_over_pixels():
