@@ -6,7 +6,7 @@
     >>> model.fit(digits.images).transform(digits.images).shape
     (1797, 2)
 
-The public names are imported on first use (PEP 562), so that `latently --help` need not wait for torch.
+The public names are imported on first use (PEP 562), so that `latently --help` does not import torch.
 """
 
 import importlib
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from latently.models import PAGES  # which imports no model
 
-# How often a thread asks whether the others of its parallel region are done before it sleeps. GNU OpenMP's own number
-# is a hundred times as large: beside busy processes most of a step is then waiting (docs/performance.md). It is read
-# when torch is loaded; whoever sets it, or a policy, keeps his own.
+# How often a waiting OpenMP thread polls before it sleeps. GNU OpenMP's default is about a hundred times larger; on
+# busy cores, most of a step is then spent waiting (docs/performance.md). torch reads this variable when it is
+# loaded. A value or a wait policy that the user has set is left alone.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 

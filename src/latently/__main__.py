@@ -8,7 +8,7 @@ from latently.common.console import n_processes
 
 if __name__ == "__main__":
     code = main()
-    if n_processes() > 1:  # by torchrun: while an interpreter takes itself down, gloo's threads may abort it
+    if n_processes() > 1:  # under torchrun, gloo's threads may abort the interpreter at exit
         sys.stdout.flush()  # (github.com/pytorch/pytorch/pull/179291)
         sys.stderr.flush()
         os._exit(code)

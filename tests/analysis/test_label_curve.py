@@ -137,7 +137,7 @@ def test_the_command_says_who_judged_and_goes_on_where_it_was(tmp_path, capsys, 
     assert [point["labels"] for point in told["codes"]["points"]] == [20, 40, 80, 160, 320, 640, 1280, 1437]
     assert [point["labels"] for point in told["plain_net"]["points"]] == [40]
     assert told["pixels"]["twice_the_labels"]["labels"] == 2 * 1437
-    assert "labelled images that a draw leaves over, 360 of them" in told["judged_by"]
+    assert "labelled images that were not drawn, 360 at" in told["judged_by"]
     assert (tmp_path / "curve/label-curve.png").exists()
     monkeypatch.setattr(label_curve, "stacked_accuracies", None)
     assert main(words) == 0
@@ -164,7 +164,7 @@ def test_codes_that_are_all_one_are_no_numbers_beyond_measure():
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("--out photos", "holds something already"),
+        ("--out photos", "is not empty"),
         ("--draws 0", "--draws is 0"),
         ("--plain-up-to -1", "--plain-up-to is -1"),
         ("--seed -1", "--seed is -1"),

@@ -210,14 +210,14 @@ def test_a_judge_that_is_interrupted_goes_on(latently, small_run, tmp_path, monk
         patch.setattr(Bar, "epoch_ended", press_ctrl_c)
         stopped = latently("evaluate", run, "--samples", 50)
     assert stopped.code == 130
-    assert f"{run / 'judge'} keeps the judge as far as it has come; the same command goes on" in stopped.err
+    assert f"the checkpoint of the judge is in {run / 'judge'}; the same command continues" in stopped.err
     assert (run / "judge" / "checkpoint").is_dir()
     assert latently("evaluate", run, "--samples", 50, "--json").json["n_samples"] == 50
     assert len((run / "judge" / "history.csv").read_text().splitlines()) == 1 + 5
     (run / "judge" / "model.safetensors").write_bytes(b"half")
     damaged = latently("evaluate", run, "--samples", 50)
     assert damaged.code == 2
-    assert damaged.err.endswith(f"; remove {run / 'judge'}, and a new judge is trained\n")
+    assert damaged.err.endswith(f"; remove {run / 'judge'} to train a new judge\n")
     assert "train again" not in damaged.err
 
 
@@ -235,7 +235,7 @@ def test_the_codes_of_few_label_are_its_encoders(latently, tmp_path):
     assert latently("evaluate", tmp_path / "r", "--all", "--json").json["accuracy"] > 0
     refused = latently("evaluate", tmp_path / "r", "--codes")
     assert refused.code == 2
-    assert f"ask for those of {tmp_path / 'r' / 'encoder'}" in refused.err
+    assert f"use its encoder, {tmp_path / 'r' / 'encoder'}" in refused.err
     assert latently("evaluate", tmp_path / "r" / "encoder", "--codes", "--json").json["probe_labels"] == 300
 
 
@@ -256,7 +256,7 @@ def test_images_without_labels_lack_the_figures_of_labels(latently, small_run, r
     ran = latently("evaluate", small_run, "--data", tmp_path / "a.npy", "--codes", "--json")
     assert ran.json["elbo_nats"] < 0
     assert not CODES & ran.json.keys()
-    assert "these images carry none" in ran.err
+    assert "these images have none" in ran.err
     judged = latently("evaluate", small_run, "--data", tmp_path / "a.npy", "--samples", 9, "--judge",
                       runs / "classifier", "--json").json  # fmt: skip
     assert "judge_frechet" in judged
@@ -274,20 +274,20 @@ def test_other_labelled_images_are_judged_by_what_the_run_was_trained_on(latentl
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("classifier --codes", "is a classifier and has no codes"),
-        ("classifier --samples 9", "is a classifier and has no samples"),
-        ("ae --samples 9", "has no prior, so there are no samples to judge"),
-        ("cvae --samples 3", "--samples is 3; expected 4 at least"),
-        ("cvae --judge classifier", "give --samples N beside it"),
+        ("classifier --codes", "is a classifier, which has no codes"),
+        ("classifier --samples 9", "is a classifier, which has no samples"),
+        ("ae --samples 9", "has no prior, so there are no samples to evaluate"),
+        ("cvae --samples 3", "--samples is 3; expected at least 4"),
+        ("cvae --judge classifier", "also give --samples N"),
         (
             "cvae --samples 9 --judge ae",
-            "--judge is ae, of the kind autoencoder; expected the run of latently train classifier",
+            "--judge is ae, of kind autoencoder; expected a run of latently train classifier",
         ),
         ("cvae --samples 9 --judge nothing", "nothing does not exist"),
-        ("cvae --samples 9 --judge colour", "trained on images of shape (8, 8, 3); those of cvae are (8, 8)"),
-        ("ae --codes --part all", "trained on images that are to be judged now"),
+        ("cvae --samples 9 --judge colour", "trained on images of shape (8, 8, 3); those of cvae have (8, 8)"),
+        ("ae --codes --part all", "was trained on some of these images"),
         ("ae --codes --part train", "give another --part"),
-        ("unlabelled --samples 9", "carry no labels to train one by; give --judge"),
+        ("unlabelled --samples 9", "have no labels to train one; give --judge"),
     ],
 )
 def test_what_cannot_be_measured_is_a_sentence(latently, runs, unlabelled, monkeypatch, words, sentence):
@@ -320,7 +320,7 @@ def test_all_of_unlabelled_images_says_what_it_leaves_out(latently, runs, unlabe
     ran = latently("evaluate", runs / "unlabelled", "--all", "--json")
     assert ran.json["elbo_nats"] < 0
     assert "left out: probe" in ran.err
-    assert "left out: samples are judged by a classifier" in ran.err
+    assert "left out: samples are evaluated with a classifier" in ran.err
 
 
 def test_a_collapsed_run_is_told_of_when_it_is_trained_and_when_it_is_evaluated(latently, small_run, tmp_path):

@@ -133,11 +133,11 @@ def test_the_picture_shows_each_query_with_its_nearest(latently, small_run, tmp_
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("", "expected --query IMAGE, or --duplicates"),
-        ("--query 3 --duplicates", "and not both"),
+        ("", "expected either --query IMAGE or --duplicates"),
+        ("--query 3 --duplicates", "expected either --query IMAGE or --duplicates"),
         ("--query nothing.png", "--query is nothing.png; expected a number from 0 to 1796, or a name"),
         ("--query 1797", "--query is 1797; expected a number from 0 to 1796"),
-        ("--query wide.png", "an image of shape (9, 8); those of digits are (8, 8)"),
+        ("--query wide.png", "an image of shape (9, 8); those of digits have (8, 8)"),
         ("--query text.png", "text.png cannot be read as an image"),
         ("--query 3 -n 0", "-n is 0"),
         ("--query 3 --threshold 1", "--threshold is for --duplicates"),
@@ -161,7 +161,7 @@ def test_a_model_that_is_told_the_class_takes_no_file_alone(latently, digits, tm
     Image.fromarray(digits.images[7]).save(tmp_path / "seven.png")
     refused = latently("similar", tmp_path / "r", "--query", tmp_path / "seven.png")
     assert refused.code == 2
-    assert "makes no code of a file alone" in refused.err
+    assert "needs the class of an image to encode it" in refused.err
     assert len(latently("similar", tmp_path / "r", "--query", 7, "--json").json["neighbours"]) == 10
 
 
@@ -170,7 +170,7 @@ def test_a_classifier_has_no_codes_to_be_near_by(latently, tmp_path):
     assert latently(*words, "--out", tmp_path / "r").code == 0
     ran = latently("similar", tmp_path / "r", "--query", 7)
     assert ran.code == 2
-    assert "is a classifier and has no codes" in ran.err
+    assert "is a classifier, which has no codes" in ran.err
 
 
 def test_json_is_one_object(latently, small_run):

@@ -72,8 +72,8 @@ def refused(latently, tmp_path, monkeypatch) -> Callable[..., str]:
         ("train --data digits --out r", ["no model '--data'", "the model comes first"]),
         ("train vae --data digits", ["--out PATH is missing"]),
         ("train vae --out r", ["give --data"]),
-        ("train vae --data digits --out", ["--out lacks its value"]),
-        ("train vae --data --out r", ["--data lacks its value"]),
+        ("train vae --data digits --out", ["--out has no value"]),
+        ("train vae --data --out r", ["--data has no value"]),
         ("train vae --data digits --out r --epoch 3", ["no --epoch", "did you mean --epochs?"]),
         ("train vae --data digits --out r --bogus 3", ["no --bogus", "--help"]),
         ("train vae --data digits --out r stray", ["'stray'"]),
@@ -89,7 +89,7 @@ def refused(latently, tmp_path, monkeypatch) -> Callable[..., str]:
         ("encode", ["RUN and --out PATH are missing"]),
         ("encode r --ouut x.npz", ["--out PATH is missing", "no --ouut", "did you mean --out?"]),
         ("evaluate r --part half", ["--part is 'half'", "train or validation or test"]),
-        ("plot", ["a run folder or several, then a kind of picture"]),
+        ("plot", ["one or more run folders, then a kind of picture"]),
         ("data", ["SOURCE is missing"]),
         ("data digits 'Error parsing --x: is 3'", ["does not expect 'Error parsing --x: is 3' there"]),
         ("data digits 'For full helptext'", ["does not expect 'For full helptext' there"]),
@@ -339,7 +339,7 @@ def test_a_folder_that_is_no_run_is_left_alone(refused, tmp_path):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "thesis.tex").write_text("years of work")
     for flag in ("", "--overwrite", "--resume"):
-        refused(f"{TRAIN} --data digits --out r {flag}", "no run folder", "left alone")
+        refused(f"{TRAIN} --data digits --out r {flag}", "no run folder", "is not changed")
 
 
 def test_a_foreign_params_json_is_left_alone(refused, tmp_path):
@@ -358,7 +358,7 @@ def test_a_run_below_a_file(refused, tmp_path):
 def test_a_run_that_is_not_there(refused, tmp_path, command):
     refused(command, "r does not exist", "latently train --out")
     (tmp_path / "r").mkdir()
-    refused(command, "r is no run folder", "params.json")
+    refused(command, "r is not a run folder", "params.json")
 
 
 def test_resuming_what_is_not_there(refused):
@@ -412,8 +412,8 @@ def damaged(small_run, interrupted_run, tmp_path) -> Path:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("", ["no JSON"]),
-        ('{"format": 1, "model"', ["no JSON"]),
+        ("", ["not JSON"]),
+        ('{"format": 1, "model"', ["not JSON"]),
         ("\xff\xfe", ["params.json"]),
         ("[" * 100_000, ["params.json"]),
         ("[]", ["not written by latently"]),
@@ -576,7 +576,7 @@ def test_a_checkpoint_that_is_damaged(refused, damaged):
         ("plot r denoising", ["'denoising' wants a dae"]),
         ("plot r mean-noise --noise -1", ["--noise is -1"]),
         ("denoise r --out clean", ["vae has not learned to remove noise; train a dae"]),
-        ("denoise r --out photos", ["photos, which holds something already"]),
+        ("denoise r --out photos", ["photos, which is not empty"]),
         ("denoise r --out clean.txt", ["clean.txt", ".npz, .npy, .csv, .png"]),
         ("encode r --out r/history.csv", ["r/history.csv", "belongs to the run"]),
         ("encode r --data folder.npy --out folder.npy", ["among the images"]),
@@ -661,11 +661,11 @@ def test_no_right_to_read(refused, damaged, monkeypatch):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(Path, "read_text", forbidden)
-    refused("evaluate r", "params.json: Permission denied", "get the right to it")
+    refused("evaluate r", "params.json: Permission denied", "get permission to write there")
 
 
 def test_memory_that_runs_out(refused, damaged):
-    refused("sample r -n 9999999999999", "memory ran out")
+    refused("sample r -n 9999999999999", "out of memory")
 
 
 # In a process of its own

@@ -350,7 +350,7 @@ def test_a_denoising_autoencoder_cleans_images_of_ones_own(latently, tmp_path):
         assert np.array_equal(np.rint(clean["images"][0] * 255), saved)
     again = latently("denoise", run, "--data", noisy, "--out", tmp_path / "clean")
     assert again.code == 2
-    assert "which holds something already; give a new folder" in again.err
+    assert "which is not empty; give a new folder" in again.err
 
 
 def test_a_conditional_model_works_with_the_labels_of_the_data(latently, tmp_path):
@@ -375,7 +375,7 @@ def test_a_conditional_model_works_with_the_labels_of_the_data(latently, tmp_pat
 def test_a_label_is_for_models_that_take_one(latently, small_run, photographs, tmp_path):
     plain = latently("sample", small_run, "--label", "7", "--out", tmp_path / "7.png")
     assert plain.code == 2
-    assert "was trained without labels; train a cvae, or leave it out" in plain.err
+    assert "is not conditional; train a cvae, or leave out --label" in plain.err
     np.save(tmp_path / "bare.npy", np.zeros((20, 8, 8), np.uint8))
     unlabelled = latently("train", "cvae", "--data", tmp_path / "bare.npy", "--epochs", 1, "--out", tmp_path / "r")
     assert unlabelled.code == 2
@@ -386,12 +386,12 @@ def test_a_label_is_for_models_that_take_one(latently, small_run, photographs, t
 def test_a_conditional_model_learns_from_what_is_labelled(latently, photographs, tmp_path):
     small = ("--encoder", "dense(8)", "--latent-dim", 2, "--epochs", 1)
     some = latently("train", "cvae", "--data", photographs, *small, "--out", tmp_path / "some")
-    assert "16 images without a label are left out" in some.err
+    assert "16 unlabelled images are left out" in some.err
     params = json.loads((tmp_path / "some" / "params.json").read_text())
-    assert f": {params['data']['n_train'] - 16} images train" in some.err, "those that are left out are counted"
+    assert f": {params['data']['n_train'] - 16} training images" in some.err, "those that are left out are counted"
     judged = latently("evaluate", tmp_path / "some", "--part", "all", "--json")
     assert judged.json["n_images"] == 40
-    assert judged.err.count("20 images without a label are left out") == 1
+    assert judged.err.count("20 unlabelled images are left out") == 1
     (tmp_path / "odd.csv").write_text("\n".join(f"{n},{'odd' if n % 2 else 'even'}" for n in range(200)))
     command = ("train", "cvae", "--data", "digits", "--labels", tmp_path / "odd.csv", *small)
     assert latently(*command, "--out", tmp_path / "r").code == 0
@@ -401,8 +401,10 @@ def test_a_conditional_model_learns_from_what_is_labelled(latently, photographs,
 
 def test_a_classifier_says_how_many_labels_train(latently, tmp_path):
     words = ("train", "classifier", "--data", "digits", "--layers", "dense(8)", "--epochs", 1, "--n-labels", 20)
-    assert "on digits: 20 images train, 0 validate" in latently(*words, "--out", tmp_path / "a").err
-    assert "on digits: 16 images train, 4 validate" in latently(*words, "--patience", 1, "--out", tmp_path / "b").err
+    assert "on digits: 20 training images, 0 validation" in latently(*words, "--out", tmp_path / "a").err
+    assert (
+        "on digits: 16 training images, 4 validation" in latently(*words, "--patience", 1, "--out", tmp_path / "b").err
+    )
 
 
 # Images of one's own
@@ -454,11 +456,11 @@ def test_own_images_that_have_changed_or_moved(latently, tmp_path, monkeypatch):
     Image.fromarray(RNG.integers(0, 256, (8, 8), dtype=np.uint8)).save("photos/new.png")
     changed = latently("evaluate", "r")
     assert changed.code == 2
-    assert "holds 31 images now and held 30 then" in changed.err
+    assert "had 30 images, and now has 31" in changed.err
     assert "give --data" in changed.err
     taken = latently("evaluate", "r", "--data", "photos", "--json")
     assert taken.json["n_images"] == 31
-    assert "all are taken as new" in taken.err
+    assert "all are treated as new" in taken.err
 
 
 def test_a_run_remembers_how_images_were_prepared(latently, photographs, tmp_path):

@@ -231,7 +231,7 @@ def test_labels_of_a_file(latently, tmp_path):
     before = labels.read_text()
     refused = latently("predict", run, "--out", labels)
     assert refused.code == 2
-    assert "the labels that" in refused.err
+    assert "the label file of" in refused.err
     assert labels.read_text() == before
     assert figures["n_images"] < 60, "only what the file labels is judged"
 
@@ -279,7 +279,7 @@ def test_what_is_taken_up_keeps_its_settings(tmp_path, monkeypatch, other):
         patch.setattr(Classifier, "fit", stop)
         with pytest.raises(KeyboardInterrupt):
             FewLabelClassifier(**settings, random_state=0).fit(X, FEW, run=Run(tmp_path / "r"))
-    with pytest.raises(InputError, match="was begun with"):
+    with pytest.raises(InputError, match="was started with"):
         FewLabelClassifier(**settings | other, random_state=0).fit(X, FEW, run=Run(tmp_path / "r"))
     assert FewLabelClassifier(**settings, random_state=0).fit(X, FEW, run=Run(tmp_path / "r")).n_taught_ > 60
 
@@ -325,12 +325,12 @@ def test_labels_that_changed_are_not_mixed(latently, tmp_path, monkeypatch):
     told = latently("evaluate", tmp_path / "run", "--part", "all", "--json").json["accuracy"]
     labels.write_text("".join(f"{i},{9 - int(name)}\n" for i, name in enumerate(names)))
     changed = latently("evaluate", tmp_path / "run", "--part", "all", "--json")
-    assert "these labels are not those that" in changed.err
+    assert "the labels have changed since" in changed.err
     assert changed.json["accuracy"] != told
     labels.unlink()
     gone = latently("predict", tmp_path / "run", "--out", tmp_path / "p.csv")
     assert gone.code == 0
-    assert "put the file back" in gone.err
+    assert "is gone; restore it" in gone.err
 
 
 def interrupted(*_, **__):
@@ -369,7 +369,7 @@ def test_a_report_without_labels_to_judge_by(latently, photos, tmp_path):
     assert trained.code == 0
     report = latently("report", tmp_path / "run")
     assert report.code == 0
-    assert "left out: none of these images carries a label" in report.err
+    assert "left out: none of these images has a label" in report.err
     assert (tmp_path / "run" / "figures" / "curves.png").exists()
 
 
@@ -403,13 +403,16 @@ def test_settings_come_from_a_file_and_from_a_preset(latently, tmp_path):
     [
         ("--labels missing.csv", "--labels is missing.csv, which does not exist"),
         ("--labels .", "--labels is ., which is a folder; expected a CSV file"),
-        ("--encoder missing", "--encoder is given, so none is trained: leave out --latent-dim and --encoder-epochs"),
+        (
+            "--encoder missing",
+            "--encoder is given, so no encoder is trained: leave out --latent-dim and --encoder-epochs",
+        ),
         ("--n-labels 5", "a budget of 5 labels cannot cover 10 classes"),
         ("--n-labels 4 --patience 2", "a budget of 4 labels cannot cover 10 classes"),
         ("--n-labels 11 --patience 2", "of 11 labels 2 choose the epoch"),
         ("--n-labels 99999", "a budget of 99999 labels was asked for; expected 1..1437"),
         ("--layers dense(0)", "width is 0 in 'dense(0)'"),
-        ("--tensorboard", "--tensorboard follows one training"),
+        ("--tensorboard", "--tensorboard logs one training"),
         ("--spread 2", "--spread is 2.0; expected a number from 0 to 1"),
     ],
 )

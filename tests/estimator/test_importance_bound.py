@@ -140,4 +140,4 @@ def test_evaluate_gives_it_on_request(latently, small_run, tmp_path):
     assert figures["elbo_nats"] < figures["iw_bound_nats"] < 0 < figures["iw_bound_standard_error"] < 0.5
     refused = latently("evaluate", run, "--importance-samples", 1)
     assert refused.code == 2
-    assert "--importance-samples is 1; expected 2 at least" in refused.err
+    assert "--importance-samples is 1; expected at least 2" in refused.err

@@ -96,7 +96,7 @@ def test_more_components_than_codes_are_a_sentence(ae, digits):
 def test_the_command_fits_it_once_and_keeps_it(latently, small_run, tmp_path):
     run = shutil.copytree(small_run, tmp_path / "r")
     first = latently("sample", run, "--sampler", "mixture", "--components", 3, "--out", tmp_path / "a.npy")
-    assert "fitting a mixture of 3 normals to the codes of 300 training images" in first.err
+    assert "fitting a mixture of 3 Gaussians to the codes of 300 training images" in first.err
     second = latently("sample", run, "--sampler", "mixture", "--components", 3, "--out", tmp_path / "b.npy")
     assert second.err == ""
     assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
@@ -118,7 +118,7 @@ def test_the_command_fits_it_to_images_that_have_moved(latently, tmp_path):
     assert "give --data" in latently(*sample).err
     refused = latently(*sample, "--data", tmp_path / "c.npy")
     assert refused.code == 2
-    assert "are not the images of" in refused.err
+    assert "does not have the images of" in refused.err
     moved = latently(*sample, "--data", tmp_path / "b.npy")
     assert moved.code == 0, moved.err
     assert "the codes of 160 training images" in moved.err

@@ -69,7 +69,7 @@ def test_unlabelled_images_are_not_judged(classifier, digits):
     mixed = [*y[:100].tolist(), *[-1] * 200]
     assert evaluate(classifier, digits.images, mixed) == evaluate(classifier, digits.images, y)
     assert evaluate(classifier, digits.images, y) == evaluate(classifier, digits.images[:100], y[:100])
-    with pytest.raises(InputError, match="none of these images carries a label"):
+    with pytest.raises(InputError, match="none of these images has a label"):
         evaluate(classifier, digits.images, np.full(300, ""))
 
 
@@ -78,7 +78,7 @@ def test_a_classifier_without_probabilities_is_judged_by_its_classes(vae, digits
     figures = evaluate(fitted, digits.images, digits.label_names.tolist())
     assert figures["accuracy"] == fitted.score(digits.images, digits.label_names)
     assert "nll_nats" not in figures
-    with pytest.raises(InputError, match="a classifier is judged by labels: give y"):
+    with pytest.raises(InputError, match="evaluating a classifier needs labels: give y"):
         evaluate(fitted, digits.images)
 
 
@@ -87,7 +87,7 @@ def test_a_class_that_was_never_trained_on_counts_as_wrong(classifier, digits):
     figures = evaluate(classifier, digits.images[:4], y)
     assert figures["accuracy"] == pytest.approx(0.75 * evaluate(classifier, digits.images[:3], y[:3])["accuracy"])
     with pytest.raises(
-        InputError, match=r"none of these labels \('a letter', for one\) is of a class that was trained"
+        InputError, match=r"none of these labels \(for example 'a letter'\) is a class of the training labels"
     ):
         evaluate(classifier, digits.images[:4], np.full(4, "a letter"))
 
@@ -245,7 +245,7 @@ def test_a_label_has_a_mean_code_and_noise_about_it(cvae, digits):
 
 @pytest.mark.parametrize("kind", [*plots.DENOISING_KINDS, *plots.CONDITIONAL_KINDS])
 def test_a_picture_names_the_model_that_it_wants(kind, vae, digits):
-    with pytest.raises(InputError, match=f"{kind!r} wants a (dae|cvae); there are curves, reconstructions"):
+    with pytest.raises(InputError, match=f"{kind!r} needs a (dae|cvae); there are curves, reconstructions"):
         plots.draw(kind, vae, digits)
 
 

@@ -69,7 +69,7 @@ def test_labels_that_codes_save():
     pixels = Curve([1000, 2000, 4000], np.array([[0.88, 0.90, 0.92]]), 10_000)
     codes = Curve([1000, 2000, 4000], np.array([[0.90, 0.92, 0.94]]), 10_000)
     told = label_curve_study.worth("vae", {"pixels": pixels, "vae": codes})
-    assert told == "VAE codes reach with 2,000 labels what pixels reach with about 4,000."
+    assert told == "VAE codes with 2,000 labels match pixels with about 4,000."
     best = Curve([1000, 2000, 4000], np.array([[0.95, 0.96, 0.97]]), 10_000)
     assert "more than 4,000" in label_curve_study.worth("vae", {"pixels": pixels, "vae": best})
 
@@ -82,7 +82,7 @@ def test_a_study_of_labels_wants_them_all(tmp_path):
     digits = data.load("digits")
     some = np.where(np.arange(len(digits)) < 99, digits.labels, -1)
     np.savez(tmp_path / "some.npz", images=digits.images, labels=some)
-    with pytest.raises(InputError, match=r"wants a label of every image, and 1,698 of .* have none"):
+    with pytest.raises(InputError, match=r"needs a label for every image, and 1,698 of .* have none"):
         find("code-distances").reproduce(Bench(tmp_path / "out", source=str(tmp_path / "some.npz"), quick=True))
 
 
@@ -118,7 +118,7 @@ def test_classifiers(bench):
     assert [(row["variant"], row["seeds"]) for row in rows] == [("faithful", 2), ("ours", 2)]
     again, _ = reproduced("classifiers", bench, presets=("study1-fc",))
     assert again == rows
-    with pytest.raises(InputError, match="mlp-512 is no supervised net"):
+    with pytest.raises(InputError, match="mlp-512 is not a supervised net"):
         reproduced("classifiers", bench, presets=("mlp-512",))
 
 

@@ -254,7 +254,7 @@ def test_studies_and_presets_are_listed(capsys):
         ("reproduce elbo --seeds 0", "--seeds is 0"),
         ("reproduce elbo --codes 0", "--codes is"),
         ("reproduce plane --codes 2", "plane does not take --codes"),
-        ("reproduce elbo --presets mlp-512", "no study's recipe"),
+        ("reproduce elbo --presets mlp-512", "not a preset with a study's training"),
     ],
 )
 def test_a_study_that_cannot_be_run_is_a_sentence(words, sentence, tmp_path, capsys):

@@ -290,7 +290,7 @@ def test_explore_wants_a_decoder_and_a_place(latently, run_of, tmp_path):
     assert (others.code, others.err.count("--labels")) == (2, 1)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
-    assert "holds something already" in latently("explore", run_of("vae"), "--static", tmp_path / "full").err
+    assert "is not empty" in latently("explore", run_of("vae"), "--static", tmp_path / "full").err
     assert os.listdir(tmp_path / "full") == ["file"]
 
 
@@ -310,5 +310,5 @@ def test_priors_and_posteriors_of_every_kind(tmp_path):
         if name == "vamp":
             assert np.array(scene.about["prior"]["draws"]).shape == (256, 3)
         else:
-            with pytest.raises(InputError, match="flow's posterior cannot be written"):
+            with pytest.raises(InputError, match="flow posterior cannot be exported"):
                 write_static(scene, tmp_path / "page")

@@ -289,9 +289,9 @@ def test_save_refuses_what_it_cannot_write(tmp_path):
         (lambda: pictures.canvas(np.zeros((5, 4, 4)), [1, 2], [1, 2]), "2 rows by 2"),
         (lambda: pictures.canvas_codes(0, -1, 1), "at least 1"),
         (lambda: pictures.canvas_codes(3, 1, -1), "lower one first"),
-        (lambda: pictures.reconstructions(np.zeros((2, 4, 4)), np.zeros((3, 4, 4))), "alike"),
+        (lambda: pictures.reconstructions(np.zeros((2, 4, 4)), np.zeros((3, 4, 4))), "must be equal"),
         (lambda: pictures.traversals(np.zeros((2, 3, 4, 4)), [0, 1], [0, 1]), "2 values"),
-        (lambda: pictures.sheet(np.zeros((2, 4, 4)), ["one"]), "1 captions"),
+        (lambda: pictures.sheet(np.zeros((2, 4, 4)), ["one"]), "got 1 captions"),
         (lambda: pictures.sheet(np.zeros((2, 4, 4)), columns=0), "0 columns"),
     ],
 )

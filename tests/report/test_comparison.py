@@ -80,8 +80,8 @@ def test_settings_that_differ_are_told_and_no_others(latently, there):
 
 def test_runs_of_other_seeds_are_judged_on_their_own_images_and_it_is_said(latently, there):
     ran = latently("compare", "vae", "seed")
-    assert "Each run is judged on its own test images" in ran.out
-    assert "Each run is judged" not in latently("compare", "vae", "beta").out
+    assert "Each run is evaluated on its own test images" in ran.out
+    assert "Each run is evaluated" not in latently("compare", "vae", "beta").out
     rows = dict(re.findall(r"^  (\w+) +(\S+ +\S+)", ran.out, re.MULTILINE))
     assert rows["seed"].split() == ["0", "1"]
 
@@ -128,8 +128,8 @@ def best_figures() -> set[str]:
 @pytest.mark.parametrize(
     ("then", "key", "sentence"),
     [
-        ({"iw_bound_nats": -90.0, "importance_samples": 50}, "iw_bound_nats", "of different numbers of codes"),
-        ({"denoised_psnr_db": 20.0, "noise": "gaussian 0.1"}, "denoised_psnr_db", "different kinds or levels"),
+        ({"iw_bound_nats": -90.0, "importance_samples": 50}, "iw_bound_nats", "use different numbers of samples"),
+        ({"denoised_psnr_db": 20.0, "noise": "gaussian 0.1"}, "denoised_psnr_db", "differs in kind or level"),
     ],
 )
 def test_figures_measured_otherwise_have_no_best(latently, there, then, key, sentence):
@@ -159,18 +159,18 @@ def test_the_best_classifier_is_marked(latently, there):
 def test_other_images_can_be_given_to_runs_of_different_ones(latently, there):
     ran = latently("compare", "vae", "noise", "--data", "noise.npy", "--json").json
     assert [run["figures"]["n_images"] for run in ran["runs"]] == [40, 40]
-    assert ran["notes"] == ["Among these images are some that trained noise, which flatters."]
+    assert ran["notes"] == ["These images include training images of noise, so its metrics are optimistic."]
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("vae", "a comparison wants two or more"),
-        ("vae vae", "a run was given twice"),
+        ("vae", "a comparison needs two or more"),
+        ("vae vae", "the same run was given twice"),
         ("vae nothing", "nothing does not exist"),
-        ("vae noise", "runs are compared on the same images: give --data"),
-        ("vae ae --out full", "holds something that is no comparison"),
-        ("vae ae --out vae", "holds something that is no comparison"),
+        ("vae noise", "a comparison needs the same images: give --data"),
+        ("vae ae --out full", "contains other files than a comparison"),
+        ("vae ae --out vae", "contains other files than a comparison"),
     ],
 )
 def test_what_cannot_be_compared_is_a_sentence(latently, there, words, sentence):

@@ -136,7 +136,7 @@ def test_pictures_travel_inside_the_page(run):
     inside = [base64.b64decode(picture["src"].removeprefix("data:image/png;base64,")) for picture in pictures]
     assert inside == [(run / "figures" / f"{name}.png").read_bytes() for name in ("curves", "scatter", "my_own")]
     assert (pictures[0]["width"], pictures[0]["height"]) == ("40", "9")
-    assert "Validation that turns upwards" in page.text, "a known picture says what good looks like"
+    assert "A validation curve that rises" in page.text, "a known picture says what good looks like"
 
 
 def test_the_page_needs_no_network_and_no_script(run):
@@ -164,7 +164,7 @@ def test_the_command_that_repeats_the_run_is_exact(run):
     page = Page(report.write(run).read_text("utf-8"))
     assert PARAMS["command"] in page.text
     (run / "params.json").write_text(json.dumps({key: value for key, value in PARAMS.items() if key != "command"}))
-    assert "recorded no command" in Page(report.write(run).read_text("utf-8")).text
+    assert "so there is no command" in Page(report.write(run).read_text("utf-8")).text
 
 
 def test_a_bare_run_says_which_commands_fill_it(run):
@@ -197,18 +197,18 @@ def test_writing_is_repeatable_and_leaves_nothing_else_behind(run):
     ("file", "content", "words"),
     [
         ("params.json", None, "does not exist"),
-        ("params.json", b"{", "no JSON"),
-        ("params.json", b"[]", "no JSON object"),
+        ("params.json", b"{", "not JSON"),
+        ("params.json", b"[]", "not a JSON object"),
         ("params.json", b'{"format": 1}', "not written by latently"),
         ("params.json", b"\xff\xfe", "UTF-8"),
-        ("metrics.json", b"[1]", "no JSON object"),
+        ("metrics.json", b"[1]", "not a JSON object"),
         ("history.csv", None, "does not exist"),
         ("history.csv", b"", "no epoch"),
         ("history.csv", b"epoch,train_loss\n1\n", "line 2"),
         ("history.csv", b"epoch,train_loss\n1,much\n", "damaged"),
         ("history.csv", b"epoch,train_loss\n1," + b"9" * 200_000, "damaged"),
-        ("figures/curves.png", b"not a picture", "no whole PNG"),
-        ("figures/curves.png", png()[:-20], "no whole PNG"),
+        ("figures/curves.png", b"not a picture", "not a complete PNG"),
+        ("figures/curves.png", png()[:-20], "not a complete PNG"),
     ],
 )
 def test_a_missing_or_damaged_file_gets_a_sentence(run, file, content, words):
@@ -221,7 +221,7 @@ def test_a_missing_or_damaged_file_gets_a_sentence(run, file, content, words):
 
 
 def test_what_is_no_folder_gets_a_sentence(tmp_path):
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         report.collect(tmp_path / "nowhere")
 
 

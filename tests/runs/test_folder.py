@@ -82,7 +82,7 @@ def test_an_unfinished_run_is_taken_up_by_its_settings_alone(tmp_path):
     Run(tmp_path).begin(PARAMS | {"versions": "others"})
     assert names(tmp_path) == ["params.json"]
     for changed in ({"seed": 1}, {"image_shape": [8, 9]}, {"training": {"epochs": 4}}, {"model": {"name": "ae"}}):
-        with pytest.raises(InputError, match=f"begun with {next(iter(changed))}"):
+        with pytest.raises(InputError, match=f"started with {next(iter(changed))}"):
             Run(tmp_path).begin(PARAMS | changed)
     decided = PARAMS | {"training": {"epochs": 3, "device": "auto"}}
     Run(tmp_path).begin(decided)  # `auto` and what it was decided to be are one

@@ -166,7 +166,7 @@ def test_a_process_that_dies_ends_the_others(tmp_path, dead):
         (f"{VAE} --limit 1", "2 processes were started to share batches of 1"),
         (f"{VAE} --lr -1", "--lr is -1.0"),
         ("train few-label --data digits --n-labels 100", "train in one process"),
-        ("encode somewhere", "only latently train shares its work"),
+        ("encode somewhere", "only latently train can use several"),
         (f"{VAE} --device cuda:7", "cuda:7"),
     ],
 )

@@ -127,13 +127,13 @@ def test_encoding_in_shards(latently, address, small_run, tmp_path):
     second.unlink()
     before = first.stat().st_mtime_ns, third.stat().st_mtime_ns
     again = by_ray(*words, out, "--ray", address)
-    assert "2 of 3 shards are there already" in again.stderr
+    assert "2 of 3 files exist already" in again.stderr
     assert (first.stat().st_mtime_ns, third.stat().st_mtime_ns) == before
     assert parquet.read_table(out) == table
     np.save(tmp_path / "digits.npy", 255 - images)
     other = latently(*words, out, "--ray", address)
     assert other.code == 2
-    assert "holds codes of other images or of another run" in other.err
+    assert "contains codes of other images or of another run" in other.err
 
 
 def test_encoding_a_folder(latently, address, small_run, tmp_path):
@@ -165,7 +165,7 @@ def test_encoding_a_folder(latently, address, small_run, tmp_path):
     [
         ("reproduce kl --quick --data digits --ray 127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
         ("reproduce kl --quick --data digits --ray here", "--ray is 'here'; expected auto, or where a Ray cluster is"),
-        ("encode RUN --ray auto", "--ray wants --data, a folder of images or a .npy file"),
+        ("encode RUN --ray auto", "--ray needs --data, a folder of images or a .npy file"),
         ("encode RUN --data digits --ray auto", "digits cannot be read a range at a time; expected a folder of images"),
         ("encode RUN --data x.npy --part test --ray auto", "--part is test, but --ray encodes all images"),
     ],

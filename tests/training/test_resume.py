@@ -302,9 +302,9 @@ def test_a_run_is_not_taken_up_with_other_settings(tmp_path):
     run = Run(tmp_path / "run")
     with pytest.raises(Stop):
         Autoencoder(VAE(2), epochs=3, random_state=0).fit(DIGITS, run=run, watchers=[StopAfter(1)])
-    with pytest.raises(InputError, match="begun with model"):
+    with pytest.raises(InputError, match="started with model"):
         Autoencoder(VAE(3), epochs=3, random_state=0).fit(DIGITS, run=Run(run.path))
-    with pytest.raises(InputError, match="begun with training"):
+    with pytest.raises(InputError, match="started with training"):
         Autoencoder(VAE(2), epochs=4, random_state=0).fit(DIGITS, run=Run(run.path))
     Autoencoder(VAE(2), epochs=3, random_state=0).fit(DIGITS, run=Run(run.path))
     with pytest.raises(InputError, match="is finished"):

@@ -1,7 +1,7 @@
-"""Accuracy against the number of labels, and what the next doubling of them would buy.
+"""Accuracy against the number of labels, and an estimate of the gain from doubling them.
 
-A budget of n labels is n labels in all. Every classifier trains for the same number of steps with settings that were
-fixed beforehand, so that no label is set aside to choose by; those that judge are never among those that train.
+A budget of n labels is n labels in total. Every classifier trains for the same number of steps with fixed settings, so
+no labels are needed for model selection; an image is never used to test a classifier that was trained on it.
 
 >>> from sklearn.datasets import load_digits
 >>> from latently.training.settings import Training
@@ -40,20 +40,20 @@ from latently.runs.record import weights_hash
 from latently.training.settings import Training, with_defaults
 from latently.training.watchers import Bar
 
-HEAD = "dense(100)"  # study 1's classifier, of pixels and of codes
-PASSES, LEAST_STEPS = 10, 1000  # over the largest budget; fewer cost accuracy there, and more gain little
+HEAD = "dense(100)"  # study 1's classifier, for pixels and for codes
+PASSES, LEAST_STEPS = 10, 1000  # over the largest budget; fewer lose accuracy there, more gain little
 STEPS_PER_EPOCH = 200
 ENOUGH_TEST_LABELS = (
-    500  # labelled test images; with fewer the interval of an accuracy is wider than what a doubling buys
+    500  # labelled test images; with fewer, the interval of an accuracy is wider than the gain from a doubling
 )
 
 
 @dataclass(frozen=True)
 class Task:
-    """Which labelled images may be drawn, and which judge.
+    """Which labelled images may be drawn for training, and which are test images.
 
-    labels: (N,) ints of all images, -1 = unlabelled. pool, test: places among them; where they overlap, an image
-    judges the classifiers that were not trained on it.
+    labels: (N,) ints of all images, -1 = unlabelled. pool, test: indices of images; where they overlap, an image tests
+    only the classifiers that were not trained on it.
     """
 
     labels: np.ndarray
@@ -61,49 +61,49 @@ class Task:
     test: np.ndarray
 
     def drawn(self, n: int, seed: int) -> np.ndarray:
-        """A budget of n labels, as places among all images; with one seed a smaller one is part of a larger one."""
+        """A budget of n labels, as image indices; with the same seed, a smaller budget is a subset of a larger one."""
         return self.pool[label_budget(self.labels[self.pool], n, seed)]
 
     def accuracy(self, predicted: np.ndarray, drawn: np.ndarray) -> float:
-        """The share of right ones among `predicted`, the classes of all judges, without those that were trained on."""
+        """Accuracy of `predicted`, the classes of all test images, without the images that were trained on."""
         left = ~np.isin(self.test, drawn)
         return float((predicted == self.labels[self.test])[left].mean())
 
     @property
     def has_separate_test(self) -> bool:
-        """Whether those that judge are never drawn."""
+        """Whether no test image can be drawn for training."""
         return not np.isin(self.test, self.pool).any()
 
     @property
     def n_labels(self) -> int:
-        """The largest budget: all labels, or four fifths of them where the others judge."""
+        """The largest budget: all labels, or four fifths of them if the rest are the test images."""
         return len(self.pool) if self.has_separate_test else 4 * len(self.pool) // 5
 
     @property
     def n_test(self) -> int:
-        """How many images judge the largest budget."""
+        """Number of test images at the largest budget."""
         return len(self.test) - (0 if self.has_separate_test else self.n_labels)
 
 
 def make_task(labels: np.ndarray, train: np.ndarray, validation: np.ndarray, test: np.ndarray) -> Task:
-    """Training labels are drawn, test labels judge; where those are few, all labels are drawn from and judge in turn.
+    """Draws from training labels and tests on test labels; if these are few, all labels serve for both in turn.
 
-    Raises InputError unless two classes have labels enough to train and to judge.
+    Raises InputError unless two classes have enough labels for training and testing.
     """
     known, classes = labels >= 0, np.unique(labels[labels >= 0])
-    require(len(classes) >= 2, f"{len(classes)} class(es) carry labels; a label curve needs two or more")
+    require(len(classes) >= 2, f"{len(classes)} class(es) have labels; a label curve needs at least two")
     tests = test[known[test]]
     if len(tests) >= ENOUGH_TEST_LABELS and np.isin(classes, labels[train]).all():
         return Task(labels, train[known[train]], tests)
     everyone = np.sort(np.concatenate([part[known[part]] for part in (train, validation, test)]))
     in_turn = Task(labels, everyone, everyone)
-    few = f"{len(everyone)} labels of {len(classes)} classes are too few for a curve, which begins with two per class"
-    require(in_turn.n_labels >= 2 * len(classes), f"{few} and leaves a fifth to judge by")
+    few = f"{len(everyone)} labels of {len(classes)} classes are too few for a curve, which starts at two per class"
+    require(in_turn.n_labels >= 2 * len(classes), f"{few} and keeps a fifth as test images")
     return in_turn
 
 
 def budgets(largest: int, n_classes: int) -> list[int]:
-    """By doubling from two labels per class, then the largest.
+    """Doubling from two labels per class, then the largest.
 
     >>> budgets(1000, 10)
     [20, 40, 80, 160, 320, 640, 1000]
@@ -116,7 +116,7 @@ def budgets(largest: int, n_classes: int) -> list[int]:
 
 
 def training(largest: int) -> Training:
-    """Of all classifiers of a curve, whatever their budget: as many steps as the largest one needs."""
+    """Settings of all classifiers of a curve, whatever their budget: as many steps as the largest budget needs."""
     steps = max(LEAST_STEPS, PASSES * largest / Training().batch_size)
     return Training(epochs=round(steps / STEPS_PER_EPOCH), lr=2e-3)
 
@@ -186,27 +186,27 @@ class Curve:
         return np.array([each.half_width or 0.0 for _, each in self.points()])
 
     def until(self, n: int) -> "Curve":
-        """As it was known when there were n labels."""
+        """The part of the curve up to n labels."""
         known = [i for i, budget in enumerate(self.budgets) if budget <= n]
         return Curve([self.budgets[i] for i in known], self.accuracies[:, known], self.n_test)
 
     def predicted(self, n: int) -> Estimate:
-        """Accuracy with n labels if errors go on falling as they did over the last eightfold of labels: as a power of
-        their number, a line through logarithms, one for each draw."""
+        """Extrapolated accuracy with n labels: the error as a power of the number of labels, a line in log-log space
+        fitted to the last factor of eight, for each draw."""
         return estimate(self._predictions(n).tolist())
 
     def gain(self) -> Estimate:
-        """What twice as many labels as the largest budget would add to its accuracy."""
+        """Extrapolated gain in accuracy from doubling the largest budget."""
         return estimate((self._predictions(2 * self.budgets[-1]) - (1 - self._errors()[:, -1])).tolist())
 
     def to_json(self) -> dict[str, Any]:
-        """Shares, by budget and draw; and what is foreseen of twice the labels."""
+        """Accuracies by budget; and the extrapolation to twice the labels."""
         points = [{"labels": n, "accuracy": mean.to_json()} for n, mean in self.points()]
         ahead = {"labels": 2 * self.budgets[-1], "accuracy": self.predicted(2 * self.budgets[-1]).to_json()}
         return {"points": points, "twice_the_labels": ahead | {"gain": self.gain().to_json()}}
 
     def _errors(self) -> np.ndarray:
-        """(draws, budgets); half an image at least, for no error at all has no logarithm."""
+        """(draws, budgets); at least half an image, because 0 has no logarithm."""
         return np.maximum(1 - self.accuracies, 0.5 / self.n_test)
 
     def _predictions(self, n: int) -> np.ndarray:
@@ -216,19 +216,19 @@ class Curve:
         if recent.sum() == 1:
             return 1 - errors[:, 0]
         slopes, levels = np.polyfit(np.log(budgets[recent] / n), np.log(errors).T, 1)  # (draws,) each
-        return 1 - np.exp(np.where(slopes < 0, levels, np.log(errors).mean(1)))  # errors that rise do so by chance
+        return 1 - np.exp(np.where(slopes < 0, levels, np.log(errors).mean(1)))  # errors rise only by chance
 
 
-# All curves of a user's own images ----------------------------------------------------------------
+# The curves of a user's own images ----------------------------------------------------------------
 
 
 def trained_encoder(folder: Path, images: ImageSet, parts: Split, seed: int, device: str) -> Autoencoder:
-    """A VAE by our defaults, of the training images without their labels; one that is finished in `folder` is taken."""
+    """A default VAE of the training images, without labels; loaded from `folder` if it is finished there."""
     about = {"label_curve": {"source": images.source, "images": images.pixel_hash, "seed": seed}}
     run = Run(folder, context=Context(about))
     if run.started:
         same = run.params.get("label_curve") == about["label_curve"]
-        require(same, f"{folder} holds an encoder of other images; choose another --out")
+        require(same, f"{folder} contains an encoder of other images; choose another --out")
     if run.finished:
         return Autoencoder.of_run(run, device)
     with Bar() as bar:
@@ -240,10 +240,10 @@ def curves(
     images: ImageSet, parts: Split, encoder: Autoencoder, draws: int, plain_up_to: int, folder: Path,
     tell: Callable[[str], None] = lambda _: None, executor: Executor | None = None,
 ) -> tuple[Task, dict[str, Curve]]:  # fmt: skip
-    """The curves of codes, of pixels and of the default classifier of images, each draw kept in `folder`.
+    """The curves for codes, for pixels and for the default image classifier; each draw is cached in `folder`.
 
-    plain_up_to: the largest budget of the last one, which takes every other budget and three draws at most, for it is a
-    convolutional net in most cases; 0: none. maker: of the draws; None: this process, in turn.
+    plain_up_to: the largest budget of the image classifier, 0: none; it gets every other budget and at most three
+    draws, since it is usually a convolutional net. executor: runs the draws; None: this process, one after another.
     """
     executor = executor or Sequential()
     what = make_task(images.labels, parts.train, parts.validation, parts.test)
@@ -280,14 +280,14 @@ def curves(
 
 
 def picture(curves: Mapping[str, Curve]) -> Figure:
-    """Lone marks: what is foreseen of twice the labels."""
+    """Single markers are extrapolations to twice the labels."""
     series = {name: (curve.budgets, 100 * curve.means()) for name, curve in curves.items()}
     spans = {name: 100 * curve.half_widths() for name, curve in curves.items()}
     ahead = {
-        f"{name}, foreseen": ([2 * curve.budgets[-1]], [100 * curve.predicted(2 * curve.budgets[-1]).mean])
+        f"{name}, extrapolated": ([2 * curve.budgets[-1]], [100 * curve.predicted(2 * curve.budgets[-1]).mean])
         for name, curve in curves.items()
     }
     lowest = min(y.min() for _, y in series.values())
-    title = "What labels are worth: mean and 95 % interval over draws"
-    y_range = (max(0.0, lowest - 10), 101.0)  # an interval of few draws may reach beyond
-    return pictures.lines(series, "labels in all", "accuracy, %", title, ahead, spans, y_range, log_x=True)
+    title = "Accuracy against number of labels: mean and 95 % interval over draws"
+    y_range = (max(0.0, lowest - 10), 101.0)  # an interval of few draws may exceed 100
+    return pictures.lines(series, "labels in total", "accuracy, %", title, ahead, spans, y_range, log_x=True)

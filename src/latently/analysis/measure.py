@@ -1,4 +1,4 @@
-"""Every figure of a run: the cheap ones always, those that take their time where they are asked for."""
+"""All metrics of a run: the cheap ones always, the expensive ones on request."""
 
 import math
 from collections.abc import Callable
@@ -21,16 +21,16 @@ from latently.models import can
 from latently.runs.folder import Run
 from latently.training.watchers import Bar
 
-MOST_SAMPLES = 10_000  # that are judged where no number is given
-IMPORTANCE_SAMPLES = 500  # likewise
-JUDGE_EPOCHS, JUDGE_STEPS = 4, 400  # at least; few images are seen the more often
+MOST_SAMPLES = 10_000  # evaluated if no number is given
+IMPORTANCE_SAMPLES = 500  # if no number is given
+JUDGE_EPOCHS, JUDGE_STEPS = 4, 400  # minimum; with few images there are more epochs
 
 
 @dataclass(frozen=True)
 class OptionalFigures:
-    """Figures that take their time. codes: what labels and neighbours make of them; samples: how many drawn images are
-    judged; judge: the run of a classifier, None: the run's own; importance_samples: codes an image for the bound that
-    is tighter; everything: all that the model can give."""
+    """Expensive metrics to compute. codes: evaluate codes by labels; samples: how many samples to evaluate; judge: run
+    folder of a classifier, None: the run's own; importance_samples: samples of z per image for the tighter bound;
+    everything: all that the model supports."""
 
     codes: bool = False
     samples: int | None = None
@@ -39,20 +39,20 @@ class OptionalFigures:
     everything: bool = False
 
     def check(self) -> None:
-        """Raise InputError for what cannot be asked for."""
+        """Raise InputError for values out of range and flags that do not fit together."""
         least = samples.NEIGHBOURS + 1
         require(
-            self.samples is None or self.samples >= least, f"--samples is {self.samples}; expected {least} at least"
+            self.samples is None or self.samples >= least, f"--samples is {self.samples}; expected at least {least}"
         )
         k = self.importance_samples
-        require(k is None or k >= 2, f"--importance-samples is {k}; expected 2 at least")
+        require(k is None or k >= 2, f"--importance-samples is {k}; expected at least 2")
         alone = self.judge is not None and self.samples is None and not self.everything
-        require(not alone, "--judge is for samples; give --samples N beside it, 10000 say, or --all")
+        require(not alone, "--judge evaluates samples; also give --samples N (10000, for example), or --all")
 
 
 def measure(opened: RunImages, part: str, requested: OptionalFigures = OptionalFigures()) -> dict[str, Any]:
-    """Figures of a part of the images as one dict. With `everything`, what the images cannot give is left out, with a
-    note. Raises InputError where a figure was asked for by name that this run cannot give.
+    """Metrics on a part of the images as one dict. With `everything`, metrics that these images do not allow are left
+    out, with a note. Raises InputError if a metric was requested by name and this run does not support it.
     """
     requested.check()
     fitted = opened.estimator
@@ -63,7 +63,7 @@ def measure(opened: RunImages, part: str, requested: OptionalFigures = OptionalF
         k = IMPORTANCE_SAMPLES
     figures = opened.evaluate(part, k)
     if opened.is_own and part == "all":
-        note("note: among these images are those that it was trained on, which flatters")
+        note("note: these images include its training images, so the metrics are optimistic")
     if figures.get("collapsed"):
         note(f"note: {COLLAPSE}")
     images = opened.part(part)
@@ -76,17 +76,17 @@ def measure(opened: RunImages, part: str, requested: OptionalFigures = OptionalF
 
 
 def if_requested(by_name: bool, among_all: bool, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `compute` gives, if it is asked for."""
+    """The result of `compute`, if requested."""
     with errors_as_notes(among_all=not by_name):
         return compute() if by_name or among_all else {}
     return {}
 
 
 def measure_codes(opened: RunImages, images: ImageSet) -> dict[str, Any]:
-    """What `code_figures` gives, fitted on the run's own training images."""
+    """`code_figures`, fitted on the run's own training images."""
     fitted = require_autoencoder(opened, "codes")
     if not (images.labels >= 0).any():
-        note("left out: probe, neighbours and clusters, which are judged by labels; these images carry none")
+        note("left out: probe, neighbours and clusters, which need labels; these images have none")
         return {}
     train = training_images(opened, images)
     codes = fitted.transform(train.images, train.label_names)
@@ -95,16 +95,16 @@ def measure_codes(opened: RunImages, images: ImageSet) -> dict[str, Any]:
 
 
 def measure_samples(opened: RunImages, images: ImageSet, n: int, judge: Path | None) -> dict[str, Any]:
-    """What `judge_figures` gives of n samples against `images`; `judge_accuracy` on these; of a conditional model also
-    `agreement`, the share of samples that the judge takes for what was asked for."""
+    """`judge_figures` of n samples against `images`; `judge_accuracy` on these; for a conditional model also
+    `agreement`, the fraction of samples that the judge classifies as the requested class."""
     fitted = require_autoencoder(opened, "samples")
     has_prior = can(fitted.model_, "prior")
-    require(has_prior, f"a plain autoencoder ({fitted.model_.name}) has no prior, so there are no samples to judge")
+    require(has_prior, f"a plain autoencoder ({fitted.model_.name}) has no prior, so there are no samples to evaluate")
     train = training_images(opened, images)
     place, classifier = load_or_train_judge(opened, train, judge)
     drawn, asked = samples.drawn_images(fitted, n, train.label_names)
     if images.images.dtype == np.uint8:
-        drawn = drawn.clip(0, 1)  # what a gaussian likelihood says beyond black and white is no pixel
+        drawn = drawn.clip(0, 1)  # means of a Gaussian likelihood can lie outside the pixel range
     some = np.random.default_rng(0).permutation(len(train))[:n]
     figures: dict[str, Any] = {"n_samples": n, "judge": str(place)}
     if (images.labels >= 0).any():
@@ -116,7 +116,7 @@ def measure_samples(opened: RunImages, images: ImageSet, n: int, judge: Path | N
 
 
 def load_or_train_judge(opened: RunImages, train: ImageSet, given: Path | None) -> tuple[Path, Classifier]:
-    """The classifier that is given; else the run's own, which is trained where it is not there yet."""
+    """The given classifier, or else the run's own, which is trained if it is missing."""
     run, place = opened.run.path, given or opened.run.path / "judge"
     device = opened.estimator.training_.device
     if given or Run(place).finished:
@@ -126,40 +126,40 @@ def load_or_train_judge(opened: RunImages, train: ImageSet, given: Path | None) 
             if given:
                 raise
             what = str(error).rpartition("; ")[0]
-            raise InputError(f"{what}; remove {place}, and a new judge is trained") from None
+            raise InputError(f"{what}; remove {place} to train a new judge") from None
         isa = isinstance(found, Classifier)
-        require(isa, f"--judge is {place}, of the kind {found.kind}; expected the run of latently train classifier")
+        require(isa, f"--judge is {place}, of kind {found.kind}; expected a run of latently train classifier")
         have, want = found.image_shape_, opened.estimator.image_shape_
-        require(have == want, f"--judge is {place}, trained on images of shape {have}; those of {run} are {want}")
+        require(have == want, f"--judge is {place}, trained on images of shape {have}; those of {run} have {want}")
         return place, found
     classes = np.unique(train.labels[train.labels >= 0])
-    none = f"samples are judged by a classifier, and the training images of {run} carry no labels to train one by"
-    require(len(classes) >= 2, f"{none}; give --judge, the run of a classifier of such images")
+    none = f"samples are evaluated with a classifier, and the training images of {run} have no labels to train one"
+    require(len(classes) >= 2, f"{none}; give --judge, a run of a classifier of such images")
     judge = Classifier(device=device, random_state=0)
     judge.epochs = max(JUDGE_EPOCHS, math.ceil(JUDGE_STEPS / math.ceil(len(train) / judge.batch_size)))
     told = f"on {len(train):,} images for {judge.epochs} epochs"
-    note(f"training a judge, our default classifier, {told}; it stays in {place}")
+    note(f"training a judge, our default classifier, {told}; it is saved in {place}")
     try:
         with Bar() as bar:
             return place, judge.fit(train.images, train.label_names, run=Run(place), watchers=[bar])
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{place} keeps the judge as far as it has come; the same command goes on") from None
+        raise KeyboardInterrupt(f"the checkpoint of the judge is in {place}; the same command continues") from None
 
 
 def require_autoencoder(opened: RunImages, what: str) -> Autoencoder:
-    """Raises InputError for a run that has none of this."""
+    """Raises InputError for a run without an autoencoder."""
     run, encoder = opened.run.path, opened.run.path / "encoder"
-    advice = f"ask for those of {encoder}" if encoder.exists() else "leave the flag out"
-    require(isinstance(opened.estimator, Autoencoder), f"{run} is a classifier and has no {what}; {advice}")
+    advice = f"use its encoder, {encoder}" if encoder.exists() else "leave the flag out"
+    require(isinstance(opened.estimator, Autoencoder), f"{run} is a classifier, which has no {what}; {advice}")
     return opened.estimator
 
 
 def training_images(opened: RunImages, judged: ImageSet) -> ImageSet:
-    """The run's own; of a model that is told classes the labelled ones, as in its training. Raises InputError where
-    judged ones are among them."""
+    """The run's own training images; for a conditional model the labelled ones, as in its training. Raises InputError
+    if they overlap with the images to evaluate on."""
     own = opened if opened.is_own else RunImages(opened.run.path, None, "cpu")
     train = own.part("train")
     apart = not opened.is_own or not np.isin(judged.names, train.names).any()
-    flattered = f"{opened.run.path} was trained on images that are to be judged now, which would flatter its figures"
-    require(apart, f"{flattered}; give another --part, or train with a split that keeps test images apart")
+    flattered = f"{opened.run.path} was trained on some of these images, so its metrics would be optimistic"
+    require(apart, f"{flattered}; give another --part, or train with a split that has test images")
     return train

@@ -1,13 +1,13 @@
-"""A fitted estimator as ONNX, which other runtimes and languages read.
+"""A fitted estimator as ONNX, for use in other runtimes and languages.
 
     latently export RUN --out model.onnx
 
     model.onnx          images (n, C, H, W) -> codes (n, Z), reconstructed (n, C, H, W), probabilities (n, classes)
     model.decoder.onnx  codes (n, Z) -> decoded (n, C, H, W)
 
-Each has what the run has: a plain classifier gives probabilities alone, and no decoder. A runtime computes only the
-outputs that it is asked for. A conditional model also takes labels (n,), int64 indices into its classes. Means all: the
-posterior's and the decoder's. The metadata say the classes, the shape of an image and what its pixels are.
+The files contain what the run supports: a plain classifier has only probabilities, and no decoder. A runtime computes
+only the requested outputs. A conditional model also takes labels (n,), int64 indices into its classes. All outputs are
+means, of the posterior and of the decoder. The metadata contain the classes, the image shape and the pixel format.
 """
 
 import copy
@@ -30,12 +30,12 @@ from latently.common.files import atomic_write
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 
 OPSET = 18
-TOLERANCE = 1e-5  # largest difference from torch, where the largest value is 1 or less; of larger ones, their share
-TRIED = 5  # rows that a file is tried with
+TOLERANCE = 1e-5  # largest difference from torch, relative to the largest value if that is above 1
+TRIED = 5  # rows that a file is checked with
 
 
 class Graph(nn.Module):
-    """What becomes a file: a function of tensors, with the nets that it uses."""
+    """The content of a file: a function of tensors, with the nets that it uses."""
 
     def __init__(self, nets: list[nn.Module], function: Callable[..., tuple[Tensor, ...]]) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Graph(nn.Module):
 
 @dataclass
 class Plan:
-    """A graph, its inputs by name with an example of each, and the names of its outputs."""
+    """A graph, its inputs by name with an example each, and the names of its outputs."""
 
     graph: Graph
     inputs: dict[str, Tensor]
@@ -55,11 +55,11 @@ class Plan:
 
 
 def plans(estimator: Any) -> dict[str, Plan]:
-    """`model`, and `decoder` where there is one. Raises InputError for what a file cannot hold."""
+    """`model`, and `decoder` if there is one. Raises InputError for an estimator that cannot be exported."""
     encoder = estimator.encoder_ if isinstance(estimator, FewLabelClassifier) else estimator
     classifier = estimator.classifier_ if isinstance(estimator, FewLabelClassifier) else estimator
     if isinstance(estimator, FewLabelClassifier):
-        alone = "a classifier that sees codes beside pixels cannot be exported; its RUN/encoder can"
+        alone = "a classifier that takes both codes and pixels cannot be exported; its RUN/encoder can"
         require(estimator.sees_ == "pixels", alone)
     images = {"images": torch.rand(TRIED, *encoder._tensor_shape)}
     nets: list[nn.Module] = []
@@ -93,15 +93,15 @@ def plans(estimator: Any) -> dict[str, Plan]:
 
 
 def export(estimator: Any, out: Path) -> list[dict[str, Any]]:
-    """Write the files, each after it was tried. -> of each: file, inputs, outputs, opset, and the largest difference
-    from torch, `max_difference`, over values of which the largest counts as 1.
+    """Check and write the files. -> for each: file, inputs, outputs, opset, and `max_difference`, the largest
+    difference from torch, relative to the largest value if that is above 1.
 
-    Raises InputError where that is larger than `TOLERANCE`; that file is then not written.
+    Raises InputError if it exceeds `TOLERANCE`; that file is then not written.
     """
     import onnx
 
     rows = []
-    estimator = copy.deepcopy(estimator)  # the caller's stays where it is
+    estimator = copy.deepcopy(estimator)  # the caller's stays on its device
     move_to_cpu(estimator)
     for name, plan in plans(estimator).items():
         path = out if name == "model" else out.with_suffix(f".{name}{out.suffix}")
@@ -118,7 +118,7 @@ def export(estimator: Any, out: Path) -> list[dict[str, Any]]:
 
 
 def metadata(estimator: Any) -> dict[str, Any]:
-    """What the metadata say, as JSON."""
+    """The metadata, as JSON."""
     binarised = getattr(estimator, "binarise", "none") != "none"
     return {
         "image_shape": list(estimator.image_shape_),
@@ -150,7 +150,7 @@ def as_onnx(plan: Plan) -> Any:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """The exporter tells of its steps on every channel there is."""
+    """Silence the exporter, which reports its steps as logs, warnings and prints."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -163,7 +163,7 @@ def quietly() -> Iterator[None]:
 
 
 def difference(plan: Plan, path: Path) -> float:
-    """The largest between onnxruntime and torch, of any output, as a share of its largest value or of 1."""
+    """The largest difference between onnxruntime and torch over all outputs, relative to the largest value or to 1."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])

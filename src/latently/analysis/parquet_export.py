@@ -1,7 +1,7 @@
-"""Codes of more images than memory holds: Ray Data gives ranges of them to workers, who write Parquet files.
+"""Codes of more images than fit into memory: Ray Data gives ranges of images to workers, which write Parquet files.
 
-OUT/codes-00003-of-00012.parquet has a row per image: `index`, its place among all; `name` and `label` where there are
-any; `code`, a list of so many float32. A file stands there whole or not at all, and what stands is not made again.
+OUT/codes-00003-of-00012.parquet has a row per image: `index`, its index among all images; `name` and `label` if there
+are any; `code`, a fixed-size list of float32. Files are written atomically, and existing files are not written again.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from latently.runs.outputs import check_folder
 from latently.training.ray_cluster import connected, failures_told, n_shares, one_core, one_share
 from latently.training.watchers import JobBar
 
-ROWS = 8192  # of a shard
-BYTES_AT_ONCE = 2**26  # of pixels that a worker holds
-SETTINGS_FILE = "_about.json"  # readers of Parquet pass over what begins with _
+ROWS = 8192  # per file
+BYTES_AT_ONCE = 2**26  # of pixels in a worker's memory
+SETTINGS_FILE = "_about.json"  # Parquet readers ignore files that start with _
 
 
 def write_codes(opened: RunImages, source: str, out: Path, device: str, address: str) -> None:
-    """The codes of all images of a folder or a .npy file, by the cluster at `address`, into the folder `out`.
+    """Write the codes of all images of a folder or a .npy file to the folder `out`, using the Ray cluster at `address`.
 
-    Raises InputError where the images are not of the run's shape, or `out` holds something else.
+    Raises InputError if the images do not have the run's shape, or `out` contains something else.
     """
     images = open_chunks(source, opened.preparation)
     opened.require_shape(images.read(0, 1).shape[1:], images.source)
@@ -45,28 +45,28 @@ def write_codes(opened: RunImages, source: str, out: Path, device: str, address:
     ]
     missing = [shard for shard in shards if not Path(shard["path"]).exists()]
     if len(missing) < n_shards:
-        note(f"{n_shards - len(missing)} of {n_shards} shards are there already")
+        note(f"{n_shards - len(missing)} of {n_shards} files exist already")
     if missing:
         with connected(address), JobBar() as tally:
             encode(missing, (str(opened.run.path.absolute()), device, images), lambda made: tally(made, len(missing)))
     unseen = [shard["path"] for shard in missing if not Path(shard["path"]).exists()]
-    require(not unseen, f"{unseen[:1]} was written and is not seen here; with several machines, --out lies on a disk "
-            "they all share")  # fmt: skip
+    require(not unseen, f"{unseen[:1]} was written but is not visible here; with several machines, --out must be on a "
+            "disk that they share")  # fmt: skip
 
 
 def claim_folder(out: Path, about: dict[str, Any]) -> None:
-    """Raise InputError where `out` holds anything but shards of the same."""
+    """Raise InputError if `out` contains anything but files of the same codes."""
     place = out / SETTINGS_FILE
     if place.exists():
         same = read_json(place) == about
-        require(same, f"--out is {out}, which holds codes of other images or of another run; give a new folder")
+        require(same, f"--out is {out}, which contains codes of other images or of another run; give a new folder")
         return
     check_folder(out)
     write_json(place, about)
 
 
 def encode(shards: list[dict[str, Any]], given: tuple[str, str, Chunks], tell: Callable[[int], None]) -> None:
-    """By a pool of workers, each of which holds the run; `tell` hears how many shards are written."""
+    """Encode with a pool of workers, each of which loads the run; `tell` is called with the number of files written."""
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -86,7 +86,7 @@ def encode(shards: list[dict[str, Any]], given: tuple[str, str, Chunks], tell: C
 
 
 class Encoder:
-    """A worker: it holds the run, and writes the shards that it is given."""
+    """A worker: loads the run, and writes the files that it is given."""
 
     def __init__(self, run: str, device: str, images: Chunks) -> None:
         self.estimator, self.images = load(run, device), images

@@ -1,4 +1,4 @@
-"""A fitted estimator and images -> the picture of a name. Asks what the model can do, never which model it is."""
+"""A fitted estimator and images -> the picture of a given kind. Depends on what the model can do, not on its class."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from latently.estimator import Autoencoder, ClassPredictor
 from latently.evaluation.figures import score_name
 from latently.models import can
 
-SCATTER_POINTS = 10_000  # more hide each other
-MOST_CLASSES = 20  # rows of a picture with a row per class
+SCATTER_POINTS = 10_000  # more would hide each other
+MOST_CLASSES = 20  # rows in pictures with a row per class
 STEPS = np.linspace(-3, 3, 11)  # of a traversal, in standard deviations of the prior
 MOST_DIMENSIONS = 12  # rows of a traversal
 
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """How a picture is to look. grid: tiles a side of a canvas. range: its ends, +-range; None: prior quantiles, or
-    for an autoencoder the range of its own codes. n: images shown. seed: of samples and noise. noise: the level that
-    images are damaged with, None: the model's own; or the standard deviation about a label's mean code, None: 0.1.
-    label: what a conditional model's canvas shows, None: its first class."""
+    """Options of pictures. grid: tiles per side of a canvas. range: a canvas covers +-range; None: quantiles of the
+    prior, or for a plain autoencoder the range of its codes. n: number of images. seed: of samples and noise. noise:
+    noise level of the images, None: the model's own; or the standard deviation around a mean code, None: 0.1.
+    label: class of a conditional model's canvas, None: the first."""
 
     grid: int = 20
     range: float | None = None
@@ -36,26 +36,26 @@ class PlotOptions:
 
 
 def draw(kind: str, estimator: Any, data: ImageSet | None, drawing: PlotOptions = PlotOptions()) -> Figure:
-    """The picture `kind` (one of `KINDS`) of a fitted estimator on these images; those `WITHOUT_IMAGES` need none.
+    """The picture `kind` (one of `KINDS`) of a fitted estimator on these images; kinds `WITHOUT_IMAGES` need none.
 
-    Raises InputError where the estimator cannot give it.
+    Raises InputError if the estimator does not support it.
     """
     require(kind in KINDS, f"there is no picture {kind!r}; there are {', '.join(KINDS)}")
     kinds = available_kinds(estimator)
     missing = kind in (*DENOISING_KINDS, *CONDITIONAL_KINDS) and kind not in kinds
     require(
-        not missing, f"{kind!r} wants {'a dae' if kind in DENOISING_KINDS else 'a cvae'}; there are {', '.join(kinds)}"
+        not missing, f"{kind!r} needs {'a dae' if kind in DENOISING_KINDS else 'a cvae'}; there are {', '.join(kinds)}"
     )
     of_classes, of_codes = kind in CLASSIFIER_KINDS, kind not in (*CLASSIFIER_KINDS, "curves")
     fits = not (of_classes and isinstance(estimator, Autoencoder)) and not (
         of_codes and isinstance(estimator, ClassPredictor)
     )
-    require(fits, f"a run of the kind {estimator.kind} has no picture {kind!r}; there are {', '.join(kinds)}")
+    require(fits, f"a run of kind {estimator.kind} has no picture {kind!r}; there are {', '.join(kinds)}")
     return KINDS[kind](estimator, data, drawing)
 
 
 def available_kinds(estimator: Any) -> list[str]:
-    """The pictures that this estimator can give."""
+    """The kinds of pictures that this estimator supports."""
     if isinstance(estimator, ClassPredictor):
         return ["curves", *CLASSIFIER_KINDS]
     kinds = ["curves", "reconstructions", "scatter", "worst"]
@@ -102,26 +102,26 @@ def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) ->
     label, title = drawing.label, None
     if estimator.model_.takes_labels:
         label = str(estimator.classes_[0]) if label is None else label
-        title = f"Images decoded over the plane of codes, as {label}"
+        title = f"Images decoded over the plane of codes, class {label}"
     return pictures.canvas(estimator.inverse_transform(codes, label), codes[:, 0], codes[:, 1], title)
 
 
 def draw_samples(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    """On one sheet; of a conditional model, a row per class."""
+    """A sheet of samples; for a conditional model, a row per class."""
     if estimator.model_.takes_labels:
         classes = estimator.classes_[:MOST_CLASSES]
         each = -(-drawing.n // len(classes)) or 10
         images = estimator.sample(len(classes) * each, drawing.seed, np.repeat(classes, each))
-        return per_class(images, classes, [""] * each, "Samples from the prior, by the label they were asked for")
+        return per_class(images, classes, [""] * each, "Samples from the prior, by requested label")
     return pictures.samples(estimator.sample(drawing.n or 64, random_state=drawing.seed))
 
 
 def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    """One latent dimension at a time away from the first image's code, the most active dimensions first."""
-    require(can(estimator.model_, "prior"), "traversals need a prior, which gives the codes their scale; train a vae")
+    """Variations of the first image's code in one latent dimension at a time, most active dimensions first."""
+    require(can(estimator.model_, "prior"), "traversals need a prior, which sets the scale of the codes; train a vae")
     labels = data.label_names
     some = slice(SCATTER_POINTS)
-    kl = estimator.bound_terms(data.images[some], labels[some])["kl"]  # (N, Z), or (N,) if not taken by dimension
+    kl = estimator.bound_terms(data.images[some], labels[some])["kl"]  # (N, Z), or (N,) if not computed per dimension
     nats = kl.mean(0) if kl.ndim == 2 else None
     activity = estimator.transform(data.images[some], labels[some]).var(0) if nats is None else nats  # (Z,)
     dims = np.argsort(-activity)[:MOST_DIMENSIONS]
@@ -139,7 +139,7 @@ def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> 
     scores = estimator.score_samples(data.images, data.label_names)
     worst = np.argsort(scores)[: drawing.n or 30]
     captions = [f"{name}\n{score:.1f}" for name, score in zip(data.names[worst], scores[worst], strict=True)]
-    title = f"The images that the model explains worst ({score_name(estimator)})"
+    title = f"The images with the lowest scores ({score_name(estimator)})"
     return pictures.sheet(estimator.seen(data.images[worst]), captions, title)
 
 
@@ -147,9 +147,9 @@ def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> 
 
 
 def draw_denoising(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    """Four rows: originals, the same with noise, what is rebuilt from that, and what it still differs by."""
+    """Four rows: originals, noisy images, their reconstructions, and the residuals."""
     originals, noisy, rebuilt = denoised(estimator, data.images[: drawing.n or 10], drawing)
-    title = f"{noise_in_words(estimator, drawing)}, and its removal"
+    title = f"Denoising: {noise_in_words(estimator, drawing)}"
     rows = {
         "original": originals,
         "noisy": noisy,
@@ -166,7 +166,7 @@ def draw_noisy(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> 
 
 
 def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    """Reconstructions of noisy images minus the originals: some, their mean, and the first principal components."""
+    """Reconstructions of noisy images minus the originals: examples, mean, and first principal components."""
     originals, _, rebuilt = denoised(estimator, data.images[:SCATTER_POINTS], drawing)
     residuals = rebuilt - originals
     flat = residuals.reshape(len(residuals), -1)
@@ -177,17 +177,17 @@ def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions)
     patterns = np.stack([pca.mean_, *pca.components_]).reshape(-1, *residuals.shape[1:])
     scaled = [
         pattern / max(np.abs(pattern).max(), 1e-12) for pattern in patterns
-    ]  # a component has no scale of its own
+    ]  # the scale of a component is arbitrary
     captions = [f"image {name}" for name in data.names[: len(shown)]] + ["mean, scaled"]
     captions += [f"PC {place}, {share:.0%}" for place, share in enumerate(pca.explained_variance_ratio_, 1)]
-    title = f"Residuals: rebuilt minus original, grey is 0. {noise_in_words(estimator, drawing)}"
+    title = f"Residuals: denoised minus original, grey is 0. {noise_in_words(estimator, drawing)}"
     return pictures.sheet(about_grey(np.concatenate([shown, scaled])), captions, title, columns=6)
 
 
 def denoised(
     estimator: Autoencoder, images: np.ndarray, drawing: PlotOptions
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Originals, noisy ones, and what is rebuilt from these."""
+    """Originals, noisy images, and their reconstructions."""
     noisy = estimator.corrupt(images, drawing.noise, drawing.seed)
     return estimator.seen(images), noisy, estimator.denoise(noisy)
 
@@ -207,21 +207,21 @@ def about_grey(differences: np.ndarray) -> np.ndarray:
 
 
 def draw_analogies(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    """An image of each class (or the first n), then its code decoded under every label."""
+    """An image of each class (or the first n images), then its code decoded with every label."""
     first = np.array([np.flatnonzero(data.labels == label)[0] for label in np.unique(data.labels[data.labels >= 0])])
     some = np.arange(len(data))[: drawing.n] if drawing.n else first[:MOST_CLASSES]
-    require(len(some) > 0, "none of these images carries a label, and analogies begin at labelled ones")
+    require(len(some) > 0, "none of these images has a label, and analogies start from labelled images")
     chosen = data.take(some)
     under = estimator.analogies(chosen.images, chosen.label_names)[:, :MOST_CLASSES]  # (n, classes, ...)
     block = np.concatenate([estimator.seen(chosen.images)[:, None], under], axis=1)
     columns = ["image", *map(str, estimator.classes_[:MOST_CLASSES])]
-    title = "Analogies: the code of an image, decoded under every label"
+    title = "Analogies: the code of an image, decoded with every label"
     return pictures.grid(block, list(chosen.label_names), columns, title)
 
 
 def draw_label_means(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     classes, codes = label_means(estimator, data)
-    title = "The mean code of each label's images, decoded under that label"
+    title = "The mean code of each label's images, decoded with that label"
     return pictures.sheet(estimator.inverse_transform(codes, classes), list(classes), title, columns=5)
 
 
@@ -231,14 +231,14 @@ def draw_mean_noise(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions
     draws = np.random.default_rng(drawing.seed).normal(size=(len(classes), each, means.shape[1]))
     codes = np.concatenate([means[:, None], means[:, None] + spread * draws], axis=1)  # (classes, 1 + each, Z)
     images = estimator.inverse_transform(codes.reshape(-1, means.shape[1]), np.repeat(classes, 1 + each))
-    title = f"Each label's mean code, then with noise of {spread:g}"
+    title = f"The mean code of each label, then with noise of standard deviation {spread:g}"
     return per_class(images, classes, ["mean", *[""] * each], title)
 
 
 def label_means(estimator: Autoencoder, data: ImageSet) -> tuple[np.ndarray, np.ndarray]:
-    """The labels that these images carry, and the mean code of each: (classes,), (classes, Z)."""
+    """The labels of these images, and the mean code of each: (classes,), (classes, Z)."""
     known = np.flatnonzero(data.labels >= 0)
-    require(len(known) > 0, "none of these images carries a label, so no label has a mean code")
+    require(len(known) > 0, "none of these images has a label, so there are no mean codes")
     labelled = data.take(known)
     codes = estimator.transform(labelled.images, labelled.label_names)
     present = np.unique(labelled.labels)[:MOST_CLASSES]
@@ -260,24 +260,24 @@ def draw_confusion(estimator: Any, data: ImageSet, drawing: PlotOptions) -> Figu
 
 
 def draw_mistakes(estimator: Any, data: ImageSet, drawing: PlotOptions) -> Figure:
-    """The surest mistakes; where there is none, the images that came nearest to one."""
+    """The mistakes with the highest confidence; if there are none, the images with the lowest confidence."""
     images, true, predicted = labelled_predictions(estimator, data)
     p = estimator.predict_proba(images).max(1)
     wrong = true != predicted
     worst = np.lexsort((np.where(wrong, -p, p), ~wrong))[: min(drawing.n or 30, max(wrong.sum(), 10))]
     names = [str(name) for name in estimator.classes_]
     said = [names[true[i]] + (f", not {names[predicted[i]]}" if wrong[i] else "") for i in worst]
-    captions = [f"{text}\n{p[i]:.1%} sure" for text, i in zip(said, worst, strict=True)]
-    title = "The surest mistakes: true class, and what was predicted"
+    captions = [f"{text}\n{p[i]:.1%} confident" for text, i in zip(said, worst, strict=True)]
+    title = "Most confident mistakes: true class, and predicted class"
     if not wrong[worst].all():
-        title = "All mistakes, then the least sure" if wrong.any() else "No mistake; the least sure"
+        title = "All mistakes, then the least confident" if wrong.any() else "No mistakes; the least confident"
     return pictures.sheet(estimator.seen(images[worst]), captions, title)
 
 
 def labelled_predictions(estimator: Any, data: ImageSet) -> tuple[Images, np.ndarray, np.ndarray]:
-    """The images with a known label; it, and the predicted one, as indices into the classes."""
+    """The images with a known label; their true and predicted labels as indices into the classes."""
     true = estimator.label_codes(data.label_names)
-    require(bool((true >= 0).any()), "none of these images carries a label of a class that the classifier knows")
+    require(bool((true >= 0).any()), "none of these images has a label of a class that the classifier knows")
     images = taken(data.images, true >= 0)
     return images, true[true >= 0], estimator.predict_proba(images).argmax(1)
 

@@ -1,4 +1,4 @@
-"""A run and the images it is asked about: its own, found again and split as they were, or others, prepared alike."""
+"""A run and the images to use it on: its own, split as in training, or other images, prepared in the same way."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ from latently.runs.record import DataRecord
 
 
 class RunImages:
-    """A run, its estimator, and the images it is asked about, which are read when they are needed."""
+    """A run, its estimator, and the images to use it on, which are read on first access."""
 
     def __init__(self, path: Path, source: str | None, device: str) -> None:
         self.run, self.source = Run(path), source
@@ -28,70 +28,72 @@ class RunImages:
 
     @property
     def preparation(self) -> data.Preparation:
-        """How the run's images were made alike."""
+        """How the run's images were resized and converted."""
         return data.Preparation.from_json(self.record.preparation) if self.record else data.Preparation()
 
     @property
     def label_file(self) -> Path | None:
-        """The CSV file that the labels of the run's own images came from, where they came from one."""
+        """The CSV file with the labels of the run's own images, if they came from one."""
         labels = self.run.options.get("labels")
         return Path(labels) if labels and self.is_own else None
 
     @cached_property
     def images(self) -> ImageSet:
-        """Prepared as the run's were, with the labels it was given; with none where their file is gone. Raises
+        """Prepared like the run's images, with the labels it was given, or unlabelled if the label file is gone. Raises
         InputError as `found` does."""
         images = self.found
         if self.label_file and not self.label_file.exists():
-            note(f"the labels of {self.run.path} are not at {self.label_file} any more; put the file back to use them")
+            note(f"the label file of {self.run.path}, {self.label_file}, is gone; restore it to use these labels")
             return images.unlabelled()
         if self.label_file:
             images = data.read_labels(self.label_file, images)
         told = isinstance(self.estimator, estimator.ClassPredictor) or self.estimator.model_.takes_labels
         if told and self.is_own and self.record and not self.record.describes_labels(images):
-            note(f"these labels are not those that {self.run.path} was trained with: they have changed since")
+            note(f"the labels have changed since {self.run.path} was trained")
         return images
 
     @cached_property
     def found(self) -> ImageSet:
-        """The images with their source's labels alone. Raises InputError where they are gone, have changed, or are of
+        """The images with only the labels of their source. Raises InputError if they are gone, have changed, or have
         another shape."""
         run, record = self.run.path, self.record
         source = self.source or (record.source if record else None)
         if source is None:
-            raise InputError(f"{run} was fitted to arrays, so it does not know where images are; give --data")
+            raise InputError(f"{run} was fitted to arrays and has no record of an image source; give --data")
         there = self.source is not None or source in data.NAMED or os.path.exists(source)
-        require(there, f"the images of {run} are not at {source} any more; give --data with the place where they are")
+        require(there, f"the images of {run} are no longer at {source}; give --data with their new path")
         images = data.load(source, self.preparation, progress=sys.stderr.isatty())
         if record and self.source is None:
-            require(record.describes(images), f"{changed(images, record, run)}; give --data to take them as new images")
+            require(
+                record.describes(images), f"{changed(images, record, run)}; give --data to treat them as new images"
+            )
         elif record and images.source == record.source and not record.describes(images):
-            print(f"{changed(images, record, run)}; all are taken as new images", file=sys.stderr)
+            print(f"{changed(images, record, run)}; all are treated as new images", file=sys.stderr)
         self.require_shape(images.image_shape, images.source)
         return images
 
     def require_apart(self, out: Path, adds_images: bool) -> None:
-        """Raise InputError where writing `out` would replace images that are read or the run's file of labels, or add
-        images to the folder that is read."""
+        """Raise InputError if writing `out` would overwrite input images or the run's label file, or add images to the
+        input folder."""
         require_apart(out, self.images.source, adds_images)
         labels = self.run.options.get("labels")
         own = labels and out.resolve() == Path(labels).resolve()
-        require(not own, f"--out is {out}, the labels that {self.run.path} was trained with; choose another name")
+        require(not own, f"--out is {out}, the label file of {self.run.path}; choose another name")
 
     def require_shape(self, have: tuple[int, ...], source: str) -> None:
-        """Raise InputError for images of another shape than the run's."""
+        """Raise InputError if the shape differs from that of the run's images."""
         run, want = self.run.path, self.estimator.image_shape_
-        require(have == want, f"{source} holds images of shape {have}, but {run} was trained on {want}; prepare "
-                "them alike, or train with --image-size and --channels, which a run remembers")  # fmt: skip
+        require(have == want, f"{source} has images of shape {have}, but {run} was trained on {want}; convert "
+                "them, or train with --image-size and --channels, which a run remembers")  # fmt: skip
 
     @cached_property
     def is_own(self) -> bool:
-        """Whether these are the run's own images, wherever they lie now."""
+        """Whether these are the run's own images, wherever they are stored now."""
         return self.record is not None and self.record.describes(self.found)
 
     @cached_property
     def split(self) -> Split:
-        """The run's own images are split as they were then; others are new, and count as one part."""
+        """The run's own images are split as in training; other images are not split."""
         if self.is_own:
             return stored_split(self.run, self.images)
         return data.split(self.images, "all" if self.images.n_train is None else "standard")
@@ -101,23 +103,25 @@ class RunImages:
         return "test" if len(self.split.test) else "all"
 
     def part(self, name: str) -> ImageSet:
-        """Of a model that is told classes, the images that have one, where any has. Raises InputError for a part that
-        holds no image."""
+        """The images of a part; for a conditional model only the labelled ones, if there are any. Raises InputError for
+        an empty part."""
         if name == "all":
             return self.understood(self.images)
         index = getattr(self.split, name)
-        require(len(index) > 0, f"{self.images.source} has no {name} images here (the split is {self.split.kind!r}); "
+        require(len(index) > 0, f"{self.images.source} has no {name} images (its split is {self.split.kind!r}); "
                 "give another --part")  # fmt: skip
         return self.understood(self.images.take(index))
 
     def understood(self, images: ImageSet) -> ImageSet:
-        """Those that the model can take: where it is told classes, and any image has a label, those that have one."""
+        """The images that the model accepts: for a conditional model only the labelled ones, if there are any."""
         told = images.labelled()
         n_untold = len(images) - len(told)
         if not getattr(self.estimator.model_, "takes_labels", False) or not n_untold or not len(told):
             return images
         if not self.noted:
-            note(f"{n_untold:,} images without a label are left out: {self.run.path} is told the class of an image")
+            note(
+                f"{n_untold:,} unlabelled images are left out: {self.run.path} is conditional on the class of an image"
+            )
             self.noted = True
         return told
 
@@ -129,12 +133,12 @@ class RunImages:
 
 def changed(images: ImageSet, record: DataRecord, run: Path) -> str:
     now, then = len(images), record.n_images
-    how = f"it holds {now:,} images now and held {then:,} then" if now != then else "its images are others now"
+    how = f"it had {then:,} images, and now has {now:,}" if now != then else "it has other images now"
     return f"{images.source} has changed since {run} was trained: {how}"
 
 
 def stored_split(run: Run, images: ImageSet) -> Split:
-    """As split.json has it; where there is none, the split is a function of the record alone."""
+    """The split in split.json, or if there is none, the split that follows from the data record."""
     record, stored = run.data, run.read_split()
     if stored is None and record is not None:
         return data.split(images, record.split, record.seed, record.limit)
@@ -142,5 +146,5 @@ def stored_split(run: Run, images: ImageSet) -> Split:
         split = Split.from_json(stored)  # type: ignore[arg-type]
         for index in (split.train, split.validation, split.test):
             fits = index.ndim == 1 and bool(((index >= 0) & (index < len(images))).all())
-            require(fits, f"it names images beyond the {len(images):,} that are there")
+            require(fits, f"it has indices beyond the {len(images):,} images")
     return split

@@ -1,7 +1,6 @@
-"""Images that lie close together in the code: the nearest of a query, and near-duplicates of a whole set.
+"""Images with similar codes: the nearest to a query, and near-duplicates within a set.
 
-Distances are Euclidean, between codes as they are; searches run over blocks, so that memory grows with the number of
-images and never with its square.
+Distances are Euclidean, between unscaled codes. Searches run in blocks, so memory is linear in the number of images.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,14 +18,14 @@ from latently.data.label_file import composed, indices
 from latently.estimator import Autoencoder
 from latently.pictures import Figure
 
-NEAR = 0.25  # of the median distance between nearest images: the default threshold (docs/decisions.md)
+NEAR = 0.25  # default threshold, times the median distance to the nearest neighbour (docs/decisions.md)
 MOST_PAIRS = 1_000_000
 AT_ONCE, PAIRS_AT_ONCE = 1000, 10_000_000
-DRAWN = 20  # queries, or pairs
+DRAWN = 20  # queries or pairs in a picture
 
 
 def nearest(codes: np.ndarray, queries: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The n nearest of codes (N, Z) to each query (Q, Z), the nearest first: places and distances, (Q, n) each.
+    """The n codes (N, Z) nearest to each query (Q, Z), nearest first: indices and distances, (Q, n) each.
 
     >>> nearest(np.array([[0.0], [5.0], [3.0]]), np.array([[4.5]]), 2)[0].tolist()
     [[1, 2]]
@@ -37,8 +36,8 @@ def nearest(codes: np.ndarray, queries: np.ndarray, n: int) -> tuple[np.ndarray,
 
 @dataclass(frozen=True)
 class Pairs:
-    """Near-duplicates: images first and second (P,), ints, their distance (P,), the closest first; and below which
-    threshold they were sought."""
+    """Near-duplicates: indices first and second (P,) and distance (P,) of each pair, closest first; and the largest
+    distance that counts."""
 
     first: np.ndarray
     second: np.ndarray
@@ -46,7 +45,7 @@ class Pairs:
     threshold: float
 
     def columns(self, images: ImageSet) -> dict[str, np.ndarray]:
-        """A row per pair: names, whether every pixel is the same, and labels where there are any."""
+        """A row per pair: names, distance, whether all pixels are equal, and labels if there are any."""
         pixels, shown = tuple(range(1, images.images.ndim)), images.images
         same = [(shown[a] == shown[b]).all(pixels) for a, b in in_parts(self.first, self.second)]
         told = {"image": images.names[self.first], "like": images.names[self.second], "distance": self.distance}
@@ -56,12 +55,12 @@ class Pairs:
         return told | {"label": images.label_names[self.first], "label_of_like": images.label_names[self.second]}
 
     def picture(self, estimator: Autoencoder, images: ImageSet) -> Figure:
-        """The closest pairs, one above the other. Raises InputError where there is none."""
+        """The closest pairs, one image above the other. Raises InputError if there is no pair."""
         require(len(self.first) > 0, f"no two images are closer than {self.threshold:g}, so there is nothing to draw")
         one, like = (estimator.seen(images.images[each[:DRAWN]]) for each in (self.first, self.second))
         captions = [f"{distance:.3g}" for distance in self.distance[:DRAWN]]
         return pictures.reconstructions(
-            one, like, captions, names=("image", "its like"), title="Near-duplicates, and the distance of their codes"
+            one, like, captions, names=("image", "duplicate"), title="Near-duplicates, and the distance of their codes"
         )
 
 
@@ -71,25 +70,25 @@ def duplicates(estimator: Autoencoder, images: ImageSet, threshold: float | None
 
 
 def near_duplicates(codes: np.ndarray, threshold: float | None = None) -> Pairs:
-    """Pairs of codes (N, Z) that are no farther apart than `threshold`; None: a quarter of the median distance from an
-    image to its nearest other, copies left out of account.
+    """Pairs of codes (N, Z) at most `threshold` apart; None: a quarter of the median distance from an image to its
+    nearest neighbour, exact copies not counted.
 
-    Raises InputError for a single image, and where there are more than a million pairs.
+    Raises InputError for a single image, and for more than a million pairs.
 
     >>> near_duplicates(np.array([[0.0], [8.0], [0.1], [3.0], [5.5]])).second.tolist()
     [2]
     """
-    require(len(codes) >= 2, "a single image came; near-duplicates want two or more")
+    require(len(codes) >= 2, "got a single image; near-duplicates need at least two")
     _, distances = nearest(codes, codes, 2)
-    closest = distances[:, 1]  # the nearest of all is the image itself, or its copy
-    rest = 1e-6 * float(np.abs(codes).max())  # what rounding may leave between copies
+    closest = distances[:, 1]  # the nearest of all is the image itself, or a copy of it
+    rest = 1e-6 * float(np.abs(codes).max())  # rounding error between copies
     if threshold is None:
         apart = closest[closest > rest]
         threshold = NEAR * float(np.median(apart)) if len(apart) else 0.0
     reach = max(threshold, rest)
-    some = np.flatnonzero(closest <= reach)  # the others have no near-duplicate
+    some = np.flatnonzero(closest <= reach)  # the other images have no near-duplicate
     near, found = codes[some], [np.zeros((2, 0), int)]
-    at_once = max(1, PAIRS_AT_ONCE // max(1, len(some)))  # all may be copies
+    at_once = max(1, PAIRS_AT_ONCE // max(1, len(some)))  # all images may be copies
     for start in range(0, len(some), at_once):
         part = some[start : start + at_once]
         search = NearestNeighbors(radius=reach, algorithm="brute").fit(near)
@@ -105,13 +104,14 @@ def near_duplicates(codes: np.ndarray, threshold: float | None = None) -> Pairs:
 
 
 def distances_between(codes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Of pairs of places (P,), by differences: 0 for copies, where the search's products leave a rest."""
+    """Distances of pairs of indices (P,), from differences: exactly 0 for copies, unlike the dot products of the
+    search."""
     squares = [np.square(codes[a].astype(float) - codes[b]).sum(1) for a, b in in_parts(first, second)]
     return np.sqrt(np.concatenate([np.zeros(0), *squares]))
 
 
 def in_parts(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Some pairs at a time."""
+    """The pairs in batches."""
     for start in range(0, len(first), AT_ONCE):
         yield first[start : start + AT_ONCE], second[start : start + AT_ONCE]
 
@@ -120,8 +120,8 @@ def in_parts(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[np.ndarray
 
 
 def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparation) -> ImageSet:
-    """What the words name, as images: a number (from 0) or name of one of `images`, or an image file, which is made
-    like them and carries no label. Raises InputError for what is neither, and for a file of another shape.
+    """The images that the words name: the index (from 0) or name of one of `images`, or an image file, which is
+    prepared like them and has no label. Raises InputError for any other word, and for a file of another shape.
     """
     index_of = indices(images)
     rows = [index_of.get(composed(word), index_of.get(composed(name_within(word, images.source)))) for word in words]
@@ -135,7 +135,7 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparatio
         require(Path(word).is_file(), f"--query is {word}; expected {known}")
         pixels = read_image(Path(word), preparation)
         have, want = pixels.shape, images.image_shape
-        fits = f"--query is {word}, an image of shape {have}; those of {images.source} are {want}: resize it"
+        fits = f"--query is {word}, an image of shape {have}; those of {images.source} have {want}: resize it"
         require(have == want, fits)
         pixels_of.append(pixels if images.images.dtype == np.uint8 else unit(pixels))
         labels.append(UNLABELLED)
@@ -151,14 +151,14 @@ def name_within(word: str, source: str) -> str:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Of each of Q queries its n nearest among other images: places and distances, (Q, n)."""
+    """The n nearest other images of each of Q queries: indices and distances, (Q, n)."""
 
     queries: ImageSet
     places: np.ndarray
     distances: np.ndarray
 
     def columns(self, images: ImageSet) -> dict[str, np.ndarray]:
-        """A row per query and neighbour, the nearest first; with its label where there are any."""
+        """A row per query and neighbour, nearest first; with labels if there are any."""
         n_queries, n = self.places.shape
         told = {
             "query": np.repeat(self.queries.names, n),
@@ -169,22 +169,26 @@ class Neighbours:
         return told | ({"label": images.label_names[self.places].ravel()} if images.classes else {})
 
     def picture(self, estimator: Autoencoder, images: ImageSet) -> Figure:
-        """A row per query: itself, then its neighbours."""
+        """A row per query: the query, then its neighbours."""
         some = slice(DRAWN)
         block = np.concatenate([self.queries.images[some, None], images.images[self.places[some]]], axis=1)
         seen = estimator.seen(block.reshape(-1, *images.image_shape)).reshape(block.shape)
         columns = ["query", *map(str, range(1, block.shape[1]))]
-        return pictures.grid(seen, self.queries.names[some].tolist(), columns, "The nearest images by their codes")
+        return pictures.grid(seen, self.queries.names[some].tolist(), columns, "Nearest images by code")
 
 
 def neighbours(estimator: Autoencoder, images: ImageSet, queries: ImageSet, n: int) -> Neighbours:
-    """The n images whose codes are nearest to that of each query, itself left out; fewer where there are no more."""
+    """The n images with the codes nearest to that of each query, without the query itself; fewer if there are no
+    more."""
     known = not estimator.model_.takes_labels or bool((queries.labels >= 0).all())
-    require(known, "a model that is told the class of an image makes no code of a file alone; give --query a number")
+    require(
+        known,
+        "a conditional model needs the class of an image to encode it; give --query the number of a labelled image",
+    )
     codes = estimator.transform(images.images, images.label_names)
     of_queries = estimator.transform(queries.images, queries.label_names)
     others = len(images) - int(np.isin(queries.names, images.names).any())
-    require(others >= 1, f"{images.source} holds no other image to be near; give other --data")
+    require(others >= 1, f"{images.source} has no other images; give other --data")
     n = min(n, others)
     places, distances = nearest(codes, of_queries, min(n + 1, len(images)))
     itself = images.names[places] == queries.names[:, None]  # (Q, n + 1)

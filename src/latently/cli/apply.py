@@ -1,4 +1,4 @@
-"""Commands that apply a run to images: codes, reconstructions, scores, classes, samples, as files."""
+"""Commands that apply a run to images and write codes, reconstructions, scores, classes or samples to files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,19 +28,19 @@ def encode(
     device: Device = "auto",
     ray: RayAddress = None,
 ) -> None:
-    """Codes (posterior means) of images, to a .npz, .npy or .csv file, or drawn as a .png.
+    """Write codes (posterior means) of images to a .npz, .npy or .csv file, or plot them as a .png.
 
     Args:
         run: Run folder.
-        out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter); by Ray
-            a folder of Parquet files.
+        out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter plot);
+            with --ray a folder of Parquet files.
         data: Images to encode, a name or a path.
-        ray: More images than memory holds, a folder or a .npy, by Ray: auto (the cluster that runs here, else this
-            machine's cores), or its host:port.
+        ray: Use Ray, for a folder or .npy with more images than fit into memory: auto (the cluster that runs here,
+            otherwise this machine's cores), or the cluster's host:port.
     """
     if ray is not None:
         if data is None:
-            raise InputError("--ray wants --data, a folder of images or a .npy file")
+            raise InputError("--ray needs --data, a folder of images or a .npy file")
         require(part == "all", f"--part is {part}, but --ray encodes all images; leave it out")
         write_shards(run, out, data, device, ray)
         return
@@ -56,7 +56,7 @@ def reconstruct(
     part: PartOfImages = "all",
     device: Device = "auto",
 ) -> None:
-    """Reconstructions of images, to a .npz, .npy or .csv file, or drawn beside the originals as a .png.
+    """Write reconstructions of images to a .npz, .npy or .csv file, or draw them with the originals as a .png.
 
     Args:
         run: Run folder.
@@ -75,13 +75,13 @@ def denoise(
     part: PartOfImages = "all",
     device: Device = "auto",
 ) -> None:
-    """Noisy images as they are, rebuilt without their noise, by a denoising autoencoder.
+    """Remove noise from images with a denoising autoencoder.
 
     Args:
         run: Run folder of a dae.
         out: File to write: .npz (images, names), .npy (images), .csv (a row of pixels per image), .png (noisy above
-            rebuilt); or a folder, by a name without an ending: a PNG for each image, under its name.
-        data: Noisy images, a name or a path.
+            denoised); or, if the name has no extension, a folder with a PNG per image, under its name.
+        data: Noisy images, a name or a path; no noise is added.
     """
     from latently import pictures
     from latently.runs import outputs
@@ -98,8 +98,8 @@ def denoise(
     if is_folder:
         outputs.write_images(out, images.names, rebuilt)
     elif out.suffix.lower() == ".png":
-        noisy, names = images.images[:20], ("noisy", "rebuilt")
-        pictures.save(pictures.reconstructions(noisy, rebuilt[:20], names=names, title="Noisy images, rebuilt"), out)
+        noisy, names = images.images[:20], ("noisy", "denoised")
+        pictures.save(pictures.reconstructions(noisy, rebuilt[:20], names=names, title="Noisy images, denoised"), out)
     else:
         outputs.write_arrays(out, images.names, {"images": rebuilt})
     print(out)
@@ -112,11 +112,11 @@ def score(
     part: PartOfImages = "all",
     device: Device = "auto",
 ) -> None:
-    """Rank images by how badly the model explains them, the anomalies first.
+    """Rank images by their score under the model, lowest (most anomalous) first.
 
     Args:
         run: Run folder.
-        out: File to write: .npz, .npy or .csv (a row per image, lowest score first), .png (the worst images).
+        out: File to write: .npz, .npy or .csv (a row per image, lowest score first), .png (the lowest-scoring images).
         data: Images to score, a name or a path.
     """
     from latently.evaluation.figures import score_name
@@ -133,7 +133,7 @@ def predict(
     part: PartOfImages = "all",
     device: Device = "auto",
 ) -> None:
-    """The class of every image with its probability, by a classifier.
+    """Write the predicted class of every image, with its probability.
 
     Args:
         run: Run folder of a classifier.
@@ -146,7 +146,7 @@ def predict(
     outputs.check_out(out, (".csv", ".npz"))
     opened = open_run(run, data, device)
     classifier: Any = opened.estimator
-    require(isinstance(classifier, ClassPredictor), f"{run} is no classifier; train one: latently train classifier")
+    require(isinstance(classifier, ClassPredictor), f"{run} is not a classifier; train one: latently train classifier")
     images = opened.part(part)
     opened.require_apart(out, adds_images=False)
     p = classifier.predict_proba(images.images)
@@ -160,25 +160,20 @@ def sample(
     run: tyro.conf.Positional[Path],
     n: CountFlag = 64,
     out: Annotated[Path | None, default_shown("RUN/figures/samples.png")] = None,
-    label: Annotated[str | None, default_shown("all labels in turn")] = None,
+    label: Annotated[str | None, default_shown("each label in turn")] = None,
     sampler: Literal["prior", "mixture"] = "prior",
-    components: Annotated[int | None, default_shown("those of the mixture that the run keeps, else 10")] = None,
+    components: Annotated[int | None, default_shown("as in the mixture saved in the run, otherwise 10")] = None,
     data: RunData = None,
     seed: int = 0,
     device: Device = "auto",
 ) -> None:
-    """Draw codes and decode them.
+    """Generate images: draw codes and decode them.
 
-    Args:
-        run: Run folder.
-        n: How many.
-        label: Of a conditional model (cvae): what the images are to be of.
-        sampler: Where codes are drawn from: the model's prior, or a Gaussian mixture, which is fitted to the codes of
-            the run's training images once and kept in the run folder.
-        components: Of the mixture.
-        data: Where the run's own images are, for the mixture, if they have moved: a path.
-        out: File to write: .png, .npz, .npy or .csv.
-        seed: Seed of the draw.
+    Args: run: Run folder. n: Number of images. label: For a conditional model (cvae): the class of the images. sampler:
+    Distribution of the codes: the model's prior, or a Gaussian mixture, which is fitted to the codes of the run's
+    training images once and saved in the run folder. components: Number of mixture components. data: Path of the run's
+    own images, if they have moved; for fitting the mixture. out: File to write: .png, .npz, .npy or .csv. seed: Random
+    seed.
     """
     import numpy as np
 
@@ -195,7 +190,7 @@ def sample(
     require_codes(Run(run).kind, run)
     trained = Trained.of_run(Run(run), device)
     takes = label is None or trained.model.takes_labels
-    require(takes, f"--label is {label}, but {run} was trained without labels; train a cvae, or leave it out")
+    require(takes, f"--label is {label}, but {run} is not conditional; train a cvae, or leave out --label")
     drawn_by = None if sampler == "prior" else mixture_of(run, data, components, device).sample
     images = trained.sample(n, seed, label, drawn_by)
     if place.suffix.lower() == ".png":
@@ -206,8 +201,8 @@ def sample(
 
 
 def mixture_of(run: Path, source: str | None, components: int | None, device: str) -> "CodeMixture":
-    """The mixture that the run folder keeps, where it has as many components as were asked for; else a new one, fitted
-    to the training codes."""
+    """The mixture saved in the run folder, if its number of components fits; otherwise a new one, fitted to the
+    training codes."""
     from latently import estimator
 
     autoencoder = require_autoencoder(estimator.load(run, device), run)
@@ -217,8 +212,10 @@ def mixture_of(run: Path, source: str | None, components: int | None, device: st
     opened = open_run(run, source, device)
     train = opened.part("train")
     own = opened.is_own or opened.record is None
-    require(own, f"{train.source} are not the images of {run}, to whose codes the mixture is fitted; leave --data out")
-    note(f"fitting a mixture of {components} normals to the codes of {len(train):,} training images ...")
+    require(
+        own, f"{train.source} does not have the images of {run}, to whose codes the mixture is fitted; leave out --data"
+    )
+    note(f"fitting a mixture of {components} Gaussians to the codes of {len(train):,} training images ...")
     autoencoder.fit_mixture(train.images, train.label_names, components)
     autoencoder.mixture_.write(run)
     return autoencoder.mixture_
@@ -228,7 +225,7 @@ def write_outputs(
     path: Path, out: Path, source: str | None, part: str, device: str, picture: str,
     compute: Callable[["Autoencoder", "ImageSet"], dict[str, Any]], rank: bool = False,
 ) -> None:  # fmt: skip
-    """Compute something per image and write it as the ending of `out` says; a .png is the picture of that name."""
+    """Compute arrays per image and write them in the format given by the extension of `out`; .png draws `picture`."""
     from latently import pictures
     from latently.analysis import plots
     from latently.runs import outputs
@@ -247,7 +244,7 @@ def write_outputs(
 
 
 def write_shards(path: Path, out: Path, source: str, device: str, address: str) -> None:
-    """Codes as Parquet files in the folder `out`, by the Ray cluster at `address`."""
+    """Write codes as Parquet files to the folder `out`, using the Ray cluster at `address`."""
     from latently.runs import outputs
 
     require_extra("ray", "ray", "pyarrow")

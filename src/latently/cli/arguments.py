@@ -1,4 +1,4 @@
-"""Types that several commands share: what a flag takes, and how --help shows it."""
+"""Types of flags that several commands share: values, defaults and help texts."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,13 +9,13 @@ SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
 
 
 def default_shown(words: str, **others: Any) -> Any:
-    """What --help says of a flag that may be left out."""
+    """The default that --help shows for an optional flag."""
     return tyro.conf.arg(help_behavior_hint=f"(default: {words})", **others)
 
 
 RunData = Annotated[str | None, default_shown("the run's own")]
 EvaluatedPart = Annotated[
-    Part | None, default_shown("test, or all where there is no test part", help="Which part of the split.")
+    Part | None, default_shown("test, or all if there is no test part", help="Which part of the split.")
 ]
 PartOfImages = Annotated[Part, tyro.conf.arg(help="Which part of the split.")]
 Device = Annotated[str, tyro.conf.arg(help="auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.")]

@@ -13,14 +13,14 @@ from latently.common.errors import require
 
 
 def demo(out: Path = Path("runs/demo"), overwrite: bool = False, seed: int = 0, json: bool = False) -> None:
-    """The main job on the embedded digits, in under a minute.
+    """Train, evaluate, draw and report on the embedded digits, in under a minute.
 
     Trains a VAE on all 1,797 digits without their labels, evaluates it, fits a classifier on the codes of a few
     labelled images and the same classifier on their pixels, draws, and writes a report.
 
     Args:
         out: Run folder to write; an earlier demo there is replaced.
-        overwrite: Replace the run in --out even if it is no demo.
+        overwrite: Replace the run in --out even if it is not a demo.
         seed: Seed of weights, noise and label draws.
         json: Print one JSON object instead of tables.
     """

@@ -1,4 +1,4 @@
-"""The main job on the embedded digits: learn codes without labels, then see what few labels buy on them."""
+"""The demo on the embedded digits: learn codes without labels, then classify with few labels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,14 +16,15 @@ from latently.runs.folder import Context, Run
 from latently.runs.record import DataRecord
 from latently.training.state import Watcher
 
-BUDGETS = (20, 50, 200)  # labels in all
+BUDGETS = (20, 50, 200)  # labels in total
 N_DRAWS = 20  # of the labels, per budget
 
 
 def demo(run: Run, watchers: Sequence[Watcher] = (), seed: int = 0) -> dict[str, Any]:
-    """Train a VAE on all 1,797 digits, evaluate, compare, draw into `run`. -> the figures, as metrics.json holds them.
+    """Train a VAE on all 1,797 digits, evaluate, compare, draw into `run`. -> the metrics, as saved in metrics.json.
 
-    All images train the VAE and no label does; a classifier sees a few labels and is judged on all the other images.
+    The VAE trains on all images without labels; the classifier trains on a few labels and is tested on all other
+    images.
     """
     digits = load("digits")
     estimator = Autoencoder(VAE(latent_dim=6), epochs=100, random_state=seed)
@@ -52,7 +53,7 @@ def few_labels(codes: np.ndarray, digits: ImageSet, seed: int) -> dict[str, floa
 
 
 def accuracy(features: np.ndarray, labels: np.ndarray, n_labels: int, seed: int) -> float:
-    """Of logistic regression on `n_labels` drawn images, judged on all others."""
+    """Of logistic regression trained on `n_labels` drawn images, tested on all others."""
     chosen = label_budget(labels, n_labels, seed)
     others = np.setdiff1d(np.arange(len(labels)), chosen)
     classifier = LogisticRegression(C=10, max_iter=3000).fit(features[chosen], labels[chosen])

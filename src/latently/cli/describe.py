@@ -1,4 +1,4 @@
-"""`latently data`: fetch, verify, describe."""
+"""`latently data`: download, verify, describe."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -24,13 +24,13 @@ def data(
     channels: Annotated[int | None, default_shown("as they are")] = None,
     json: bool = False,
 ) -> None:
-    """Fetch a data set or read one of your own, verify it, describe it.
+    """Download a data set or read your own, verify it, and describe it.
 
     Args:
         source: digits, mnist, fashion-mnist, kmnist, or the path of a folder, .npy, .npz, .csv or IDX file.
-        split: Which split to describe; auto is the source's own where it has one, else 80/10/10 per class.
+        split: Which split to describe; auto: the source's own if it has one, otherwise 80/10/10 per class.
         image_size: Height and width in pixels to resize every image to.
-        channels: 1 turns every image grey, 3 makes it colour.
+        channels: 1 converts every image to grey, 3 to colour.
         json: Print one JSON object instead of tables.
     """
     from latently.data import Preparation, load

@@ -1,7 +1,7 @@
-"""Words of a command line -> the call of a typed function. What cannot be read becomes one sentence.
+"""Words of a command line -> the call of a typed function. Errors become one sentence.
 
-tyro reads the flags from the signature. Its rules are extended here, so that a bad value is told in words, and its
-boxed messages of several lines are held back and said in one.
+tyro derives the flags from the signature. This module extends its rules so that errors say which values are expected,
+and turns its multi-line boxed messages into one sentence.
 """
 
 import contextlib
@@ -26,18 +26,18 @@ CONFIG = (
     tyro.conf.AvoidSubcommands,
     tyro.conf.PositionalMetavarFromFieldName,
 )
-NONE = "none"  # how a value that may be left out is written on the command line
+NONE = "none"  # None on the command line
 WORDS = {"INT": "a whole number", "FLOAT": "a number", "INT INT": "two whole numbers"}
 
 Work = Callable[[], None]
 
 
 class Finished(Exception):
-    """Nothing is left to do: help was shown."""
+    """Raised after --help: there is nothing left to do."""
 
 
 def parse(command: Callable[..., None], program: str, words: list[str]) -> Work:
-    """The call of `command` that the words ask for, not yet made. Raises InputError, and Finished after --help."""
+    """`command` bound to the arguments in the words, not yet called. Raises InputError, and Finished after --help."""
 
     @functools.wraps(command)
     def bound(*args: Any, **kwargs: Any) -> Work:
@@ -45,13 +45,13 @@ def parse(command: Callable[..., None], program: str, words: list[str]) -> Work:
 
     read = functools.partial(tyro.cli, bound, prog=program, args=words, config=CONFIG, registry=rules())
     if "-h" in words or "--help" in words:
-        plain = {"TERM": "dumb"} if os.environ.get("NO_COLOR") else {}  # tyro knows of TERM alone
+        plain = {"TERM": "dumb"} if os.environ.get("NO_COLOR") else {}  # tyro only looks at TERM
         with contextlib.suppress(SystemExit), environment(**plain):
             read()
         raise Finished
     box = io.StringIO()
     try:
-        # No terminal and so wide a line: neither colours nor line breaks are mixed into the message.
+        # No terminal and a very wide line keep colours and line breaks out of the message.
         with environment(COLUMNS="10000"), contextlib.redirect_stderr(box), contextlib.redirect_stdout(io.StringIO()):
             return read()
     except SystemExit:
@@ -60,7 +60,7 @@ def parse(command: Callable[..., None], program: str, words: list[str]) -> Work:
 
 @contextlib.contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """Inside, these environment variables are set."""
+    """Sets environment variables within the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -77,7 +77,7 @@ def environment(**values: str) -> Iterator[None]:
 
 
 def rules() -> ConstructorRegistry:
-    """tyro's rules, and ours: numbers that explain themselves, and `none` for what may be left out."""
+    """tyro's rules, and ours: clear errors for numbers, `~` in paths, and `none` for optional values."""
     registry = ConstructorRegistry()
 
     @registry.primitive_rule
@@ -100,7 +100,7 @@ def rules() -> ConstructorRegistry:
         return PrimitiveConstructorSpec(
             nargs=1,
             metavar="PATH",
-            instance_from_str=lambda words: Path(words[0]).expanduser(),  # a shell leaves --out=~/run as it is
+            instance_from_str=lambda words: Path(words[0]).expanduser(),  # a shell does not expand --out=~/run
             is_instance=lambda value: isinstance(value, Path),
             str_from_instance=lambda value: [str(value)],
         )
@@ -116,7 +116,7 @@ def rules() -> ConstructorRegistry:
 
 
 def either(kinds: list[Any], optional: bool, info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec:
-    """A value of any of these kinds, the first that fits; where `optional`, `none` is None."""
+    """A value of the first of these types that fits; if `optional`, also `none` for None."""
     made = [ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kind, info.markers)) for kind in kinds]
     specs = [spec for spec in made if isinstance(spec, PrimitiveConstructorSpec)]
     metavar = "|".join(spec.metavar for spec in specs)
@@ -152,7 +152,7 @@ def converted(words: list[str], metavar: str, convert: Callable[[], Any]) -> Any
     try:
         return convert()
     except ValueError:
-        came = f"is {' '.join(words)!r}" if words else "lacks its value"
+        came = f"is {' '.join(words)!r}" if words else "has no value"
         raise ValueError(f"{came}; expected {in_words(metavar)}") from None
 
 
@@ -165,10 +165,10 @@ def in_words(metavar: str) -> str:
 
 
 def sentence(box: str, program: str) -> str:
-    """What one of tyro's boxes, drawn without a frame, says in one sentence: a title, then the message.
+    """One of tyro's error boxes (without a frame: a title, then the message) as one sentence.
 
-    Patterns start where the message starts, for a user's own words stand in it, too. A message that none of them fits
-    is given as tyro words it.
+    Patterns match from the start of the message only, because it may contain the user's own words. A message that
+    matches no pattern is given in tyro's words.
     """
     text = "\n".join(line.removeprefix("  ").rstrip() for line in box.splitlines() if line.strip("- "))
     text = text.rpartition("For full helptext")[0] or text
@@ -176,7 +176,7 @@ def sentence(box: str, program: str) -> str:
     if found := re.match(r"Error parsing (\S+): (.*)", message):
         return f"{found[1]} {found[2]}"
     if found := re.match(r"Missing value for argument '(\S+)'\. Expected (\d+)", message):
-        return f"{found[1]} lacks its value" if found[2] == "1" else f"{found[1]} expects {found[2]} values"
+        return f"{found[1]} has no value" if found[2] == "1" else f"{found[1]} expects {found[2]} values"
     if found := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)", message, re.DOTALL):
         choices = re.findall(r"'([^']*)'", found[3])
         return f"{found[2]} is {found[1]!r}; expected {' or '.join(choices)}"
@@ -190,7 +190,7 @@ def sentence(box: str, program: str) -> str:
 
 
 def indented(text: str) -> list[str]:
-    """The lines that tyro indents by four: flags that are missing or alike, words that it does not know."""
+    """The lines that tyro indents by four: missing flags, similar flags, unknown words."""
     return re.findall(r"^    (\S.*)$", text, re.MULTILINE)
 
 
@@ -198,7 +198,7 @@ def unknown_words(words: list[str], similar: list[str], program: str) -> str:
     """`latently train vae has no --epoch; did you mean --epochs?`"""
     word = next((word for word in words if word.startswith("-")), words[0])
     if not word.startswith("-"):
-        return f"{program} does not expect {word!r} there; a value needs its flag before it"
+        return f"{program} does not expect {word!r} there; put its flag before a value"
     names = re.findall(r"--[\w-]+", " ".join(similar))
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     return f"{program} has no {word}" + (f"; did you mean {close[0]}?" if close else "")

@@ -1,4 +1,4 @@
-"""Commands that look at runs: figures, pictures, reports, neighbours, the explorer, ONNX."""
+"""Commands that inspect runs: metrics, pictures, reports, neighbours, the explorer, ONNX."""
 
 import shlex
 from pathlib import Path
@@ -31,7 +31,7 @@ from latently.cli.arguments import (
 )
 from latently.cli.shared import open_run, require_autoencoder, require_extra
 
-MOST_ROWS = 20  # of near-duplicates that are printed
+MOST_ROWS = 20  # of near-duplicates to print
 
 
 def evaluate(
@@ -39,25 +39,23 @@ def evaluate(
     data: RunData = None,
     part: EvaluatedPart = None,
     codes: bool = False,
-    samples: Annotated[int | None, default_shown("no samples are judged")] = None,
-    judge: Annotated[Path | None, default_shown("RUN/judge, which is trained where it is missing")] = None,
+    samples: Annotated[int | None, default_shown("samples are not evaluated")] = None,
+    judge: Annotated[Path | None, default_shown("RUN/judge, which is trained if it is missing")] = None,
     all: bool = False,
     importance_samples: Annotated[int | None, default_shown("no such bound")] = None,
     device: Device = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Figures on the test split, to stdout; of the run's own images also to RUN/metrics.json.
+    """Print metrics on the test split; for the run's own images, also save them to RUN/metrics.json.
 
-    The likelihoods, the reconstruction or the accuracy are always told; what takes its time, by a flag.
+    Bounds, reconstruction error or accuracy are always computed; expensive metrics have a flag.
 
-    Args:
-        run: Run folder.
-        data: Images to evaluate on, a name or a path.
-        codes: Judge the codes by labels: linear probe, nearest neighbours, clusters; all fitted on training images.
-        samples: Draw so many samples, and judge them by a classifier: Frechet distance, precision and recall.
-        judge: Run folder of the classifier that judges the samples, trained on images of the same kind and size.
-        all: Every figure that the model can give; of samples as many as there are images, 10,000 at most.
-        importance_samples: Codes drawn for each image for the importance-weighted bound on log p(x), 500 or 5,000 say.
+    Args: run: Run folder. data: Images to evaluate on, a name or a path. codes: Evaluate the codes by labels: linear
+    probe, nearest neighbours, clusters; all fitted on training images. samples: Draw this many samples and evaluate
+    them with a classifier: Frechet distance, precision and recall. judge: Run folder of the classifier that evaluates
+    the samples, trained on images of the same kind and size. all: All metrics that the model supports; with as many
+    samples as there are images, at most 10,000. importance_samples: Samples of z per image for the importance-weighted
+    bound on log p(x); typically 500 or 5,000.
     """
     from latently.analysis.measure import OptionalFigures, measure
 
@@ -90,15 +88,15 @@ def similar(
     device: Device = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """The images that are nearest to a query by their codes; or all near-duplicates in a set.
+    """Find the images with the codes nearest to a query, or all near-duplicates in a set.
 
     Args:
         run: Run folder of an autoencoder.
-        query: Images to find the like of: files, or numbers (from 0) or names of images of the data.
-        duplicates: Find pairs of images with nearly the same code: copies, saved anew or slightly noisy.
+        query: Images to search for: files, or numbers (from 0) or names of images of the data.
+        duplicates: Find pairs of images with nearly the same code: copies, also if recompressed or slightly noisy.
         data: Images to search, a name or a path.
         part: Which part of the split to search.
-        n: How many of the nearest, of each query.
+        n: Number of neighbours of each query.
         threshold: Largest distance between the codes of near-duplicates.
         out: File to write: .png (each query and its nearest, or the pairs), .csv or .npz (a row per neighbour or pair).
     """
@@ -106,7 +104,7 @@ def similar(
     from latently.analysis import similar as similar_room
     from latently.runs import outputs
 
-    require(bool(query) != duplicates, "expected --query IMAGE, or --duplicates, and not both")
+    require(bool(query) != duplicates, "expected either --query IMAGE or --duplicates")
     require(n >= 1, f"-n is {n}; expected at least 1")
     require(threshold is None or threshold >= 0, f"--threshold is {threshold}; expected a number of at least 0")
     require(threshold is None or duplicates, "--threshold is for --duplicates; leave it out, or give -n")
@@ -121,11 +119,11 @@ def similar(
     if duplicates:
         found = similar_room.duplicates(autoencoder, images, threshold)
         about: dict[str, Any] = {"threshold": found.threshold, "n_pairs": len(found.first)}
-        title = f"{len(found.first):,} pairs of {len(images):,} images are no farther apart than {found.threshold:.4g}"
+        title = f"{len(found.first):,} pairs of {len(images):,} images have a distance of at most {found.threshold:.4g}"
     else:
         queries = similar_room.read_queries(query, opened.images, opened.preparation)
         found, about = similar_room.neighbours(autoencoder, images, queries, n), {}
-        title = f"The nearest of {len(images):,} images by the codes of {run}"
+        title = f"Nearest of {len(images):,} images, by the codes of {run}"
     columns = found.columns(images)
     if out and out.suffix.lower() == ".png":
         pictures.save(found.picture(autoencoder, images), out)
@@ -140,7 +138,7 @@ def similar(
     shown = rows[:MOST_ROWS] if duplicates else rows
     print_rows(title, list(columns), [list(map(format_value, row)) for row in shown])
     if len(shown) < len(rows):
-        print(f"... and {len(rows) - len(shown):,} more; --out pairs.csv writes all")
+        print(f"... and {len(rows) - len(shown):,} more; --out pairs.csv writes all of them")
     if out:
         print(out)
 
@@ -151,9 +149,11 @@ def plot(
     data: RunData = None,
     part: EvaluatedPart = None,
     grid: int = 20,
-    range: Annotated[float | None, default_shown("the prior's quantiles, or an autoencoder's own codes")] = None,
-    n: Annotated[int | None, default_shown("by the kind", aliases=["-n"])] = None,
-    noise: Annotated[float | None, default_shown("the model's own level; about a label's mean 0.1")] = None,
+    range: Annotated[
+        float | None, default_shown("quantiles of the prior, or the range of an autoencoder's codes")
+    ] = None,
+    n: Annotated[int | None, default_shown("depends on the kind", aliases=["-n"])] = None,
+    noise: Annotated[float | None, default_shown("the model's own level; for mean-noise 0.1")] = None,
     label: Annotated[str | None, default_shown("the first class")] = None,
     seed: int = 0,
     device: Device = "auto",
@@ -162,27 +162,29 @@ def plot(
 
     Args:
         runs: Run folders, then the kind of picture: curves, reconstructions, scatter, canvas, samples, traversals,
-            worst; of a dae denoising, noisy, residuals; of a cvae analogies, label-means, mean-noise; of a classifier
-            confusion, mistakes; or all of them that the model can give.
+            worst; for a dae denoising, noisy, residuals; for a cvae analogies, label-means, mean-noise; for a
+            classifier confusion, mistakes; or all: every kind that the model supports.
         out: File to write: .png, .pdf or .svg.
         data: Images to draw with, a name or a path.
-        grid: Tiles on a side of a canvas.
-        range: Codes at the ends of a canvas, plus and minus.
-        n: How many images or points to show.
-        noise: Level of the noise that images are damaged with, or its standard deviation about a label's mean code.
-        label: What a cvae's canvas is decoded as.
+        grid: Tiles per side of a canvas.
+        range: A canvas covers codes from minus to plus this value.
+        n: Number of images or points to show.
+        noise: Noise level of denoising pictures; for mean-noise, standard deviation around the mean code.
+        label: Class with which the canvas of a cvae is decoded.
         seed: Seed of samples and noise.
     """
     from latently import pictures
     from latently.analysis import plots
     from latently.runs import outputs
 
-    require(len(runs) >= 2, "expected a run folder or several, then a kind of picture: latently plot RUN curves")
+    require(len(runs) >= 2, "expected one or more run folders, then a kind of picture: latently plot RUN curves")
     *folders, kind = runs
     kinds = (*plots.KINDS, "all")
     require(kind in kinds, f"{flags.unknown('picture', kind, list(kinds))}; the last word is its kind")
     one_file = out is None or (len(folders) == 1 and kind != "all")
-    require(one_file, "--out names one file, but several pictures were asked for; leave it out: each has its place")
+    require(
+        one_file, "--out names one file, but there are several pictures; leave it out to write each to its run folder"
+    )
     require(grid >= 1, f"--grid is {grid}; expected at least 1")
     require(range is None or range > 0, f"--range is {range}; expected a number above 0")
     require(n is None or n >= 1, f"-n is {n}; expected at least 1")
@@ -203,11 +205,11 @@ def plot(
 
 
 def report(run: tyro.conf.Positional[Path], data: RunData = None, device: Device = "auto") -> None:
-    """Write RUN/report.html, one file that opens offline; draws and evaluates what is not there yet.
+    """Write RUN/report.html, one file that opens offline; adds missing metrics and pictures.
 
     Args:
         run: Run folder.
-        data: The run's own images, where they have moved: a path.
+        data: Path of the run's own images, if they have moved.
     """
     from latently import pictures
     from latently import report as report_room
@@ -215,7 +217,9 @@ def report(run: tyro.conf.Positional[Path], data: RunData = None, device: Device
 
     opened = open_run(run, data, device)
     if not (run / "metrics.json").exists():
-        require(opened.is_own, f"{opened.images.source} are not the images of {run}; a report tells of its own")
+        require(
+            opened.is_own, f"{opened.images.source} does not have the images of {run}; a report needs the run's own"
+        )
         with errors_as_notes(among_all=True):
             opened.run.write_metrics(opened.evaluate(opened.judged_part))
     for kind in plots.available_kinds(opened.estimator):
@@ -236,14 +240,14 @@ def compare(
     device: Device = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Several runs in one table, and on one page: figures, what differs in their settings, pictures, curves.
+    """Compare runs in one table and on one page: metrics, differences in settings, pictures, curves.
 
-    Figures are those that latently evaluate left in a run, with its costly ones; where there are none, they are
-    measured.
+    Metrics are those that latently evaluate saved in each run, including expensive ones; runs without metrics are
+    evaluated first.
 
     Args:
         runs: Run folders, two or more, trained on the same images.
-        data: Images to compare on, a name or a path, in the place of the runs' own.
+        data: Images to compare on instead of the runs' own, a name or a path.
         out: Folder of comparison.html, which opens offline, and of its pictures; an earlier comparison is replaced.
     """
     from latently.report import comparison
@@ -272,19 +276,19 @@ def explore(
     static: Annotated[Path | None, default_shown("serve the page instead")] = None,
     device: Device = "auto",
 ) -> None:
-    """Open a run in the browser: a map that decodes under the pointer, and a place to label.
+    """Open a run in the browser: a map of the codes that decodes at the pointer; also for labelling.
 
     Args:
         run: Run folder of an autoencoder, or of few-label.
         data: Images to show, a name or a path.
-        labels: CSV file that keeps the labels given on the page, as `latently train --labels` reads it. The default
-            one begins with the labels that the run was trained on.
-        points: Show at most so many images.
-        host: Address to listen on; beyond this machine, the page wants the token that is printed with its address.
+        labels: CSV file for the labels given on the page, as `latently train --labels` reads it. The default file
+            starts with the labels that the run was trained on.
+        points: Show at most this many images.
+        host: Address to listen on; if other machines can reach it, the printed address contains a token.
         port: Port to listen on.
-        no_open: Print the address and leave the browser alone.
-        static: Write the page to this folder, new or empty, with up to 5,000 points: any static host can serve it, and
-            it decodes in the browser.
+        no_open: Print the address without opening a browser.
+        static: Write the page to this folder, new or empty, with up to 5,000 points; any static web host can serve it,
+            and it decodes in the browser.
     """
     require(points >= 2, f"--points is {points}; expected at least 2")
     if static is not None:
@@ -312,8 +316,8 @@ def export(run: tyro.conf.Positional[Path], out: Path, json: JsonFlag = False) -
 
     Args:
         run: Run folder.
-        out: File to write, .onnx: images to codes, reconstructions and probabilities, whatever the run can; a decoder
-            of codes is written beside it, as .decoder.onnx.
+        out: File to write, .onnx: from images to codes, reconstructions and probabilities, as far as the run has them;
+            the decoder is written next to it, as .decoder.onnx.
     """
     from latently import estimator
     from latently.runs import outputs

@@ -1,8 +1,8 @@
 """The command line. Each command is one typed function: its signature is its flags, its docstring their help.
 
-Figures go to stdout, as a table or with --json as one JSON object and nothing else; progress and notes go to stderr.
-Exit code 0: done; 2: bad usage or bad input, one sentence; 130: interrupted, with the checkpoint kept.
-Nothing heavy is imported before a command needs it: `latently --help` does not wait for torch.
+Metrics go to stdout, as a table or with --json as one JSON object and nothing else; progress and notes go to stderr.
+Exit codes: 0 done; 2 bad usage or bad input, said in one sentence; 130 interrupted, with the checkpoint kept.
+Nothing heavy is imported before a command needs it: `latently --help` does not import torch.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from latently.models import PAGES  # which imports no model
 
 MODEL_NAMES = {name: summary for name, (_, _, summary) in PAGES.items()}
 
-RECIPES = {"few-label": "Codes from all images, classes from the few that carry a label."}
+RECIPES = {"few-label": "Codes from all images, a classifier from the few labelled ones."}
 COMMANDS: dict[str, Callable[..., None]] = {
     command.__name__.replace("_", "-"): command
     for command in (
@@ -60,12 +60,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     )
 }
 SUMMARIES = {
-    "demo": "", "data": "", "train": "Train a model on images, or take up a run that was interrupted."
+    "demo": "", "data": "", "train": "Train a model on images, or resume an interrupted run."
 } | {name: str(command.__doc__).partition("\n")[0] for name, command in COMMANDS.items()}  # fmt: skip
 
 
 def main(words: list[str] | None = None) -> int:
-    """The exit code. Of processes that torchrun started together, the first one speaks."""
+    """Returns the exit code. Of several processes that torchrun started, only rank 0 prints."""
     prepare_streams()
     with contextlib.ExitStack() as streams:
         if not is_rank_zero():
@@ -76,7 +76,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def run_command(words: list[str] | None) -> int:
-    """Parse, work, and turn what went wrong into one sentence and an exit code."""
+    """Parse the words, run the command, and turn errors into one sentence and an exit code."""
     try:
         with contextlib.suppress(flags.Finished), warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: note(f"note: {message}")
@@ -84,7 +84,7 @@ def run_command(words: list[str] | None) -> int:
         sys.stdout.flush()
     except InputError as error:
         return fail(str(error))
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of our output has exited, as `head` does
         drop_output()
     except OSError as error:
         drop_output()
@@ -92,7 +92,7 @@ def run_command(words: list[str] | None) -> int:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
-        return fail("memory ran out; take fewer or smaller images (--limit, --image-size), or a smaller network")
+        return fail("out of memory; use fewer or smaller images (--limit, --image-size), or a smaller network")
     except KeyboardInterrupt as error:
         note(f"\nlatently: interrupted{'; ' if str(error) else ''}{error}")
         return 130
@@ -105,7 +105,7 @@ def fail(sentence: str) -> int:
 
 
 def prepare_streams() -> None:
-    """A stream that was closed swallows, and one that lacks a character writes its code: figures are not lost by it."""
+    """Make closed streams discard output, and streams of a limited encoding escape what they cannot encode."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
@@ -114,13 +114,13 @@ def prepare_streams() -> None:
 
 
 def drop_output() -> None:
-    """What is still in the buffer of stdout goes nowhere, so that Python does not complain of it at its end."""
+    """Discard what is left in the buffer of stdout, so that Python reports no error at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parse(words: list[str]) -> flags.Work:
-    """The work that the words ask for, not yet begun. Raises InputError, and Finished where help was shown."""
+    """The command that the words ask for, not yet called. Raises InputError, and Finished if help was shown."""
     if not words or words[0] in ("-h", "--help", "help"):
         print(top_help())
         raise flags.Finished
@@ -130,7 +130,7 @@ def parse(words: list[str]) -> flags.Work:
         print(f"latently {version('latently')}")
         raise flags.Finished
     require(words[0] in SUMMARIES, flags.unknown("command", words[0], list(SUMMARIES)))
-    alone = f"{n_processes()} processes were started, but only latently train shares its work; start one"
+    alone = f"{n_processes()} processes were started, but only latently train can use several; start one"
     require(words[0] == "train" or n_processes() == 1, alone)
     if words[0] != "train":
         return flags.parse(COMMANDS[words[0]], f"latently {words[0]}", words[1:])
@@ -154,8 +154,8 @@ def top_help() -> str:
     lines = [f"  {name:13}{summary}" for name, summary in SUMMARIES.items()]
     return "\n".join([
         "usage: latently COMMAND ...", "",
-        "Learns codes from images that need no labels, and shows what it learned.", "",
-        *lines, "", "latently COMMAND --help tells a command's flags. To begin with:", "", "  latently demo",
+        "Learns codes from unlabelled images, and classifiers from a few labels.", "",
+        *lines, "", "latently COMMAND --help lists the flags of a command. To begin with:", "", "  latently demo",
         "  latently train vae --data digits --latent-dim 2 --out runs/first", "  latently report runs/first",
     ])  # fmt: skip
 
@@ -164,5 +164,5 @@ def train_help() -> str:
     lines = [f"  {name:13}{summary}" for name, summary in (MODEL_NAMES | RECIPES).items()]
     return "\n".join([
         "usage: latently train MODEL --data D --out RUN ...", "", *lines, "",
-        "latently train MODEL --help tells the flags of a model and of its training.",
+        "latently train MODEL --help lists the flags of a model and of its training.",
     ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The flags of `latently train MODEL`: images, run folder and what each recipe adds; and their defaults."""
+"""The flags of `latently train MODEL` and their defaults: images, run folder, and what each kind of model adds."""
 
 import argparse
 from dataclasses import dataclass, replace
@@ -27,34 +27,35 @@ class RunOptions(Settings):
     data: str | None = None
     """The images: digits, mnist, fashion-mnist, kmnist, or the path of a folder, .npy, .npz, .csv or IDX file."""
     preset: str | None = None
-    """A study's recipe, over which any other flag wins; `latently presets` lists them."""
+    """A study's settings, overridden by any other flag; `latently presets` lists them."""
     config: Path | None = None
-    """A JSON file of settings, over which any flag wins: {"model": {}, "training": {}}, or a run's params.json."""
+    """A JSON file of settings, overridden by any flag: {"model": {}, "training": {}}, or a run's params.json."""
     split: Literal["auto", "standard", "pooled", "random", "all"] = "auto"
-    """Which images train, validate and test; auto: the source's own split where it has one, else 80/10/10 per class."""
+    """Training, validation and test images; auto: the source's own split if it has one, otherwise 80/10/10 per
+    class."""
     limit: Count | None = None
-    """Train on no more than the first so many training images."""
+    """Train on at most this many training images, the first ones."""
     image_size: tuple[int, int] | None = None
     """Height and width in pixels to resize every image to."""
     channels: int | None = None
-    """1 turns every image grey, 3 makes it colour."""
+    """1 converts every image to grey, 3 to colour."""
     seed: Seed = 0
-    """Seed of split, weights, order and noise."""
+    """Seed of the split, the weights, the order of images and the noise."""
     resume: bool = False
-    """Take up the run in --out; no other flag is needed."""
+    """Continue the run in --out; no other flag is needed."""
     overwrite: bool = False
     """Replace the run in --out."""
     checkpoint_epochs: Count = 1
     """Epochs between checkpoints."""
     checkpoint_minutes: NonNegative = 5.0
-    """Minutes after which a checkpoint is written, also within an epoch."""
+    """Minutes between checkpoints within an epoch."""
     tensorboard: bool = False
     """Write scalars, and histograms of weights and gradients, to RUN/tensorboard."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
     def watching(self) -> dict[str, Any]:
-        """How a run is watched, which changes nothing in it; a resume does the same."""
+        """Options of logging and checkpoints, which do not change the result; a resumed run keeps them."""
         return {name: getattr(self, name) for name in ("checkpoint_epochs", "checkpoint_minutes", "tensorboard")}
 
     def build(self, model: Model, training: Training) -> Any:
@@ -62,7 +63,7 @@ class RunOptions(Settings):
         raise NotImplementedError
 
     def own(self) -> dict[str, Any]:
-        """What params.json keeps under "options": what neither model, training nor data say."""
+        """What params.json stores under "options": settings that are not part of model, training or data."""
         return {}
 
 
@@ -71,7 +72,7 @@ class EncoderOptions(RunOptions):
     """The images, and the run folder."""
 
     binarise: Literal["none", "static", "dynamic"] = "none"
-    """Grey values as probabilities of black and white: one draw that is kept (static), or a new one at each use."""
+    """Sample black or white pixels with the grey values as probabilities: once (static) or at each use (dynamic)."""
 
     def build(self, model: Model, training: Training) -> Autoencoder:
         return Autoencoder(model, binarise=self.binarise, random_state=self.seed, **training.get_params())
@@ -82,7 +83,7 @@ class LabelledOptions(RunOptions):
     """The images, their labels, and the run folder."""
 
     labels: Path | None = None
-    """A CSV file of labels in the place of the source's: image (file name or number from 0), label."""
+    """A CSV file of labels that replaces those of the source: image (file name or number from 0), label."""
 
     def own(self) -> dict[str, Any]:
         return {"labels": stored_path(self.labels)}
@@ -102,10 +103,10 @@ class ClassifierOptions(LabelledOptions):
     """The images, their labels, and the run folder."""
 
     n_labels: Count | None = None
-    """Use only so many labels of the training images, drawn evenly over the classes."""
+    """Use only this many labels of the training images, drawn evenly over the classes."""
 
     encoder: Path | None = None
-    """Run folder of an autoencoder whose codes go straight to the softmax, beside the pixels (wide and deep)."""
+    """Run folder of an autoencoder whose codes are an additional input of the softmax layer (wide and deep)."""
 
     def build(self, model: Model, training: Training) -> Any:
         classifier = Classifier(model, random_state=self.seed, **training.get_params())
@@ -116,11 +117,11 @@ class ClassifierOptions(LabelledOptions):
         return FewLabelClassifier(encoder, classifier, sees="both", spread=0, random_state=self.seed)
 
     def fitted_encoder(self) -> Autoencoder:
-        """The run's own copy once it has one. Raises InputError where --encoder is no autoencoder's finished run."""
+        """The run's own copy, if it has one. Raises InputError if --encoder is not a finished run of an autoencoder."""
         assert self.encoder is not None
         own = Run(self.out / "encoder")
         encoder = load_estimator(own.path if self.resume and own.finished else self.encoder)
-        require(isinstance(encoder, Autoencoder), f"--encoder is {self.encoder}, which is no autoencoder's run")
+        require(isinstance(encoder, Autoencoder), f"--encoder is {self.encoder}, which is not a run of an autoencoder")
         return encoder
 
     def own(self) -> dict[str, Any]:
@@ -132,18 +133,18 @@ class FewLabelOptions(ClassifierOptions):
     """The images, the few labels, and the run folder."""
 
     encoder: Path | None = None
-    """Run folder of an autoencoder to take codes from; left out: a VAE that is trained on all the images first."""
+    """Run folder of an autoencoder to compute codes with; default: a VAE that is trained on all the images first."""
     latent_dim: Count = 20
     """Width of the code of the VAE that is trained first."""
     encoder_epochs: Count | Literal["auto"] = "auto"
-    """Passes over the images of the VAE that is trained first; auto: 30, and more where images are few."""
+    """Epochs of the VAE that is trained first; auto: 30, or more if there are few images."""
     spread: Fraction = 0.8
-    """Share of the unlabelled images, the surest, that the classifier learns from, by labels spread through codes."""
+    """Fraction of the unlabelled images, most confident first, that train the classifier with labels spread to them."""
 
     def check(self) -> Self:
         own = (self.latent_dim, self.encoder_epochs) != (FewLabelOptions.latent_dim, FewLabelOptions.encoder_epochs)
         both = self.encoder is not None and own
-        require(not both, "encoder is given, so none is trained: leave out --latent-dim and --encoder-epochs")
+        require(not both, "encoder is given, so no encoder is trained: leave out --latent-dim and --encoder-epochs")
         return super().check()
 
     def build(self, model: Model, training: Training) -> FewLabelClassifier:
@@ -185,7 +186,7 @@ def train_defaults(words: list[str]) -> tuple[Model, Training, RunOptions]:
 
 
 def default_training(name: str) -> Training:
-    """Ours for `latently train NAME`."""
+    """The default settings of `latently train NAME`."""
     if name == FewLabelClassifier.kind:
         return Classifier(epochs=4).training()
     return Classifier().training() if can(MODELS[name](), "classify") else Training()
@@ -197,13 +198,17 @@ def model_name(name: str) -> str:
 
 
 def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptions]:
-    """The settings in a JSON file: a run's params.json, all of them but its place, or {"model": {}, "training": {}}."""
-    require(path.is_file(), f"--config is {path}, which does not exist; expected a JSON file, a params.json for one")
+    """The settings in a JSON file: a run's params.json (except its folder), or {"model": {}, "training": {}}."""
+    require(
+        path.is_file(), f"--config is {path}, which does not exist; expected a JSON file, for example a params.json"
+    )
     values = read_json(path)
     with input_errors_for(path, "expected settings as in a run's params.json"):
         if "format" in values and path.name == "params.json" and "data" in values:
             model, training, options = stored_settings(Run(path.parent))
-            training = Training.from_json(values["training"])  # as it was asked for: this machine may decide otherwise
+            training = Training.from_json(
+                values["training"]
+            )  # as requested: `auto` may become something else on this machine
         else:
             strange = values.keys() - {"model", "training"}
             require(not strange, f"it has {', '.join(map(repr, strange))}; expected model and training")
@@ -215,16 +220,16 @@ def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptio
 
 
 def peek(words: list[str]) -> argparse.Namespace:
-    """The flags on which the defaults of all others depend."""
+    """The flags that determine the defaults of the others."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for flag in ("--preset", "--config", "--out"):
-        parser.add_argument(flag, nargs="?")  # a value that is missing is told of later
+        parser.add_argument(flag, nargs="?")  # a missing value is reported later
     parser.add_argument("--resume", action="store_true")
     return parser.parse_known_args(words)[0]
 
 
 def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
-    """What a run was started with, every `auto` as it was decided then."""
+    """The settings that a run was started with, with every `auto` as it was resolved then."""
     params = run.params
     with input_errors_for(run.path / "params.json"):
         model = model_from_json(params["model"])

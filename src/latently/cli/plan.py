@@ -1,6 +1,6 @@
-"""The plan of a training: made from the flags, checked, then carried out.
+"""The plan of a training run: made from the flags, checked, then carried out.
 
-Whatever can fail fails while the plan is made, before the run folder is touched.
+Errors in the flags or the images are found while the plan is made, before anything is written to the run folder.
 """
 
 import os
@@ -38,7 +38,7 @@ from latently.training.settings import COMPILE_FROM_STEPS, Training
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asked for. recipe: a model's name, or few-label; command: the words that were typed."""
+    """The parsed command line. recipe: the name of a model, or few-label; command: the words as typed."""
 
     recipe: str
     model: Model
@@ -48,69 +48,70 @@ class Request:
 
     @property
     def resumes(self) -> bool:
-        """Whether an unfinished or finished run is there to be taken up."""
+        """Whether there is a run to resume, unfinished or finished."""
         return self.options.resume and Run(self.options.out).started
 
     def check(self, processes: Processes) -> None:
-        """Raise InputError for settings out of range, flags that contradict each other, and a run folder that is
-        taken."""
+        """Raise InputError for settings out of range, contradictory flags, and a run folder that is already used."""
         options = self.options
         check_flags(self.model, self.training, options)
         two_parts = self.recipe == FewLabelClassifier.kind or getattr(options, "encoder", None)
-        alone = "few-label, and --encoder, train in one process; torchrun can train the vae that --encoder then names"
+        alone = "few-label and --encoder train in one process; use torchrun to train the vae, then pass it as --encoder"
         require(processes.n == 1 or not two_parts, alone)
         require(not (options.resume and options.overwrite), "--resume and --overwrite contradict each other; give one")
         if self.resumes:
             require_unchanged(Run(options.out), self.model, self.training, options)
         else:
             Run(options.out, options.overwrite).require_free()
-            nothing = f"{options.out} holds no run to resume; to start one there, " if options.resume else ""
+            nothing = f"{options.out} has no run to resume; to start one there, " if options.resume else ""
             require(options.data is not None, f"{nothing}give --data: digits, mnist, or the path of your own images")
             require_apart(options.out, str(options.data), adds_images=True)
         two = isinstance(options, FewLabelOptions) and options.tensorboard and options.encoder is None
         require(
-            not two, "--tensorboard follows one training, and few-label is two; train the vae first, and give --encoder"
+            not two,
+            "--tensorboard logs one training, and few-label has two; train the vae first, then pass it as --encoder",
         )
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A training that can begin: settings, images, split, run folder and what will be said of it."""
+    """A training run that is ready to start: settings, images, split and run folder."""
 
     request: Request
     estimator: Any
     train: ImageSet
-    """Images to learn from, with the labels that may be used."""
+    """Training images, with the labels that may be used."""
     validation: Any
-    """What the estimator's `fit` takes as validation; None where there is nothing to validate with."""
+    """The `validation` argument of the estimator's `fit`; None if there are no validation images."""
     run: Run
 
     @cached_property
     def announcement(self) -> list[str]:
-        """What begins, as this machine decides it; and once, why a long run is not compiled."""
+        """The lines to print at the start: what is trained, how, and why a long run is not compiled."""
         about, recipe = self.run.context.about, self.request.recipe
-        data = about["data"] | about.get("labelled", {})  # of partly labelled images, those that are used
+        data = about["data"] | about.get("labelled", {})  # of partly labelled images, those used
         if self.estimator.kind == FewLabelClassifier.kind:
-            return [f"{recipe} on {data['source']}: {data['n_train']:,} images; first codes, then classes"]
+            return [f"{recipe} on {data['source']}: {data['n_train']:,} images; first the encoder, then the classifier"]
         rehearsal = self.estimator.rehearse(self.train.images, self.train.label_names)
         decided = rehearsal.training
         compiled = ", compiled (which takes up to 20 s)" if decided.compile == "on" else ""
         lines = [
-            f"{self.request.model.name} on {data['source']}: {data['n_train']:,} images train, "
-            f"{data['n_validation']:,} validate; {rehearsal.n_parameters:,} weights; {decided.device}, "
+            f"{self.request.model.name} on {data['source']}: {data['n_train']:,} training images, "
+            f"{data['n_validation']:,} validation images; {rehearsal.n_parameters:,} weights; {decided.device}, "
             f"{decided.precision}{compiled}"
         ]
         long = decided.n_epochs * ceil(data["n_train"] / decided.batch_size) >= COMPILE_FROM_STEPS
         asked = self.request.training.compile == "auto" and decided.device == "cpu"
         if long and asked and not has_compiler(torch.device("cpu")):
             lines.append(
-                "no C++ compiler (g++ or clang++) was found; with one, a run this long would be compiled and faster"
+                "no C++ compiler (g++ or clang++) was found; with one, a run of this length would be compiled and "
+                "faster"
             )
         return lines
 
 
 def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> TrainingPlan:
-    """Read the images, split them, build the estimator. `request` is one that `check` let pass. Raises InputError."""
+    """Read the images, split them, build the estimator. Call `request.check` first. Raises InputError."""
     model, training, options = request.model, request.training, request.options
     prepared = Preparation(options.image_size, options.channels)
     with processes.local_rank_zero_first():
@@ -132,7 +133,7 @@ def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> Traini
     estimator = options.build(model, training)
     train, validation = images.take(split.train), images.take(split.validation)
     if model.takes_labels and 0 < (train.labels >= 0).sum() < len(train):
-        note(f"{(train.labels < 0).sum():,} images without a label are left out: {model.name} is told classes")
+        note(f"{(train.labels < 0).sum():,} unlabelled images are left out: {model.name} is conditional on the class")
         train, validation = train.labelled(), validation.labelled()
         about["labelled"] = {"n_train": len(train), "n_validation": len(validation)}
     if isinstance(options, ClassifierOptions) and options.n_labels:
@@ -141,7 +142,7 @@ def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> Traini
         about["labelled"] = {"n_train": len(train.labelled()), "n_validation": len(validation.labelled())}
     judges = held_out(validation, estimator)
     none = f"--patience needs validation images, and there are none in the split {split.kind!r}"
-    require(training.patience is None or judges is not None, f"{none}, or none with a label; leave --patience out")
+    require(training.patience is None or judges is not None, f"{none}, or none with a label; leave out --patience")
     context = Context(
         about,
         None if split.kind == "standard" else split.to_json(),
@@ -155,7 +156,7 @@ def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> Traini
 
 
 def check_flags(*settings: Settings) -> None:
-    """Every setting in its range; a sentence about one calls it by its flag."""
+    """Check every setting. An InputError names the setting by its flag."""
     for each in settings:
         try:
             each.check()
@@ -165,7 +166,7 @@ def check_flags(*settings: Settings) -> None:
 
 
 def split_of(request: Request, images: ImageSet) -> Split:
-    """The split that the flags ask for, or the one that a run that is taken up has already."""
+    """The split that the flags ask for, or that of the run to resume."""
     options = request.options
     if not request.resumes:
         return split_images(images, options.split, options.seed, options.limit)
@@ -181,21 +182,21 @@ def split_of(request: Request, images: ImageSet) -> Split:
 
 
 def held_out(validation: ImageSet, estimator: Any) -> Any:
-    """What an estimator's `fit` takes as validation; None where there is nothing to validate with."""
+    """The `validation` argument of an estimator's `fit`; None if there are no validation images."""
     if isinstance(estimator, Autoencoder) and not (estimator.model and estimator.model.takes_labels):
         return validation.images if len(validation) else None
     return (validation.images, validation.label_names) if len(validation.labelled()) else None
 
 
 def require_unchanged(run: Run, model: Model, training: Training, options: RunOptions) -> None:
-    """A resumed run keeps its settings. Raises InputError that names the first one that a flag would change."""
+    """A resumed run keeps its settings. Raises InputError naming the first flag that would change one."""
     then_model, then_training, then_options = stored_settings(run)
     asked = model.get_params() | training.get_params() | vars(options)
     then = then_model.get_params() | then_training.get_params() | vars(then_options)
     watched = ("out", "config", "resume", "overwrite", "json", *then_options.watching())
     kept = [name for name in vars(then_options) if name not in watched]
     for name in (*then_model.get_params(), *then_training.get_params(), *kept):
-        # Where `auto` was given, it may be given again.
+        # A setting that was given as `auto` may be given as `auto` again.
         undecided = "auto" if name == "split" else run.params["training"].get(name, then[name])
         same = isinstance(then[name], Settings) or asked[name] in (then[name], undecided)
         flag = "--" + name.rpartition("__")[2].replace("_", "-")

@@ -1,4 +1,4 @@
-"""What several commands do: open a run, ask for an extra, choose who does the work."""
+"""Helpers that several commands share: open a run, require an extra, choose an executor."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,25 +21,25 @@ def open_run(path: Path, source: str | None, device: str) -> "RunImages":
 
 
 def require_autoencoder(estimator: Any, path: Path) -> "Autoencoder":
-    """Raises InputError for a run that has no codes."""
+    """Raises InputError for a run without codes."""
     require_codes(estimator.kind, path)
     return estimator
 
 
 def require_codes(kind: str, path: Path) -> None:
-    hint = f"those of its encoder are {path / 'encoder'}'s" if kind == "few-label" else "see latently predict --help"
-    require(kind == "autoencoder", f"{path} is a classifier and has no codes; {hint}")
+    hint = f"use its encoder, {path / 'encoder'}" if kind == "few-label" else "see latently predict --help"
+    require(kind == "autoencoder", f"{path} is a classifier, which has no codes; {hint}")
 
 
 def require_extra(extra: str, *packages: str) -> None:
-    """Raise InputError where packages of an optional part are not installed."""
+    """Raise InputError if packages of an optional part are not installed."""
     missing = [name for name in packages if find_spec(name) is None]
     require(not missing, f"this needs {' and '.join(missing)}: pip install 'latently[{extra}]'")
 
 
 @contextlib.contextmanager
 def executor_for(address: str | None) -> Iterator["Executor"]:
-    """Who makes pieces of work: this process, one after another, or the Ray cluster at `address`, many at once."""
+    """Runs jobs one after another in this process, or in parallel on the Ray cluster at `address`."""
     from latently.runs.cached_work import Sequential
 
     if address is None:

@@ -1,4 +1,4 @@
-"""Commands of studies: presets, reproductions, the label curve."""
+"""Commands for studies: presets, reproduce, label-curve."""
 
 import sys
 from dataclasses import asdict
@@ -22,7 +22,7 @@ from latently.cli.shared import executor_for, open_run, require_autoencoder
 
 
 def presets(json: JsonFlag = False) -> None:
-    """List the recipes of `train --preset`, with their sources and published figures."""
+    """List the settings for `train --preset`, with their sources and published results."""
     from latently.models.presets import CLASSIFIERS, PRESETS
 
     if json:
@@ -47,18 +47,19 @@ def reproduce(
     ray: RayAddress = None,
     json: JsonFlag = False,
 ) -> None:
-    """Run a study again, ours beside the published figures; without a name, list the studies.
+    """Reproduce a study and compare with its published results; without a name, list the studies.
 
     Args:
         study: elbo, panels, plane, kl, label-curve, codes-vs-pixels, latent-table, classifiers, code-distances,
             probes, denoise, conditional or bounds.
-        out: Folder of its tables, pictures and trials; a study that was interrupted there goes on.
-        quick: A small version, in under two minutes, to see that it works; its figures mean nothing.
-        seeds: How many seeds; convolutional networks on a CPU take one.
-        presets: Train with these presets.
-        codes: Train with these widths of the code.
-        data: Images in the place of MNIST's: a name or a path.
-        ray: Trials at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
+        out: Folder for tables, pictures and trials; an interrupted study there continues.
+        quick: A small version in under two minutes, to check that it runs; its results mean nothing.
+        seeds: Number of seeds; convolutional networks on a CPU use one.
+        presets: Use only these presets.
+        codes: Use only these code widths.
+        data: Images to use instead of MNIST, a name or a path.
+        ray: Run trials in parallel with Ray: auto (the cluster that runs here, otherwise this machine's cores), or the
+            cluster's host:port.
     """
     from latently import experiments
 
@@ -88,7 +89,7 @@ def reproduce(
 def label_curve(
     data: str,
     out: Path = Path("runs/label-curve"),
-    encoder: Annotated[Path | None, default_shown("a VAE, which learns from the training images first")] = None,
+    encoder: Annotated[Path | None, default_shown("a VAE, trained on the training images first")] = None,
     labels: Annotated[Path | None, default_shown("the source's own")] = None,
     image_size: Annotated[tuple[int, int] | None, default_shown("as they are")] = None,
     channels: Annotated[int | None, default_shown("as they are")] = None,
@@ -99,22 +100,23 @@ def label_curve(
     ray: RayAddress = None,
     json: JsonFlag = False,
 ) -> None:
-    """Accuracy against the number of labels, on codes and on pixels, and what the next doubling would buy.
+    """Measure accuracy against the number of labels, on codes and on pixels, and estimate the gain from more labels.
 
-    Budgets double from two labels per class up to all of them. Test images judge; where fewer than 500 of those carry a
-    label, the labelled images that a draw leaves over do.
+    Budgets double from two labels per class up to all labels. Accuracy is measured on the test images; if fewer than
+    500 of them are labelled, on the labelled images that were not drawn.
 
     Args:
-        data: A name or a path of images of which some carry labels.
-        out: Folder of the curve; one that was interrupted there goes on.
-        encoder: Run folder of an autoencoder to take codes from.
-        labels: A CSV file of labels in the place of the source's: image (file name or number from 0), label.
-        image_size: Height and width in pixels to resize every image to; not beside --encoder, which remembers its own.
-        channels: 1 turns every image grey, 3 makes it colour.
-        draws: How many times the labels of each budget are drawn.
-        plain_up_to: The largest budget for our default classifier of images, three draws at most; 0 leaves it out.
+        data: Images, some or all of them labelled, a name or a path.
+        out: Folder for the curve; an interrupted one there continues.
+        encoder: Run folder of an autoencoder to compute codes with.
+        labels: A CSV file of labels that replaces those of the source: image (file name or number from 0), label.
+        image_size: Height and width in pixels to resize every image to; not with --encoder, which has its own.
+        channels: 1 converts every image to grey, 3 to colour.
+        draws: Number of random draws of the labels of each budget.
+        plain_up_to: The largest budget for the default image classifier, at most three draws; 0 leaves it out.
         seed: Seed of the split and of the VAE that is trained first.
-        ray: Draws at once, by Ray: auto (the cluster that runs here, else this machine's cores), or its host:port.
+        ray: Run draws in parallel with Ray: auto (the cluster that runs here, otherwise this machine's cores), or the
+            cluster's host:port.
     """
     from latently import data as data_room
     from latently import pictures
@@ -127,7 +129,7 @@ def label_curve(
     require(plain_up_to >= 0, f"--plain-up-to is {plain_up_to}; expected at least 0")
     require(0 <= seed < 2**31, f"--seed is {seed}; expected a whole number from 0 to 2147483647")
     prepared_already = encoder is not None and (image_size, channels) != (None, None)
-    require(not prepared_already, "--image-size and --channels go without --encoder, which remembers its own")
+    require(not prepared_already, "--image-size and --channels cannot be combined with --encoder, which has its own")
     if encoder:
         opened = open_run(encoder, data, device)
         fitted, images, parts = require_autoencoder(opened.estimator, encoder), opened.images, opened.split
@@ -139,7 +141,7 @@ def label_curve(
     outputs.require_apart(out, images.source, adds_images=True)
     if labels:
         images = data_room.read_labels(labels, images)
-    curve_room.make_task(images.labels, parts.train, parts.validation, parts.test)  # fails before a long training does
+    curve_room.make_task(images.labels, parts.train, parts.validation, parts.test)  # fails before a long training run
     if not encoder:
         fitted = curve_room.trained_encoder(out / "encoder", images, parts, seed, device)
     with executor_for(ray) as executor:
@@ -147,7 +149,7 @@ def label_curve(
         task, curves = curve_room.curves(images, parts, fitted, draws, plain_up_to, folder, note, executor)
     test = f"{task.n_test:,} test images"
     if not task.has_separate_test:
-        test = f"the labelled images that a draw leaves over, {task.n_test:,} of them at the largest budget"
+        test = f"the labelled images that were not drawn, {task.n_test:,} at the largest budget"
     figures = {"data": images.source, "judged_by": test, "draws": draws}
     figures |= {name.replace(" ", "_"): curve.to_json() for name, curve in curves.items()}
     write_json(out / "label-curve.json", figures)
@@ -158,8 +160,8 @@ def label_curve(
     budgets = sorted({n for curve in curves.values() for n in curve.budgets})
     cells = [{n: str(percent(mean)) for n, mean in curve.points()} for curve in curves.values()]
     rows = [[f"{n:,}", *(column.get(n, "") for column in cells)] for n in budgets]
-    print_rows(f"{data}: accuracy in %, mean and 95 % interval over draws, judged by {test}", ["labels", *curves], rows)
+    print_rows(f"{data}: accuracy in %, mean and 95 % interval over draws, on {test}", ["labels", *curves], rows)
     for name, curve in curves.items():
         ahead = f"twice as many labels as {curve.budgets[-1]:,} would add {percent(curve.gain())} points"
-        print(f"{name}: {ahead}, if errors go on falling as they did")
+        print(f"{name}: {ahead}, by extrapolation of the curve")
     print(f"Picture: {out / 'label-curve.png'}")

@@ -1,4 +1,4 @@
-"""`latently train MODEL`: the flags become a plan, the plan a trained run."""
+"""`latently train MODEL`: flags -> plan -> trained run."""
 
 import shlex
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from latently.training.watchers import Bar, Log, TensorBoard
 
 
 def train_command(words: list[str], summary: str) -> Callable[..., None]:
-    """`train` for the model that is named first, with defaults of the run to resume, of a preset, or ours."""
+    """`train` for the model that `words` start with; defaults come from the run to resume, a preset, or the model."""
     model_default, training_default, options_default = train_defaults(words)
     command = "latently train " + shlex.join(word for word in words if word not in ("--resume", "--overwrite"))
 
@@ -38,11 +38,11 @@ def train_command(words: list[str], summary: str) -> Callable[..., None]:
 
 
 def train_run(request: Request, processes: Processes) -> None:
-    """Check, plan, fit, and print the last figures."""
+    """Check, plan, fit, and print the metrics of the last epoch."""
     request.check(processes)
     run = Run(request.options.out)
     if request.resumes and run.finished:
-        note(f"{run.path} is finished; nothing is left to train")
+        note(f"{run.path} is already finished")
         print_last(request, run.read_history())
         return
     watchers = watchers_of(request, processes)
@@ -51,7 +51,7 @@ def train_run(request: Request, processes: Processes) -> None:
 
 
 def watchers_of(request: Request, processes: Processes) -> list[Any]:
-    """A log, and TensorBoard where it is asked for: of the first process alone."""
+    """A log file, and TensorBoard if requested; only on rank 0."""
     if not processes.is_rank_zero:
         return []
     folder = request.options.out
@@ -59,7 +59,7 @@ def watchers_of(request: Request, processes: Processes) -> list[Any]:
 
 
 def carry_out(plan: TrainingPlan, watchers: list[Any], processes: Processes) -> list[dict[str, float]]:
-    """-> the history. What ends the training early says how to go on."""
+    """Train, and return the history. If training is interrupted, the error says how to resume."""
     run, shared = plan.run, {"processes": processes} if processes.n > 1 else {}
     announcement = Announcement(plan.announcement)
     try:
@@ -75,7 +75,7 @@ def carry_out(plan: TrainingPlan, watchers: list[Any], processes: Processes) -> 
     except (KeyboardInterrupt, OSError, ProcessLost) as error:
         if not run.begun:
             raise
-        go_on = f"go on with: {run.resume_command()}"
+        go_on = f"resume with: {run.resume_command()}"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(go_on) from None
         sentence = disk_sentence(error) if isinstance(error, OSError) else str(error)
@@ -86,7 +86,7 @@ def carry_out(plan: TrainingPlan, watchers: list[Any], processes: Processes) -> 
 
 
 class Announcement(Watcher):
-    """Prints what begins, once nothing is in its way; of a run in two parts, when the whole begins."""
+    """Prints what is trained when training starts; for a run in two parts, only once."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
@@ -98,7 +98,7 @@ class Announcement(Watcher):
 
 
 def has_collapsed(estimator: Any, images: ImageSet) -> bool:
-    """Whether a model with a prior makes the same code of all of the first images."""
+    """Whether a model with a prior gives the same code to the first 1,000 images."""
     if not (isinstance(estimator, Autoencoder) and can(estimator.model_, "prior")):
         return False
     some = images.take(np.arange(min(len(images), 1000)))
@@ -106,7 +106,7 @@ def has_collapsed(estimator: Any, images: ImageSet) -> bool:
 
 
 def print_last(request: Request, history: list[dict[str, float]]) -> None:
-    """The figures of the epoch whose weights were kept."""
+    """Print the metrics of the epoch whose weights were kept."""
     options, by = request.options, f"val_{request.model.monitor}"
     best_first = sorted(history, key=lambda row: row[by]) if request.training.patience else history[-1:]
     figures = {"run": str(options.out)} | best_first[0]

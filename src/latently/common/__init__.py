@@ -1,1 +1,1 @@
-"""What every room needs: the sentence a person reads, settings, files, and the console."""
+"""What every room needs: errors, settings, files, and the console."""

@@ -1,4 +1,4 @@
-"""What a person reads: tables and JSON on stdout, notes on stderr, and sentences about a disk."""
+"""Output for people: tables and JSON on stdout, notes on stderr, and messages for disk errors."""
 
 import contextlib
 import errno
@@ -12,24 +12,24 @@ from latently.common.errors import InputError
 
 
 def n_processes() -> int:
-    """How many processes torchrun has started together with this one; 1 without torchrun."""
+    """Number of processes that torchrun started, including this one; 1 without torchrun."""
     together = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
     return int(os.environ["WORLD_SIZE"]) if together else 1
 
 
 def is_rank_zero() -> bool:
-    """Whether this process speaks for those that were started together."""
+    """Whether this is the process that prints: rank 0, or the only one."""
     return n_processes() == 1 or os.environ["RANK"] == "0"
 
 
 def note(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
+    with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         print(text, file=sys.stderr)
 
 
 @contextlib.contextmanager
 def errors_as_notes(among_all: bool) -> Iterator[None]:
-    """Inside, what a run or its images cannot give is an error where it was asked for by name, else a note."""
+    """Within the block, an InputError becomes a note if the item is one of `all`; otherwise it is raised."""
     try:
         yield
     except InputError as error:
@@ -45,7 +45,7 @@ def print_json(figures: dict[str, Any]) -> None:
 
 
 def print_figures(title: str, figures: dict[str, Any]) -> None:
-    print_rows(title, ["figure", "value"], [[name, format_value(value)] for name, value in figures.items()])
+    print_rows(title, ["metric", "value"], [[name, format_value(value)] for name, value in figures.items()])
 
 
 def format_value(value: Any) -> str:
@@ -62,7 +62,7 @@ def print_rows(title: str, columns: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    # Paths and class names are text, not rich's markup; where no terminal limits them, lines are not broken.
+    # Paths and class names are plain text, not rich markup; without a terminal, lines are not wrapped.
     console = Console(markup=False, highlight=False, emoji=False)
     console.width = console.width if console.is_terminal else 10_000
     table = Table(box=SIMPLE_HEAD)
@@ -71,7 +71,7 @@ def print_rows(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    with console.capture() as lines:  # rich would exit by itself if a pipe broke
+    with console.capture() as lines:  # rich would exit the process on a broken pipe
         if title:
             console.print(title, style="bold", soft_wrap=True)
         console.print(table)
@@ -83,10 +83,10 @@ def disk_sentence(error: OSError) -> str:
     advice = {
         errno.ENOSPC: "free some space",
         errno.EDQUOT: "free some space",
-        errno.EACCES: "choose another place, or get the right to it",
-        errno.EPERM: "choose another place, or get the right to it",
+        errno.EACCES: "choose another place, or get permission to write there",
+        errno.EPERM: "choose another place, or get permission to write there",
         errno.EROFS: "choose another place",
         errno.ENOENT: "check the path",
     }
     place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}; {advice.get(error.errno or 0, 'check the place and try again')}"
+    return f"{place}{error.strerror or error}; {advice.get(error.errno or 0, 'check the path and try again')}"

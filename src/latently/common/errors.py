@@ -1,8 +1,8 @@
-"""The one error that a person is meant to read."""
+"""The error that users are meant to read."""
 
 
 class InputError(ValueError):
-    """What a user gave cannot be used. One sentence: what came, what is expected, what to do.
+    """Invalid input from the user. One sentence: what was given, what is expected, what to do.
 
     The command line prints it and exits with code 2; in Python it is a `ValueError` like any other.
     """

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever interrupts their writer."""
+"""Atomic file writing, JSON, and checks of paths."""
 
 import json
 import math
@@ -17,9 +17,9 @@ TEMPORARY = ".tmp"
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, whole and on the disk, when the block ends well.
+    """Yields a temporary path next to `path`; if the block succeeds, flushes it to disk and renames it to `path`.
 
-    Folders that are missing are made; when the block fails, nothing of all this is left.
+    Creates missing folders. If the block fails, the temporary file and the new folders are removed.
     """
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
@@ -34,23 +34,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
             for folder in made:
                 folder.rmdir()
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # a write that fails does not say where
+            error.filename = str(path)  # a failed write does not name its file
         raise
 
 
 def flush(path: Path) -> None:
-    """Wait until the disk has it."""
-    with open(path, "rb+") as file:  # Windows flushes no file that is open for reading alone
+    """Flush a file to disk (fsync)."""
+    with open(path, "rb+") as file:  # Windows cannot flush a file that is open for reading only
         os.fsync(file.fileno())
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is what `atomic_write` leaves when it is killed."""
+    """Whether a file is a temporary file of `atomic_write`."""
     return path.name.startswith(".") and path.name.endswith(TEMPORARY)
 
 
 def remove_stale_temporaries(folder: Path) -> None:
-    """Remove what writers left that were killed; one that is still at work keeps its file."""
+    """Remove temporary files of processes that no longer run."""
     for path in folder.glob(f".*{TEMPORARY}"):
         writer = path.name.removesuffix(TEMPORARY).rpartition(".")[2]
         if not (writer.isdigit() and psutil.pid_exists(int(writer))):
@@ -61,11 +61,13 @@ RESTORE = "restore it, or train again"
 
 
 def require_writable(path: Path) -> None:
-    """Raise InputError where no file can be written at `path`: it would lie below a file, or there is no right to."""
+    """Raise InputError if no file can be written at `path`: a parent is a file, or permission is missing."""
     for parent in path.parents:
         require(not parent.is_file(), f"{path} cannot be written: {parent} is a file; choose another place")
     home = next(folder for folder in path.absolute().parents if folder.exists())
-    require(os.access(home, os.W_OK), f"{path} cannot be written: {home} does not allow it; choose another place")
+    require(
+        os.access(home, os.W_OK), f"{path} cannot be written: no permission to write to {home}; choose another place"
+    )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -74,7 +76,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def as_json(values: Any) -> str:
-    return json.dumps(values, indent=2, allow_nan=False, default=lambda number: number.item()) + "\n"  # NumPy's, too
+    return (
+        json.dumps(values, indent=2, allow_nan=False, default=lambda number: number.item()) + "\n"
+    )  # also NumPy scalars
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -82,29 +86,29 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises InputError for a file that is missing or is no JSON."""
+    """Raises InputError for a file that is missing or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; is {path.parent} a run folder?") from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: it is no JSON ({error}); {RESTORE}") from None
+        raise InputError(f"{path} is damaged: it is not JSON ({error}); {RESTORE}") from None
 
 
 @contextmanager
 def input_errors_for(path: Path, advice: str = RESTORE) -> Iterator[None]:
-    """Inside, what a file says is taken for true; where that fails, an InputError names the file and the reason."""
+    """Within the block, errors caused by bad content of a file become an InputError with the file and the reason."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         if isinstance(error, InputError) and str(error).endswith(advice):
-            raise  # said already, within
+            raise  # already an error about this file
         reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise InputError(f"{path} cannot be used: {reason}; {advice}") from None
 
 
 def nan_to_null(figures: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no word for NaN and infinity: null, also in figures within figures."""
+    """Replace NaN and infinity, which JSON lacks, by null; also in nested dicts."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Settings are dataclass fields: at once hyperparameters, JSON in the run folder, and flags of the command.
+"""Settings are dataclass fields that serve as hyperparameters, as JSON in the run folder, and as command-line flags.
 
-A field's type says what it takes. `Count`, `Positive` and the like add a range; `check()` holds every field against its
-type, at the door of `fit` and `build` rather than at construction (`set_params` never calls a constructor).
+The type of a field defines valid values. `Count`, `Positive` and the like add a range; `check()` checks every field
+against its type when `fit` or `build` is called, not in the constructor (`set_params` never calls a constructor).
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from latently.common.errors import require
 
 @dataclass(frozen=True)
 class Range:
-    """A condition on a number, and its name in a sentence."""
+    """A condition on a number, and its description in error messages."""
 
     words: str
     holds: Callable[[float], bool]
@@ -28,11 +28,11 @@ WholeNumber = Annotated[int, Range("a whole number from 0 to 2147483647", lambda
 Positive = Annotated[float, Range("a number above 0", lambda v: v > 0)]
 NonNegative = Annotated[float, Range("a number of at least 0", lambda v: v >= 0)]
 Fraction = Annotated[float, Range("a number from 0 to 1", lambda v: 0 <= v <= 1)]
-Probability = Annotated[float, Range("a number from 0 up to, but not, 1", lambda v: 0 <= v < 1)]
+Probability = Annotated[float, Range("a number from 0 to 1, less than 1", lambda v: 0 <= v < 1)]
 
 
 def expected(annotation: Any) -> str:
-    """What a field of this type takes, in words."""
+    """The valid values of a field of this type, in words."""
     if get_origin(annotation) is Annotated:
         return annotation.__metadata__[0].words
     if get_origin(annotation) in (Union, types.UnionType):
@@ -46,7 +46,7 @@ def expected(annotation: Any) -> str:
 
 
 def accepts(annotation: Any, value: Any) -> bool:
-    """Whether a value belongs to a field of this type. NumPy's numbers count as numbers; a bool is no number."""
+    """Whether a value is valid for a field of this type. NumPy numbers are numbers; a bool is not."""
     if get_origin(annotation) is Annotated:
         kind, limits = annotation.__origin__, annotation.__metadata__[0]
         return accepts(kind, value) and limits.holds(value)
@@ -64,17 +64,17 @@ def accepts(annotation: Any, value: Any) -> bool:
             return False
         if annotation is int:
             return hasattr(value, "__index__")
-        return math.isfinite(value) and not (hasattr(value, "__index__") and abs(value) >= 2**63)  # torch's limit
+        return math.isfinite(value) and not (hasattr(value, "__index__") and abs(value) >= 2**63)  # limit of torch
     return isinstance(value, annotation)
 
 
 def require_setting(name: str, value: Any, annotation: Any) -> None:
-    """Raises InputError where `value` does not belong to a field of this type."""
+    """Raises InputError if `value` is not valid for a field of this type."""
     require(accepts(annotation, value), f"{name} is {value!r}; expected {expected(annotation)}")
 
 
 class Settings:
-    """A dataclass whose fields can be listed, set, checked and written as JSON, in scikit-learn's manners."""
+    """Base of dataclasses whose fields can be listed and set as in scikit-learn, checked, and written as JSON."""
 
     @classmethod
     def field_types(cls) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Settings:
         return {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Every field by name; with `deep` the fields of nested settings, too, as `network__encoder`."""
+        """Every field by name; with `deep`, also the fields of nested settings, as `network__encoder`."""
         params = {name: getattr(self, name) for name in self.field_types()}
         if deep:
             for name, value in list(params.items()):
@@ -91,7 +91,7 @@ class Settings:
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set fields by name, nested ones as `network__encoder`. Raises InputError for a name that is no field."""
+        """Set fields by name, nested ones as `network__encoder`. Raises InputError for an unknown name."""
         for name, value in params.items():
             head, _, rest = name.partition("__")
             known = self.field_types()
@@ -103,7 +103,7 @@ class Settings:
         return self
 
     def check(self) -> Self:
-        """Hold every field against its type and range. Raises InputError with the field's name."""
+        """Check every field against its type and range. Raises InputError naming the field."""
         for name, annotation in self.field_types().items():
             value = getattr(self, name)
             require_setting(name, value, annotation)
@@ -118,9 +118,9 @@ class Settings:
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """The inverse of `to_json`, for a file from a stranger: unknown names and wrong types are InputErrors.
+        """The inverse of `to_json`, safe for untrusted files: unknown names and wrong types raise InputError.
 
-        Names that are missing take their defaults, so that runs of older versions still load.
+        Missing names get their defaults, so that runs of older versions still load.
         """
         require(isinstance(values, dict), f"the settings of {cls.__name__} are {values!r}; expected an object")
         known = cls.field_types()

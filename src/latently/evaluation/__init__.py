@@ -1,1 +1,1 @@
-"""Images and a fitted estimator -> figures, each with its unit."""
+"""Images and a fitted estimator -> metrics, each with its unit."""

@@ -1,8 +1,8 @@
-"""Codes and labels -> what a linear probe, the nearest neighbours and clusters make of them.
+"""Codes and labels -> metrics of a linear probe, of nearest neighbours and of k-means clusters.
 
-All three are fitted on training codes and judged on codes of other images. The probe sees standardised codes, so that a
-dimension's scale does not matter to it; neighbours and clusters see the codes as they are, where a dimension that says
-little also counts little.
+All three are fitted on training codes and evaluated on codes of other images. The probe gets standardised codes, so
+that the scale of a dimension does not matter; neighbours and clusters get the codes as they are, so that a dimension
+with little variance counts little.
 """
 
 from typing import Any
@@ -20,21 +20,21 @@ from latently.data.classes import class_indices, encode_labels
 from latently.data.reading import require_memory
 
 N_NEIGHBOURS = 10
-N_STARTS = 5  # of k-means; the tightest clusters count
-MOST_STEPS = 1000  # of the probe's solver; 20 to 100 are enough on MNIST
-STRENGTHS = (0.01, 0.1, 1.0)  # of the probe, the inverse of its penalty: a tenth of the training codes chooses
-LEAST_TO_CHOOSE = 20  # labels of the rarest class; with fewer it is 1
+N_STARTS = 5  # of k-means; the run with the lowest inertia is kept
+MOST_STEPS = 1000  # of the probe's solver; MNIST takes 20 to 100
+STRENGTHS = (0.01, 0.1, 1.0)  # inverse penalty of the probe, chosen on a tenth of the training codes
+LEAST_TO_CHOOSE = 20  # labels of the rarest class; with fewer, the inverse penalty is 1
 
 
 def code_figures(train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: Any, seed: int = 0) -> dict[str, Any]:
-    """Codes (N, Z) and (M, Z) float32 with labels (N,) and (M,) of any kind, -1, NaN, None or "" = unlabelled.
+    """Codes (N, Z) and (M, Z) float32 with labels (N,) and (M,) of any type; -1, NaN, None and "" = unlabelled.
 
-    `code_dimensions`; `probe_accuracy` of multinomial logistic regression, whose penalty a tenth of the training codes
-    chooses, `knn_accuracy` of the `knn_neighbours` nearest training codes by Euclidean distance; of k-means, as many
-    clusters as classes, `clustering_accuracy` under the best matching, `nmi` and `ari`. Clusters are found on all
-    training codes, all else on the labelled ones (`probe_labels` says how many); a judged image of a class that was
-    never trained on counts as wrong.
-    Raises InputError unless two classes have a label in both.
+    Returns `code_dimensions`; `probe_accuracy` of multinomial logistic regression, whose penalty is chosen on a tenth
+    of the training codes; `knn_accuracy` by the `knn_neighbours` nearest training codes (Euclidean distance); and for
+    k-means with as many clusters as classes, `clustering_accuracy` under the best matching, `nmi` and `ari`. Clusters
+    are fitted on all training codes, the others on the labelled ones (`probe_labels` of them). A test image of a class
+    that is not in the training labels counts as wrong. Raises InputError unless both have labels of at least two
+    classes.
 
     >>> rng = np.random.default_rng(0)
     >>> y = np.arange(200) % 2
@@ -43,10 +43,10 @@ def code_figures(train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: 
     >>> figures["probe_accuracy"], figures["knn_accuracy"], figures["clustering_accuracy"], figures["nmi"]
     (1.0, 1.0, 1.0, 1.0)
     """
-    require_memory(3 * train.nbytes, f"judging {len(train):,} codes of {train.shape[1]:,} dimensions")
+    require_memory(3 * train.nbytes, f"evaluating {len(train):,} codes of {train.shape[1]:,} dimensions")
     classes, y = encode_labels(y_train)
     true = class_indices(y_judged, classes)
-    _, groups = encode_labels(y_judged)  # clusters know no names: a class of the judged images alone is one, too
+    _, groups = encode_labels(y_judged)  # for clusters, a class that only the test images have counts, too
     known = groups >= 0
     judged, true, groups = judged[known], true[known], groups[known]
     labelled = y >= 0
@@ -68,7 +68,7 @@ def code_figures(train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: 
 
 
 def linear_probe(y: np.ndarray, seed: int) -> LogisticRegression | GridSearchCV:
-    """For labels (N,) ints. Without a penalty, a code of some thousand dimensions is learned by heart."""
+    """For labels (N,) ints. Without a penalty it overfits codes with thousands of dimensions."""
     probe = LogisticRegression(max_iter=MOST_STEPS)
     if np.unique(y, return_counts=True)[1].min() < LEAST_TO_CHOOSE:
         return probe
@@ -76,8 +76,8 @@ def linear_probe(y: np.ndarray, seed: int) -> LogisticRegression | GridSearchCV:
 
 
 def clustering_figures(y: np.ndarray, groups: np.ndarray) -> dict[str, float]:
-    """Groups against classes, both (N,) ints from 0: `clustering_accuracy` under the best matching, `nmi`, the mutual
-    information over the mean of both entropies, and `ari`, the adjusted Rand index."""
+    """Clusters against classes, both (N,) ints from 0: `clustering_accuracy` under the best matching, `nmi` (mutual
+    information over the mean of both entropies) and `ari` (adjusted Rand index)."""
     return {
         "clustering_accuracy": matched_accuracy(y, groups),
         "nmi": float(normalized_mutual_info_score(y, groups)),
@@ -86,7 +86,7 @@ def clustering_figures(y: np.ndarray, groups: np.ndarray) -> dict[str, float]:
 
 
 def matched_accuracy(y: np.ndarray, groups: np.ndarray) -> float:
-    """Under the best matching of groups to classes, one to one (Kuhn 1955).
+    """Accuracy under the best one-to-one matching of clusters to classes (Kuhn 1955).
 
     >>> matched_accuracy(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 1]))
     0.75

@@ -1,4 +1,4 @@
-"""A fitted estimator and images -> figures, each with its unit in its name."""
+"""A fitted estimator and images -> metrics, each with its unit in its name."""
 
 import math
 from collections import defaultdict
@@ -13,24 +13,26 @@ from latently.estimator import Autoencoder, ClassPredictor
 from latently.models import can
 from latently.models.densities import bits_per_dim
 
-ACTIVE_VARIANCE = 0.01  # over images, of the posterior mean, above which a unit is active (Burda et al. 2015, 5.2)
+ACTIVE_VARIANCE = (
+    0.01  # variance of the posterior mean over images above which a unit is active (Burda et al. 2015, 5.2)
+)
 CALIBRATION_BINS = 15
 SSIM_WINDOW = 7
-IMAGES_AT_ONCE = 2000  # that are rebuilt, and compared with what they were
-VALUES_AT_ONCE = 2**20  # pixels that are compared in float64 in one go: 1,337 images of 28 x 28
+IMAGES_AT_ONCE = 2000  # reconstructed and compared with their originals
+VALUES_AT_ONCE = 2**20  # pixels compared in float64 at a time: 1,337 images of 28 x 28
 COLLAPSE = (
-    "the posterior has collapsed: no dimension of the code depends on the image, so the codes are empty; train longer, "
-    "lower beta, or give kl_warmup, or free_bits where the model takes them"
+    "the posterior has collapsed: no dimension of the code depends on the image; train longer, lower beta, or set "
+    "kl_warmup, or free_bits if the model has it"
 )
 
 
 def evaluate(estimator: Any, X: Any, y: Any = None, importance_samples: int | None = None) -> dict[str, Any]:
-    """Figures of images X as one dict, means over images. y: labels, for a classifier and for a conditional model.
+    """Metrics on images X as one dict, averaged over images. y: labels, for classifiers and conditional models.
 
-    importance_samples: of a model with a prior, how many codes of each image a tighter bound is to take; none: no such.
+    importance_samples: samples of z per image for the importance-weighted bound; None: no such bound. Needs a prior.
     """
     if isinstance(estimator, ClassPredictor):
-        require(importance_samples is None, "importance samples are for the bound of a vae; a classifier has none")
+        require(importance_samples is None, "importance samples are for the bound of a vae; a classifier has no bound")
         return evaluate_classifier(estimator, X, y)
     assert isinstance(estimator, Autoencoder)
     tighter = {} if importance_samples is None else importance_figures(estimator, X, y, importance_samples)
@@ -38,8 +40,8 @@ def evaluate(estimator: Any, X: Any, y: Any = None, importance_samples: int | No
 
 
 def importance_figures(estimator: Autoencoder, X: Any, y: Any, samples: int) -> dict[str, Any]:
-    """`iw_bound_nats`, the importance-weighted bound on log p(x), mean over images (Burda et al. 2015, eq. 8);
-    `iw_bound_standard_error`, of that mean over other draws of z for the same images; `importance_samples`, K.
+    """`iw_bound_nats`, the importance-weighted bound on log p(x), averaged over images (Burda et al. 2015, eq. 8);
+    `iw_bound_standard_error` of that mean, over redraws of z for the same images; `importance_samples`, K.
     """
     bound, error = estimator.importance_bound(X, samples, y)
     standard_error = float(np.sqrt(np.square(error, dtype=np.float64).sum())) / len(error)
@@ -47,18 +49,18 @@ def importance_figures(estimator: Autoencoder, X: Any, y: Any, samples: int) -> 
 
 
 def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[str, Any]:
-    """With a prior: `elbo_nats` (the bound itself, at weight 1, one sample of z an image), `reconstruction_nats` and
-    `kl_nats`, whose sum is minus it; `bits_per_dim`; `active_units` of the code, and whether it has `collapsed`, which
-    is when there is none. Without one: the reconstruction alone, in nats (`reconstruction_nats`) or squared pixel units
-    (`squared_error`). Always what `reconstruction_figures` gives, `n_images`, and `likelihood` with what it was
-    measured on. Of a denoising model also what `denoising_figures` gives.
+    """With a prior: `elbo_nats` (at KL weight 1, one sample of z per image); `reconstruction_nats` and `kl_nats`, whose
+    sum is minus the ELBO; `bits_per_dim`; `active_units` of the code, and whether it has `collapsed` (no active unit).
+    Without a prior: only the reconstruction, in nats (`reconstruction_nats`) or squared pixel units (`squared_error`).
+    Always: the metrics of `reconstruction_figures`, `n_images`, and `likelihood` with the kind of data it was taken on.
+    For a denoising model also those of `denoising_figures`.
     """
     terms, codes = estimator.bound_terms(X, y), estimator.transform(X, y)
     reconstruction = float(terms["reconstruction"].mean(dtype=np.float64))
     model = estimator.model_
     figures: dict[str, Any] = {}
     if "kl" in terms:
-        kl = terms["kl"].mean(0, dtype=np.float64)  # (Z,), or () where it is not taken by dimension
+        kl = terms["kl"].mean(0, dtype=np.float64)  # (Z,), or () if it is not computed per dimension
         elbo = -reconstruction - float(kl.sum())
         figures |= {"elbo_nats": elbo, "reconstruction_nats": reconstruction, "kl_nats": float(kl.sum())}
         figures |= {"bits_per_dim": bits_per_dim(elbo, math.prod(estimator.image_shape_))}
@@ -78,19 +80,19 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
 
 
 def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, Any]:
-    """`accuracy`; `nll_nats`, minus log p of the true class; `calibration_error`; `n_images`, those with a label; and
-    `per_class`: precision, recall and number of images. A label of a class that was never trained on counts as wrong,
-    and `nll_nats` leaves it out; a classifier without probabilities has neither that nor `calibration_error`. Raises
-    InputError where no image carries a label of a class that was.
+    """`accuracy`; `nll_nats`, minus log p of the true class; `calibration_error`; `n_images`, the labelled ones; and
+    `per_class`: precision, recall and number of images. A label of a class that was not trained counts as wrong and is
+    left out of `nll_nats`; a classifier without probabilities has neither `nll_nats` nor `calibration_error`. Raises
+    InputError if no image has a label of a trained class.
     """
-    require(y is not None, "a classifier is judged by labels: give y")
+    require(y is not None, "evaluating a classifier needs labels: give y")
     n_images, n_labels = len(X), len(y)
-    require(n_images == n_labels, f"{n_labels:,} labels came for {n_images:,} images")
+    require(n_images == n_labels, f"got {n_labels:,} labels for {n_images:,} images")
     y = as_labels(y)
     labelled = ~is_missing(y)
-    require(bool(labelled.any()), "none of these images carries a label, so there is nothing to judge a classifier by")
+    require(bool(labelled.any()), "none of these images has a label, so the classifier cannot be evaluated")
     true = estimator.label_codes(y[labelled])
-    none = f"none of these labels ({y[labelled].tolist()[0]!r}, for one) is of a class that was trained"
+    none = f"none of these labels (for example {y[labelled].tolist()[0]!r}) is a class of the training labels"
     require(bool((true >= 0).any()), f"{none}: {', '.join(map(repr, estimator.classes_.tolist()))}")
     figures: dict[str, Any] = {}
     if hasattr(estimator, "predict_proba"):
@@ -113,12 +115,12 @@ def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, 
 
 
 def mean(values: np.ndarray) -> float:
-    """NaN where there is nothing."""
+    """NaN for an empty array."""
     return float(values.mean(dtype=np.float64)) if len(values) else math.nan
 
 
 def nll_nats(p: np.ndarray, true: np.ndarray) -> float:
-    """Minus log p of the true class, mean over images, of p (n, classes) and class numbers (n,); at most 87.5 each.
+    """Minus log p of the true class, averaged over images; p (n, classes), class indices (n,); at most 87.5 each.
 
     >>> round(nll_nats(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([1, 0])), 4)
     0.3466
@@ -127,7 +129,7 @@ def nll_nats(p: np.ndarray, true: np.ndarray) -> float:
 
 
 def calibration_error(p: np.ndarray, right: np.ndarray) -> float:
-    """Expected gap between confidence and accuracy over equal bins of confidence (Guo et al. 2017, eq. 3). (n,), (n,)
+    """Expected calibration error over equal bins of confidence (Guo et al. 2017, eq. 3). (n,), (n,)
 
     >>> calibration_error(np.array([0.8, 0.8, 0.8, 0.8]), np.array([True, True, True, False]))  # doctest: +ELLIPSIS
     0.05...
@@ -138,8 +140,8 @@ def calibration_error(p: np.ndarray, right: np.ndarray) -> float:
 
 
 def active_units(codes: np.ndarray) -> int:
-    """How many dimensions of posterior means (N, Z) differ from image to image, by a variance above 0.01: the units
-    that the model uses (Burda et al. 2015, section 5.2).
+    """Number of dimensions of the posterior means (N, Z) whose variance over images is above 0.01: the units that the
+    model uses (Burda et al. 2015, section 5.2).
 
     >>> active_units(np.array([[-1.0, 0.001], [1.0, 0.0]]))
     1
@@ -148,23 +150,23 @@ def active_units(codes: np.ndarray) -> int:
 
 
 def collapsed(codes: np.ndarray) -> bool:
-    """Whether posterior means (N, Z) are the same for all images. A single image cannot tell."""
+    """Whether posterior means (N, Z) are the same for all images. False for a single image."""
     return len(codes) > 1 and active_units(codes) == 0
 
 
 def batch_slices(images: np.ndarray) -> Iterator[slice]:
-    """Some images at a time: floats of all of them may not fit into memory."""
+    """Slices of a few images each: floats of all images may not fit into memory."""
     return (slice(start, start + IMAGES_AT_ONCE) for start in range(0, len(images), IMAGES_AT_ONCE))
 
 
 def labels_of(y: Any, some: slice) -> Any:
-    """The labels of some images; a single label is that of all."""
+    """The labels of a slice of images; a single label applies to all."""
     return y if np.ndim(y) == 0 else y[some]
 
 
 def reconstruction_figures(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """Between what a model sees and what it rebuilds from the posterior mean, both (n, ...), some images after others:
-    `mse` per pixel; where pixels are in 0..1 `psnr_db`; where these are images with sides of 7 pixels or more `ssim`.
+    """From pairs of inputs and their reconstructions from the posterior mean, both (n, ...): `mse` per pixel; `psnr_db`
+    if pixels are in 0..1; and then also `ssim` if both sides of the images have at least 7 pixels.
     """
     by_image: dict[str, list[np.ndarray]] = defaultdict(list)
     within = True
@@ -179,9 +181,9 @@ def reconstruction_figures(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> di
 
 
 def denoising_figures(estimator: Autoencoder, X: Any) -> dict[str, Any]:
-    """Of images rebuilt from noisy ones, against the clean: `denoised_mse` per pixel; where pixels are in 0..1
-    `denoised_psnr_db`, and beside it `noisy_psnr_db`, that of the noisy images as they are; `noise` says which. Each
-    image has its own repeatable noise, of the model's own level.
+    """Denoised images against the clean ones: `denoised_mse` per pixel; if pixels are in 0..1 also `denoised_psnr_db`,
+    and `noisy_psnr_db` of the noisy images themselves; `noise` is its kind and level. Each image has its own repeatable
+    noise, at the model's level.
     """
     model, by_image, within = estimator.model_, defaultdict(list), True
     for some in batch_slices(X):
@@ -196,7 +198,7 @@ def denoising_figures(estimator: Autoencoder, X: Any) -> dict[str, Any]:
 
 
 def per_image_mse(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(N, ...) twice -> (N,): the squared error per pixel."""
+    """Two arrays (N, ...) -> (N,): the mean squared error over pixels."""
 
     def of_batch(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.square(b.astype(np.float64) - a).reshape(len(a), -1).mean(1)
@@ -205,14 +207,14 @@ def per_image_mse(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def in_batches(figure: Callable[..., np.ndarray], *images: np.ndarray) -> np.ndarray:
-    """A figure of each image, computed of some images at a time: in float64 all of them may not fit."""
+    """A metric of each image, computed in batches: all images in float64 may not fit into memory."""
     at_once = max(1, VALUES_AT_ONCE // math.prod(images[0].shape[1:]))
     batches = [slice(start, start + at_once) for start in range(0, len(images[0]), at_once)]
     return np.concatenate([figure(*(each[part] for each in images)) for part in batches])
 
 
 def psnr_db(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio of each image, (N,), in dB, of pixels from 0 to 1; at most 100, where both are alike.
+    """Peak signal-to-noise ratio of each image, (N,), in dB, for pixels in 0..1; at most 100, for identical images.
 
     >>> psnr_db(np.zeros((1, 4, 4)), np.full((1, 4, 4), 0.1)).round(6).tolist()
     [20.0]
@@ -221,9 +223,9 @@ def psnr_db(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def ssim(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Structural similarity (Wang et al. 2004) of each image, (N,), of pixels from 0 to 1: 1 where both are alike.
+    """Structural similarity (Wang et al. 2004) of each image, (N,), for pixels in 0..1: 1 for identical images.
 
-    (N, H, W[, C]) twice, sides of 7 pixels or more; over windows of 7 x 7, as scikit-image has it.
+    Two arrays (N, H, W[, C]) with sides of at least 7 pixels; windows of 7 x 7, as in scikit-image.
     """
     from skimage.metrics import structural_similarity
 
@@ -237,7 +239,7 @@ def ssim(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def score_name(estimator: Autoencoder) -> str:
-    """What `score_samples` of this estimator is, with its unit."""
+    """Name, with unit, of what `score_samples` of this estimator returns."""
     if can(estimator.model_, "prior"):
         return "elbo_nats"
     return "minus_reconstruction_nats" if estimator.model_.loss_unit == "nats" else "minus_squared_error"

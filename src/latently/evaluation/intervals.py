@@ -10,15 +10,15 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean over n seeds, and half the width of its 95 % interval (Student's t); None for a single seed."""
+    """Mean over n seeds, and the half-width of its 95 % interval (Student's t); None for a single seed."""
 
     mean: float
     half_width: float | None
     n: int
 
     def __str__(self) -> str:
-        """With as many decimals as two digits of the half width need."""
-        if not self.half_width or self.half_width < 1e-9 * abs(self.mean):  # none, or of rounding alone
+        """With two significant digits of the half-width."""
+        if not self.half_width or self.half_width < 1e-9 * abs(self.mean):  # none, or only rounding error
             return f"{self.mean:.4g}"
         decimals = max(0, 1 - math.floor(math.log10(self.half_width)))
         return f"{self.mean:.{decimals}f} ± {self.half_width:.{decimals}f}"

@@ -1,7 +1,8 @@
-"""Drawn images against real ones, in the features of a judge: a classifier of ours.
+"""Samples against real images, in the features of a judge: one of our classifiers.
 
-The features are what the judge sees before its softmax, so a distance belongs to one judge, and two models can be
-compared by the same judge only. Beside each figure stands what real training images reach in the place of drawn ones.
+The features are the judge's input to its softmax layer, so a distance depends on the judge, and two models can only be
+compared with the same judge. Each metric comes with a reference: its value for real training images in place of
+samples.
 """
 
 from typing import Any
@@ -12,20 +13,18 @@ from sklearn.neighbors import NearestNeighbors
 from latently.common.errors import require
 from latently.estimator import Autoencoder, Classifier
 
-NEIGHBOURS = 3  # of a real image, which its ball reaches
+NEIGHBOURS = 3  # a ball around each real image reaches its third nearest neighbour
 
 
 def judge_figures(judge: Classifier, real: Any, drawn: Any, train: Any) -> dict[str, float]:
-    """Images real (N, ...), drawn (M, ...) and train, all as the judge takes them; as many of train as of drawn.
+    """Images real (N, ...), drawn (M, ...) and train, in the judge's input format; as many of train as of drawn.
 
-    `judge_frechet`, `judge_precision`, `judge_recall` of drawn against real, and of train against real
-    `judge_frechet_floor`, `judge_precision_ceiling`, `judge_recall_ceiling`: what a perfect model would get.
-    Raises InputError where one of them holds no more than three images.
+    Returns `judge_frechet`, `judge_precision` and `judge_recall` of drawn against real, and `judge_frechet_floor`,
+    `judge_precision_ceiling` and `judge_recall_ceiling` of train against real: what a perfect model would get.
+    Raises InputError if one of them has three images or fewer.
     """
     fewest = min(map(len, (real, drawn, train)))
-    require(
-        fewest > NEIGHBOURS, f"{fewest} image(s) came to be compared with others; expected {NEIGHBOURS + 1} at least"
-    )
+    require(fewest > NEIGHBOURS, f"got {fewest} image(s) to compare with others; expected at least {NEIGHBOURS + 1}")
     features = judge.features(real)
     own, theirs = (
         frechet_precision_recall(features, judge.features(images)) for images in (drawn, train[: len(drawn)])
@@ -46,9 +45,9 @@ def frechet_precision_recall(real: np.ndarray, drawn: np.ndarray) -> tuple[float
 
 
 def drawn_images(estimator: Autoencoder, n: int, y: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """n decoder means from the prior, and of a conditional model the labels they were asked for, drawn from y.
+    """n decoder means of codes from the prior; for a conditional model also their requested labels, drawn from y.
 
-    Raises InputError for a model that has no prior.
+    Raises InputError for a model without a prior.
     """
     asked = None
     if estimator.model_.takes_labels:
@@ -59,8 +58,8 @@ def drawn_images(estimator: Autoencoder, n: int, y: Any) -> tuple[np.ndarray, np
 def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:
     """Between the normals fitted to features (N, D) and (M, D): |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 
-    Dowson & Landau 1982; Heusel et al. 2017 take it in the features of a network. It is a squared length, 0 or more,
-    and falls with N and M: compare at equal numbers.
+    Dowson & Landau 1982; Heusel et al. 2017 compute it in the features of a network. It is a squared distance, at least
+    0, and decreases with N and M: compare at equal numbers of images.
 
     >>> points = np.array([[-1.0], [1.0]])
     >>> round(frechet_distance(points, 3 * points + 5), 6)  # 5^2, and (3 - 1)^2 of the variance 2
@@ -69,7 +68,7 @@ def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:
     (mean_1, cov_1), (mean_2, cov_2) = map(mean_and_covariance, (real, drawn))
     values, vectors = np.linalg.eigh(cov_1)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T  # C1^(1/2)
-    # C1^(1/2) C2 C1^(1/2) has the eigenvalues of C1 C2, and is symmetric: no complex numbers, no trouble at rank < D
+    # C1^(1/2) C2 C1^(1/2) has the eigenvalues of C1 C2 and is symmetric: no complex numbers, and rank < D is fine
     shared = np.sqrt(np.linalg.eigvalsh(root @ cov_2 @ root).clip(0)).sum()
     distance = np.square(mean_1 - mean_2).sum() + np.trace(cov_1) + np.trace(cov_2) - 2 * shared
     return max(float(distance), 0.0)  # rounding
@@ -81,10 +80,10 @@ def mean_and_covariance(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def precision_recall(real: np.ndarray, drawn: np.ndarray, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
-    """How many drawn images look real, and how much of what is real is drawn (Kynkaanniemi et al. 2019, eq. 1 and 2).
+    """Precision and recall of samples (Kynkaanniemi et al. 2019, eq. 1 and 2).
 
-    real (N, D) and drawn (M, D) are features of images. Around each real one lies a ball that reaches its third nearest
-    other: precision is the share of the drawn inside any; recall is the same with the roles changed.
+    real (N, D) and drawn (M, D) are features of images. A ball around each real image reaches its third nearest
+    neighbour; precision is the fraction of the drawn images inside any ball, recall the same with the roles swapped.
 
     >>> precision_recall(np.arange(8.0)[:, None], np.array([[0.0], [1.5], [3.2], [99.0]]), neighbours=1)
     (0.75, 1.0)
@@ -93,8 +92,10 @@ def precision_recall(real: np.ndarray, drawn: np.ndarray, neighbours: int = NEIG
 
 
 def fraction_covered(points: np.ndarray, by: np.ndarray, neighbours: int) -> float:
-    """The share of points (M, D) inside the ball of any of the others (N, D)."""
-    reach = NearestNeighbors().fit(by).kneighbors(by, neighbours + 1)[0][:, -1]  # the nearest of all is a point itself
+    """The fraction of points (M, D) inside the ball of any of the others (N, D)."""
+    reach = (
+        NearestNeighbors().fit(by).kneighbors(by, neighbours + 1)[0][:, -1]
+    )  # the nearest neighbour of a point is itself
     inside, by = np.zeros(len(points), bool), by.astype(np.float64)
     lengths = np.square(by).sum(1)  # (N,)
     for start in range(0, len(points), 1000):

@@ -1,5 +1,5 @@
-"""`bounds`: how tight a bound on log p(x) a VAE, an importance-weighted one (Burda et al. 2015) and a VampPrior
-(Tomczak & Welling 2018) reach with one network, 784-200-200-50 with ReLU, on dynamically binarised MNIST."""
+"""`bounds`: the bound on log p(x) of a VAE, an importance-weighted autoencoder (Burda et al. 2015) and a VampPrior
+(Tomczak & Welling 2018) with the network 784-200-200-50, ReLU, on dynamically binarised MNIST."""
 
 from functools import partial
 
@@ -15,11 +15,11 @@ from latently.training.settings import Training
 
 NETWORK = Network("dense(200) dense(200)")  # ReLU: with tanh, as in Burda et al., the VampPrior collapsed (docs/log.md)
 SAMPLES = 5000
-EVERY = 5  # of the test images on a CPU one in so many: all of them would take 8 to 11 minutes a fit
+EVERY = 5  # on a CPU every fifth test image: all of them would take 8 to 11 minutes per fit
 QUICK_SAMPLES, QUICK_EVERY, QUICK_EPOCHS = 200, 50, 2
-WARMUP = 0.2  # of the KL, for all of them: the VampPrior's bound was worse without it in a short trial (docs/log.md)
+WARMUP = 0.2  # of the KL, for all models: the VampPrior was worse without it in a short trial (docs/log.md)
 
-# Each with its epochs, by what one costs: about 3, 37 and 6 processor seconds. IWAE-50 has its peer in the short VAE.
+# Models with their epochs, by cost: an epoch takes about 3, 37 and 6 processor seconds. Compare IWAE-50 with VAE-short.
 SHORT = 12
 MODELS: dict[str, tuple[Model, int]] = {
     "VAE": (VAE(50, NETWORK, kl_warmup=WARMUP), 40),
@@ -80,16 +80,16 @@ PUBLISHED = [
 
 NOTES = [
     "minus_iw_bound: minus the importance-weighted bound on log p(x), nats per test image; lower is better. "
-    "standard_error: of that mean over other draws of the codes, not over images; the largest of the seeds.",
-    "Ours: 55,000 training images, drawn black and white anew at every use; test images drawn once, each by its own "
-    "noise; on a CPU every fifth of them. 784-200-200-50 with ReLU; AdamW, one-cycle at 2e-3, batch 128, the "
-    "KL's weight rising over the first fifth. The papers train for hundreds to thousands of epochs.",
-    "Dynamic and static figures are of different data: a bound is comparable only within one of them.",
+    "standard_error: of that mean over redraws of z, not over images; the largest of the seeds.",
+    "Ours: 55,000 training images, binarised anew at every use; test images binarised once, each with its own noise; "
+    "on a CPU every fifth of them. 784-200-200-50 with ReLU; AdamW, one-cycle at 2e-3, batch 128, KL warm-up over the "
+    "first fifth. The papers train for hundreds to thousands of epochs.",
+    "Dynamic and static binarisation give different data: bounds are comparable only within one of them.",
 ]
 
 STUDY = Study(
     name="bounds",
-    summary="The importance-weighted bound of a VAE, an IWAE and a VampPrior, beside the published ones.",
+    summary="The importance-weighted bound of a VAE, an IWAE and a VampPrior, against published ones.",
     cost="one core: about 20 minutes for a seed; one GPU: not measured",
     run=run,
 )

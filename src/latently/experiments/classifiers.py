@@ -1,6 +1,6 @@
-"""`classifiers`: the studies' supervised nets by their recipes and by our training, beside the published accuracies.
+"""`classifiers`: the studies' supervised nets with their settings and with our training, against published accuracies.
 
-And study 5's question, which stride and depth of a convolutional net is best: a small search that validation decides.
+Also study 5's question, which stride and depth of a convolutional net is best: a small search on validation images.
 """
 
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ from latently.models.presets import CLASSIFIERS
 from latently.training.settings import Training
 
 SEEDS = 5
-DEAR = "study1-conv-faithful"  # batches of 32 and a patience: one seed on a CPU
-DEFAULT = "default"  # our own network, which is no preset
+DEAR = "study1-conv-faithful"  # batches of 32 and early stopping: one seed on a CPU
+DEFAULT = "default"  # our own network, which is not a preset
 QUICK_EPOCHS = 2
-# Ours: the study's network on warped digits. A small dense net cannot take as much warping as a convolutional one.
+# Ours: the study's network on warped digits. Small dense nets tolerate less warping than convolutional ones.
 GENTLY, STRONGLY = Augmentation(0.035, 7.0, 0.07, 0.018), Augmentation()
-OUR_EPOCHS = {DEFAULT: Classifier.usual_epochs, "study1-conv": 10}  # of the others 30
+OUR_EPOCHS = {DEFAULT: Classifier.usual_epochs, "study1-conv": 10}  # 30 for the others
 
-# Study 5's question: what halves the image, and how often.
+# Study 5's question: how to downsample, and how often.
 WAYS = {
     "pool": lambda width: f"conv({width}, 4) pool(2)",
     "stride 2": lambda width: f"conv({width}, 4, stride=2)",
@@ -55,10 +55,12 @@ def run(bench: Bench) -> Result:
 
 
 def chosen(bench: Bench) -> Sequence[str]:
-    nets = (name for name in CLASSIFIERS if name != "study1-wide-deep")  # which wants codes, and was never reported
+    nets = (
+        name for name in CLASSIFIERS if name != "study1-wide-deep"
+    )  # which needs codes, and has no published result
     known = [DEFAULT, *nets]
     for name in bench.presets:
-        require(name in known, f"{name} is no supervised net of a study; there are {', '.join(known)}")
+        require(name in known, f"{name} is not a supervised net of a study; there are {', '.join(known)}")
     return bench.presets or (("study1-fc", "study5-cnn") if bench.quick else known)
 
 
@@ -105,7 +107,7 @@ def convolutional(trunk: Trunk) -> bool:
 
 
 def fits(bench: Bench, name: str, model: FeedForward, training: Training, split: str) -> list[dict[str, Any]]:
-    """Test figures by seed, at the last weights or those that validation chose; never the best on test images."""
+    """Test metrics by seed, at the last weights or the best on validation images; never the best on test images."""
     trunk = model.trunk
     seeds = range(2 if bench.quick else SEEDS)
     if convolutional(trunk) and (bench.quick or name == DEAR):
@@ -118,7 +120,7 @@ def fits(bench: Bench, name: str, model: FeedForward, training: Training, split:
 def at_once(
     bench: Bench, name: str, model: FeedForward, training: Training, split: str, seeds: range
 ) -> list[dict[str, Any]]:
-    """Nets that differ in their seed alone. `epochs` are those of the most patient one."""
+    """Nets that differ only in their seed, trained as one. `epochs` are those of the longest."""
 
     def fit() -> list[dict[str, Any]]:
         parts, images, labels = bench.split(split), bench.images.pixels, bench.images.labels
@@ -136,7 +138,7 @@ def at_once(
 
 
 def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: str, seed: int) -> dict[str, Any]:
-    """Kept in a run folder of its own, and taken up where it was killed."""
+    """Stored in its own run folder, and resumed if it was interrupted."""
     about = {"model": model.to_json(), "training": training.to_json(), "seed": seed, "split": split}
     about |= {"source": bench.data_id, "n_train": len(bench.split(split).train)}
     run = bench.trial_run(name, model, about)
@@ -157,7 +159,7 @@ def fit(bench: Bench, name: str, model: FeedForward, training: Training, split: 
 
 
 def search(bench: Bench) -> list[Row]:
-    """Validation accuracy after a short training on some images; the best one by that, on test images, too."""
+    """Validation accuracy after a short training on some images; for the best one, also test accuracy."""
     pairs = [pair for pair in product(WAYS, DEPTHS) if pair != ("stride 3", 4)]
     rows = bench.map(lambda pair: candidate(bench, *pair), pairs)
     best = max(rows, key=lambda row: row["validation_accuracy"].mean)
@@ -203,33 +205,33 @@ def draw(bench: Bench, found: Sequence[Row]) -> None:
         own = [row for row in found if row["halved_by"] == way]
         series[way] = [row["depth"] for row in own], [row["validation_accuracy"].mean for row in own]
         spans[way] = [row["validation_accuracy"].half_width or 0.0 for row in own]
-    title = "What reduces the image, and how often"
+    title = "Downsampling method and number of layers"
     figure = pictures.lines(series, "convolutional layers", "validation accuracy, %", title, {}, spans)
     pictures.save(figure, bench.folder / "figures" / "stride-and-depth.png")
 
 
 def notes(found: Sequence[Row]) -> list[str]:
     sentences = [
-        "Accuracy in % on test images, at the last weights, or at those that validation chose where a recipe is "
-        f"patient. {SEEDS} seeds; by the recipe of study1-conv one on a CPU.",
-        "Ours: the study's network, AdamW, one cycle up to 3e-3, weight decay 0.01, on digits that are shifted, "
-        "turned, zoomed and bent anew in every batch, dense nets more gently; chosen on validation images.",
+        "Accuracy in % on test images, with the last weights, or with the best on validation images if the study stops "
+        f"early. {SEEDS} seeds; for study1-conv with the study's settings, one seed on a CPU.",
+        "Ours: the study's network, AdamW, one-cycle up to 3e-3, weight decay 0.01, with digits randomly shifted, "
+        "rotated, zoomed and warped in every batch, less so for dense nets; chosen on validation images.",
         *(f"{name}: {preset.note}" for name, preset in CLASSIFIERS.items() if preset.note and "wide" not in name),
     ]
     for row in found:
         if row["best"]:
             sentences.append(
-                f"Stride and depth: 4 x 4 convolutions of {FIRST_WIDTH} channels, then twice as many in each, "
-                f"{SEARCH_EPOCHS} epochs of {SEARCH_IMAGES:,} images, {SEARCH_SEEDS} seeds (search.csv). Validation "
-                f"chose {row['halved_by']}, {row['depth']} layers: {row['validation_accuracy']} %, and on test images "
-                f"{row['test_accuracy']} %."
+                f"Stride and depth: 4 x 4 convolutions with {FIRST_WIDTH} channels, doubled in each further layer, "
+                f"{SEARCH_EPOCHS} epochs of {SEARCH_IMAGES:,} images, {SEARCH_SEEDS} seeds (search.csv). The best on "
+                f"validation images is {row['halved_by']}, {row['depth']} layers: {row['validation_accuracy']} %, and "
+                f"{row['test_accuracy']} % on test images."
             )
     return sentences
 
 
 STUDY = Study(
     name="classifiers",
-    summary="The studies' supervised nets, by their recipes and by our training; and which stride and depth is best.",
+    summary="The studies' supervised nets with their settings and with ours; and which stride and depth is best.",
     cost="two cores: half an hour for the nets without convolutions, hours for all; one GPU: not measured",
     run=run,
     needs_labels=True,

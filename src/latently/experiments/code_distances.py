@@ -1,7 +1,7 @@
-"""`code-distances`: do digits of one class lie together in the code, and does clustering find the classes?
+"""`code-distances`: are codes of the same class close together, and does clustering find the classes?
 
-Study 4 drew 10 same-digit and 10 different-digit test pairs to compare their codes, and never ran the comparison; it
-wished for clustering on the codes.
+Study 4 drew 10 same-digit and 10 different-digit test pairs to compare their codes, but never ran the comparison; it
+also suggested clustering the codes.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ from latently.experiments.trials import Bench, Trial
 
 LATENT_DIM = 20
 SPACES = {"pixels": "pixels", "ae": "AE codes", "vae": "VAE codes"}
-N_PAIRS = 10  # of each kind, in study 4
-SAMPLE = 2000  # test images of which all pairs are measured
+N_PAIRS = 10  # of each kind in study 4
+SAMPLE = 2000  # test images, all pairs of which are compared
 BINS = 60
 Figures = dict[str, Any]
 
@@ -39,7 +39,7 @@ def run(bench: Bench) -> Result:
 
 
 def space(bench: Bench, name: str, seed: int) -> Figures:
-    """Figures of one space; the seed is that of the encoder, of the sample and of the clustering."""
+    """Metrics of one space; the seed is used for the encoder, the sample and the clustering."""
     trial: Trial | None = None if name == "pixels" else encoder(bench, name, (bench.codes or (LATENT_DIM,))[0], seed)
     settings = {"seed": seed, "sample": SAMPLE, "encoder": trial and trial_settings(bench, trial)}
 
@@ -56,8 +56,8 @@ def space(bench: Bench, name: str, seed: int) -> Figures:
 
 
 def distances(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Figures:
-    """All pairs of X (n, values), in units of the mean distance: means and histograms of both kinds, the chance that a
-    same-digit pair is the closer one, study 4's few pairs, and how often the nearest neighbour is of the same digit."""
+    """All pairs of X (n, values), in units of the mean distance: means and histograms of both kinds, the probability
+    that a same-digit pair is closer, study 4's few pairs, and how often the nearest neighbour has the same digit."""
     squares = np.square(X).sum(1)
     d = np.sqrt(np.maximum(squares[:, None] + squares - 2 * X @ X.T, 0))  # (n, n)
     i, j = np.triu_indices(len(X), 1)
@@ -79,8 +79,8 @@ def distances(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Figures
 
 
 def clusters(X: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int) -> Figures:
-    """As many clusters as classes, found without labels on `train`, judged on `test`. A mixture of full normals in the
-    space of all pixels is singular, so it is left out there."""
+    """As many clusters as classes, fitted without labels on `train`, evaluated on `test`. A Gaussian mixture with full
+    covariances is singular on pixels, so it is left out there."""
     k = len(np.unique(y[y >= 0]))
     found = {"k_means": KMeans(k, n_init=5, random_state=seed)}
     if X.shape[1] <= 100:
@@ -135,13 +135,13 @@ def draw(bench: Bench, figures: dict[str, list[Figures]]) -> None:
 
 def notes(bench: Bench) -> list[str]:
     return [
-        f"{ENCODERS.format(EPOCHS)} {CODES} Seeds are those of the encoder, the sample and the clustering; on pixels "
-        "of the latter two.",
+        f"{ENCODERS.format(EPOCHS)} {CODES} Seeds apply to the encoder, the sample and the clustering; for pixels, "
+        "to the latter two.",
         f"Distances: all pairs of {SAMPLE:,} test images. same_to_different: mean distance of same-digit pairs over "
-        f"that of different-digit pairs; ten_pairs_each: the same of study 4's {N_PAIRS} + {N_PAIRS} pairs. "
-        "same_pair_is_closer: how often, in %, a same-digit pair is closer than a different-digit one (50: chance).",
-        "Clusters: as many as digits, found on training images without labels, judged on test images: accuracy in % "
-        "under the best matching of clusters to digits, normalised mutual information, adjusted Rand index.",
+        f"that of different-digit pairs; ten_pairs_each: the same for study 4's {N_PAIRS} + {N_PAIRS} pairs. "
+        "same_pair_is_closer: how often, in %, a same-digit pair is closer than a different-digit pair (50: chance).",
+        "Clusters: as many as digits, fitted on training images without labels, evaluated on test images: accuracy "
+        "in % under the best matching of clusters to digits, normalised mutual information, adjusted Rand index.",
     ]
 
 

@@ -1,7 +1,7 @@
-"""`codes-vs-pixels`: 2,000 labels in all. Which codes serve a classifier best, and does the VAE beat the autoencoder?
+"""`codes-vs-pixels`: with 2,000 labels, which codes are best for a classifier, and is the VAE better than the AE?
 
-Width of the code, kind of encoder, what of q(z|x) is handed on, weight of the KL, and study 1's leaky ReLU on the code;
-beside the same labels on pixels, with the same classifiers and with a convolutional net that sees warped digits.
+Varies the code width, the kind of encoder, the features taken from q(z|x), the weight of the KL, and study 1's leaky
+ReLU on the code; baselines are the same labels on pixels, with the same classifiers and with an augmented CNN.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,13 +46,13 @@ HEADS: dict[str, Callable[[], Any]] = {
     "logistic": lambda: LogisticRegression(max_iter=2000, tol=1e-3),
 }
 CONVOLUTIONAL = "conv(16, 5) pool(2) conv(32, 5) pool(2) dense(128, dropout=0.3)"
-WARPED_IMAGES = 132_000  # that the convolutional net sees, however few they are drawn from
+WARPED_IMAGES = 132_000  # training examples of the convolutional net, whatever the number of labels
 NAMES = {"ae": "AE", "ae-leaky": "AE, leaky ReLU on the code", "vae": "VAE"}
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a classifier is given: a part of what an encoder says of an image; kind None: its pixels."""
+    """Input of a classifier: a feature of an encoder's output; kind None: the pixels."""
 
     kind: str | None
     latent_dim: int = 0
@@ -86,7 +86,7 @@ def run(bench: Bench) -> Result:
 
 
 def row(bench: Bench, given: Given) -> Row:
-    """Draw d of the labels takes weights of seed d, and the encoders' seeds in turn."""
+    """Draw d of the labels uses seed d for the weights, and the encoders' seeds in turn."""
     draws = bench.map(partial(one_draw, bench, given), range(2 if bench.quick else DRAWS))
     trial = given.trial(bench, 0)
     figures = {name: percent(estimate([each[name] for each in draws])) for name in draws[0]}
@@ -135,7 +135,7 @@ def task_of(bench: Bench) -> Task:
 
 
 def convolutional_row(bench: Bench) -> Row:
-    """The same labels, without codes: a convolutional net that sees each digit shifted, turned and bent."""
+    """The same labels, without codes: a convolutional net with randomly shifted, rotated and warped digits."""
     n, task = QUICK_LABELS if bench.quick else N_LABELS, task_of(bench)
     epochs = 2 if bench.quick else round(WARPED_IMAGES / n)
     model = FeedForward(Trunk(CONVOLUTIONAL))
@@ -157,11 +157,11 @@ def convolutional_row(bench: Bench) -> Row:
     }
 
 
-# Why ----------------------------------------------------------------------------------------------
+# Pictures and notes ----------------------------------------------------------------------------------------------
 
 
 def draw(bench: Bench, rows: Sequence[Row]) -> None:
-    """Accuracy by width, for the study's classifier and for an SVM."""
+    """Accuracy by code width, for the study's classifier and for an SVM."""
     for head, title in (("dense_100", "100 hidden units"), ("svm", "an SVM")):
         series, spans = {}, {}
         for name in NAMES.values():
@@ -181,17 +181,17 @@ def draw(bench: Bench, rows: Sequence[Row]) -> None:
 def notes(bench: Bench) -> list[str]:
     n = QUICK_LABELS if bench.quick else N_LABELS
     return [
-        f"Test accuracy in %. {n:,} labels in all, every one of which trains; nothing is chosen by labels. dense_100: "
-        f"100 hidden units, {label_curve.LEAST_STEPS:,} steps of our training. svm: RBF, C 10. neighbours: 5, by "
+        f"Test accuracy in %. {n:,} labels in total, all for training; no model selection. dense_100: 100 hidden "
+        f"units, {label_curve.LEAST_STEPS:,} steps of our training. svm: RBF, C = 10. neighbours: 5, weighted by "
         "distance.",
-        f"Encoders: 784-512-code and back, our training, no labels; {bench.seeds} seeds. {CODES} {DRAWS} draws of the "
-        "labels, which take weights of their own and the encoders in turn.",
+        f"Encoders: 784-512-code, mirrored decoder, our training, no labels; {bench.seeds} seeds. {CODES} {DRAWS} "
+        "draws of the labels, each with its own initial weights; they use the encoders in turn.",
     ]
 
 
 STUDY = Study(
     name="codes-vs-pixels",
-    summary="2,000 labels on codes of an AE and of a VAE, by width and feature, beside the same labels on pixels.",
+    summary="2,000 labels on codes of an AE and a VAE, by width and feature, against the same labels on pixels.",
     cost="two cores: about an hour, most of it 33 encoders; one GPU: not measured",
     run=run,
     needs_labels=True,

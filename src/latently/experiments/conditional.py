@@ -1,6 +1,6 @@
-"""`conditional`: does "make a 7" give a 7? Study 5's conditional VAEs with their bugs mended, and with each bug alone.
+"""`conditional`: does "make a 7" give a 7? Study 5's conditional VAEs with their bugs fixed, and with each bug alone.
 
-A classifier of ours judges 1,000 images of each digit, drawn with z ~ N(0, I) and decoded at their means.
+One of our classifiers evaluates 1,000 samples of each digit: decoder means for z ~ N(0, I).
 """
 
 from collections.abc import Sequence
@@ -31,19 +31,19 @@ from latently.models.presets import PRESETS
 from latently.training.settings import Training
 
 EPOCHS, BUG_EPOCHS, JUDGE_EPOCHS, QUICK_EPOCHS = 30, 10, 10, 2
-PER_CLASS = 1000  # images that are judged
-DEFAULT = "default"  # our own network, which is no preset
+PER_CLASS = 1000  # samples to evaluate
+DEFAULT = "default"  # our own network, which is not a preset
 BUGS_OF = ("study5-cnn2", "study5-cnn3")  # a fully connected layer of 512 x 40 weights, and one of 64 x 40
 MENDED, RELU, WEIGHT, CLIP = "mended", "ReLU on the logits", "1/28 of the reconstruction", "clipped log variance"
 OURS, STUDYS = "ours", "study's"
 NARROW, EVERY = "z of a hundredth of the prior's spread", "all three"
-WEIGHTS = (1.0, 2.0, 4.0)  # of the KL, beside our default
+WEIGHTS = (1.0, 2.0, 4.0)  # of the KL, in addition to our default
 
 
 @dataclass
 class ClippedKL(CVAE):
-    """Study 5's KL: the log variance held to -1e-5 and more, while z is drawn with the true one. What is left of it is
-    a price on the mean, and the spread is free to shrink to 0: an autoencoder with a penalty."""
+    """Study 5's KL: the log variance is clipped to at least -1e-5 in the KL, while z is drawn with the true one. This
+    penalises only the mean, so the variance can shrink to 0: an autoencoder with a penalty on the code."""
 
     name: ClassVar[str] = "cvae-clipped"
 
@@ -54,7 +54,7 @@ class ClippedKL(CVAE):
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table: a network, what is wrong with it, and whose training it gets."""
+    """One line of the table: a network, its bug, and whose training settings it uses."""
 
     preset: str
     variant: str
@@ -67,8 +67,8 @@ class Line:
 
 
 def lines(preset: str) -> list[Line]:
-    """The network mended, with our weight of the KL and our training; our own network with other weights, too. Of two
-    also by the study's weight and training, and there with each bug alone."""
+    """The fixed network with our KL weight and training; our own network also with other weights. Two networks also
+    with the study's KL weight and training, and then with each bug alone."""
     bugs = variants(preset) if preset in BUGS_OF else {}
     weights = WEIGHTS if preset == DEFAULT else ()
     ours = replace(mended(preset), beta=CVAE.beta)
@@ -90,7 +90,7 @@ def mended(preset: str) -> CVAE:
 
 
 def variants(preset: str) -> dict[str, CVAE]:
-    """The network mended, and with each of study 5's bugs."""
+    """The fixed network, and the network with each of study 5's bugs."""
     model = mended(preset)
     with_relu = replace(model.network, decoder=model.network.decoder.removesuffix(")") + ", relu)")
     return {
@@ -124,7 +124,7 @@ def judge(bench: Bench) -> Classifier:
 
 
 def rows_of(bench: Bench, line: Line) -> list[Row]:
-    """One; of a network that was mended and trained as the study did also one at a narrow z."""
+    """One row; for the fixed network with the study's training also one with a narrow distribution of z."""
     narrow = line.variant == MENDED and line.training == STUDYS
     asked = [(line, 1.0), *[(replace(line, variant=NARROW), 0.01)] * narrow]
     return bench.map(lambda one: row(bench, line, *one), asked)
@@ -133,12 +133,12 @@ def rows_of(bench: Bench, line: Line) -> list[Row]:
 def chosen(bench: Bench) -> Sequence[str]:
     known = [DEFAULT, *(name for name in PRESETS if name.startswith("study5") and "cvae" in PRESETS[name].models)]
     for name in bench.presets:
-        require(name in known, f"{name} is no recipe for a conditional VAE; there are {', '.join(known)}")
+        require(name in known, f"{name} is not a preset of a conditional VAE; there are {', '.join(known)}")
     return bench.presets or (["study5-cnn2"] if bench.quick else known)
 
 
 def seeds(bench: Bench, line: Line) -> range:
-    """All for our training; one for a bug or another weight of the KL, unless there is a GPU."""
+    """All seeds for our training; one for bugs and other KL weights, unless there is a GPU."""
     beside = line.training == STUDYS or line.variant != MENDED
     return range(1 if bench.quick or (beside and not torch.cuda.is_available()) else bench.seeds)
 
@@ -151,7 +151,7 @@ def fit(bench: Bench, line: Line, seed: int) -> Autoencoder:
 
 
 def fitted(bench: Bench, name: str, estimator: Any) -> Any:
-    """An estimator fitted to labelled images: from its run folder where that is finished, else trained there."""
+    """An estimator fitted to labelled images: loaded from its run folder if finished, otherwise trained there."""
     n_train = len(bench.split("auto").train)
     about = {"model": model_to_json(estimator.model), "seed": estimator.random_state or 0, "n_train": n_train}
     about |= {"source": bench.data_id, "training": estimator.training().to_json()}
@@ -160,14 +160,14 @@ def fitted(bench: Bench, name: str, estimator: Any) -> Any:
     if not run.finished:
         train = partial(bench.train, estimator, run, labels_of=lambda images: images.label_names)
         bench.executor.run(str(run.path), train)
-    return estimator.restore(run)  # not `load`: a variant with a bug is in no list of models
+    return estimator.restore(run)  # not `load`: variants with a bug are not registered models
 
 
 # Figures --------------------------------------------------------------------------------------------------------------
 
 
 def row(bench: Bench, trained: Line, line: Line, spread: float) -> Row:
-    """`line` is what the table calls it, and what its figures are kept as."""
+    """`line` names it in the table and in the cache."""
 
     def one_seed(seed: int) -> dict[str, float]:
         settings = {"preset": line.preset, "variant": line.variant, "training": line.training, "seed": seed}
@@ -195,8 +195,9 @@ def row(bench: Bench, trained: Line, line: Line, spread: float) -> Row:
 
 
 def figures_of(bench: Bench, line: Line, seed: int, spread: float) -> dict[str, float]:
-    """`agreement`: the share of drawn images that the judge takes for what was asked; `precision` and `recall` against
-    the test images in the judge's features; the true bound, whatever the objective was; the mean pixel drawn."""
+    """`agreement`: fraction of samples that the judge classifies as the requested digit; `precision` and `recall`
+    against the test images in the judge's features; the true bound, whatever the objective was; the mean pixel of
+    samples."""
     test, drawer, critic = bench.part("test"), fit(bench, line, seed), judge(bench)
     images, asked = drawn(drawer, 100 if bench.quick else PER_CLASS, spread)
     precision, recall = precision_recall(critic.features(test.images), critic.features(images))
@@ -213,7 +214,7 @@ def figures_of(bench: Bench, line: Line, seed: int, spread: float) -> dict[str, 
 
 
 def drawn(fit: Autoencoder, n: int, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """n images of each class, decoder means at z ~ N(0, spread^2 I), and the classes asked for."""
+    """n images of each class, decoder means at z ~ N(0, spread^2 I), and the requested classes."""
     asked = np.repeat(fit.classes_, n)
     z = np.random.default_rng(0).normal(scale=spread, size=(len(asked), fit.model_.latent_dim))
     return fit.inverse_transform(z, asked), asked
@@ -221,29 +222,29 @@ def drawn(fit: Autoencoder, n: int, spread: float = 1.0) -> tuple[np.ndarray, np
 
 def notes(rows: Sequence[Row], accuracy: float) -> list[str]:
     told = [
-        f"The judge is our default classifier, {accuracy:.2%} right on the test images. agreement: the share of drawn "
-        "images that it takes for the digit that was asked for. Precision and recall after Kynkaanniemi et al. 2019, "
-        "three neighbours, in the judge's features, against all test images.",
+        f"The judge is our default classifier, with {accuracy:.2%} accuracy on the test images. agreement: fraction of "
+        "samples that it classifies as the requested digit. Precision and recall after Kynkaanniemi et al. 2019, three "
+        "neighbours, in the judge's features, against all test images.",
         "elbo_nats and kl_nats are the true bound on test images, whatever the objective was. sample_grey: the mean "
-        "pixel of the drawn images; that of MNIST is 0.13.",
-        f"Training: our defaults, {EPOCHS} epochs, the KL times {CVAE.beta:g}; or the study's optimiser, learning rate "
-        f"and batch, {BUG_EPOCHS} epochs, the KL as it is. The study takes 100 epochs and more.",
+        "pixel of the samples; that of MNIST is 0.13. Variant mended: with study 5's bugs fixed.",
+        f"Training: our defaults, {EPOCHS} epochs, KL weight {CVAE.beta:g}; or the study's optimiser, learning rate "
+        f"and batch size, {BUG_EPOCHS} epochs, KL weight 1. The study trains for 100 epochs and more.",
     ]
     found = {(each["preset"], each["variant"]): each["agreement"] for each in rows if each["training"] == STUDYS}
     asked = [(preset, variant) for preset in BUGS_OF for variant in (MENDED, RELU)]
     if all(pair in found for pair in asked):
         cnn2, cnn2_relu, cnn3, cnn3_relu = (f"{found[pair]:.1%}" for pair in asked)
         told.append(
-            "Did cnn2 fail because of its fully connected layer, as its author thought, or of the ReLU on its logits? "
-            f"With the layer and without the ReLU: {cnn2} agreement; with both: {cnn2_relu}. cnn3, whose layer is an "
-            f"eighth of it: {cnn3} without the ReLU, {cnn3_relu} with it."
+            "Did cnn2 fail because of its fully connected layer, as its author thought, or because of the ReLU on its "
+            f"logits? With the layer and without the ReLU: {cnn2} agreement; with both: {cnn2_relu}. cnn3, whose layer "
+            f"has an eighth of the weights: {cnn3} without the ReLU, {cnn3_relu} with it."
         )
     return told
 
 
 STUDY = Study(
     name="conditional",
-    summary='Does "make a 7" give a 7? Study 5\'s conditional VAEs mended, each bug alone, and why cnn2 was grey.',
+    summary='Does "make a 7" give a 7? Study 5\'s conditional VAEs fixed, with each bug, and why cnn2 was grey.',
     cost="two cores: about two hours; one GPU: not measured",
     run=run,
     needs_labels=True,

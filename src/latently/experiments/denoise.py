@@ -1,6 +1,6 @@
-"""`denoise`: study 4's denoising network by its recipe and by our training, a network of ours, and classical filters.
+"""`denoise`: study 4's denoising network with its settings and with ours, our own network, and classical filters.
 
-Gaussian noise of level 0.1 to 1.0, clipped to 0..1, by each test image's own draw, the same for all.
+Gaussian noise of level 0.1 to 1.0, clipped to 0..1; each test image has one draw, the same for all methods.
 """
 
 import warnings
@@ -31,15 +31,15 @@ from latently.training.settings import Training
 
 LEVELS = tuple(round(0.1 * n, 1) for n in range(1, 11))
 STUDY_LEVEL = 0.5
-CPU_EPOCHS = 5  # of study 4's 25, where there is no GPU: they take two hours there
+CPU_EPOCHS = 5  # without a GPU, of study 4's 25, which would take two hours
 OUR_EPOCHS = 5
 OURS = Network(
     "conv(32) conv(64, 4, stride=2) conv(128, 4, stride=2) conv(128) code()",
     "reshape(128, 7, 7) conv(128) deconv(64, 4, stride=2) deconv(32, 4, stride=2) conv(out)",
 )
-N_SLOW, N_TUNING = 1000, 100  # images that the slow filters are judged on; validation images that choose strengths
-CLIPPED = 0.58  # of the noise's spread is left where the image is black: sqrt(1/2 - 1/(2 pi))
-DARKEST = 1 / 512  # half a grey level: a filter's black and white pixels would cost infinitely many nats
+N_SLOW, N_TUNING = 1000, 100  # test images for the slow filters; validation images for choosing the strength
+CLIPPED = 0.58  # standard deviation left of unit noise clipped at black: sqrt(1/2 - 1/(2 pi))
+DARKEST = 1 / 512  # half a grey level: exactly black or white pixels would have an infinite cross-entropy
 
 Filter = Callable[[np.ndarray, float, float], np.ndarray]  # noisy images (N, H, W), their level, a strength
 
@@ -86,8 +86,8 @@ def median(noisy: np.ndarray, level: float, size: float) -> np.ndarray:
 
 
 def wiener(noisy: np.ndarray, level: float, size: float) -> np.ndarray:
-    """Lim 1990: towards the local mean, the more the less the window varies beyond the noise."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # windows of one grey
+    """Lim 1990: shrinks towards the local mean, more so in windows whose variance is close to that of the noise."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # constant windows
         return np.nan_to_num(signal.wiener(noisy, (1, int(size), int(size)), level**2))
 
 
@@ -107,7 +107,7 @@ def non_local_means(noisy: np.ndarray, level: float, strength: float) -> np.ndar
 
 
 def principal_components(clean: np.ndarray) -> Filter:
-    """The noisy images' projection on the plane of clean training images, of so many dimensions."""
+    """Projection of the noisy images to the leading principal components of clean training images."""
     flat = clean.reshape(len(clean), -1)
     pca = PCA(min(160, *flat.shape), random_state=0).fit(flat)
 
@@ -140,7 +140,8 @@ def filters(bench: Bench) -> dict[str, Filter]:
 
 
 def figures(clean: np.ndarray, rebuilt: np.ndarray) -> dict[str, float]:
-    """Against the clean images, pixels 0..1. `bce_nats`: cross-entropy per image, grey held off black and white."""
+    """Metrics against the clean images, pixels 0..1. `bce_nats`: cross-entropy per image, of pixels clipped to (0,
+    1)."""
     p = rebuilt.astype(np.float64).clip(DARKEST, 1 - DARKEST)
     bce = -(clean * np.log(p) + (1 - clean) * np.log1p(-p)).reshape(len(clean), -1).sum(1)
     return {
@@ -152,13 +153,13 @@ def figures(clean: np.ndarray, rebuilt: np.ndarray) -> dict[str, float]:
 
 
 def tuned(apply: Filter, strengths: Sequence[float], clean: np.ndarray, noisy: np.ndarray, level: float) -> float:
-    """The strength of the smallest squared error on these images."""
+    """The strength with the smallest squared error on these images."""
     errors = [np.square(apply(noisy, level, each).clip(0, 1) - clean).mean() for each in strengths]
     return strengths[int(np.argmin(errors))]
 
 
 def filter_figures(bench: Bench, name: str, apply: Filter, level: float, trial: Trial) -> dict[str, Any]:
-    """Figures of a filter at the strength that validation images choose; any `trial` draws the noise alike."""
+    """Metrics of a filter at the best strength on validation images; every `trial` draws the same noise."""
     noise = bench.fit(trial)
     tuning = bench.part("validation").images[: 20 if bench.quick else N_TUNING]
     test = bench.part("test").images[: n_judged(bench, name in SLOW)]
@@ -231,13 +232,14 @@ def notes(rows: Sequence[Row]) -> list[str]:
     above = [level for level in ours if ours[level] > best[level]]
     smallest = min(ours[level] - best[level] for level in ours)
     return [
-        f"Our network at level {STUDY_LEVEL}: {ours[STUDY_LEVEL] - faithful[STUDY_LEVEL]:+.2f} dB against study 4's by "
-        f"its recipe. Above every filter at {len(above)} of {len(ours)} levels, by {smallest:.2f} dB or more.",
-        "Noise is clipped to 0..1, drawn once for each test image. A filter has the strength, of those in `STRENGTHS`, "
-        f"with the smallest squared error on {N_TUNING} validation images at that level; total variation and non-local "
-        f"means are judged on the first {N_SLOW:,} test images. PSNR is a mean over images. In the cross-entropy, "
-        "pixels are held half a grey level off black and white.",
-        f"Study 4 trains 25 epochs and publishes no figure; a CPU takes {CPU_EPOCHS} of them here.",
+        f"Our network at level {STUDY_LEVEL}: {ours[STUDY_LEVEL] - faithful[STUDY_LEVEL]:+.2f} dB against study 4's "
+        f"with its settings. Better than every filter at {len(above)} of {len(ours)} levels, by at least "
+        f"{smallest:.2f} dB.",
+        "Noise is clipped to 0..1 and drawn once per test image. Each filter uses the strength (of those in "
+        f"`STRENGTHS`) with the smallest squared error on {N_TUNING} validation images at that level; total variation "
+        f"and non-local means are evaluated on the first {N_SLOW:,} test images. PSNR is averaged over images. For "
+        "the cross-entropy, pixels are clipped half a grey level from black and white.",
+        f"Study 4 trains 25 epochs and publishes no metrics; on a CPU, {CPU_EPOCHS} epochs are run here.",
     ]
 
 
@@ -260,7 +262,7 @@ def draw(bench: Bench, rows: Sequence[Row], nets: dict[str, Autoencoder]) -> Non
 
 
 def side_by_side(bench: Bench, rows: Sequence[Row], nets: dict[str, Autoencoder]) -> "pictures.Figure":
-    """Ten test images as every method rebuilds them."""
+    """Ten test images, denoised by every method."""
     images, noise = bench.part("test").images[:10], next(iter(nets.values()))
     noisy = noise.corrupt(images, STUDY_LEVEL)
     strengths = {row["method"]: row["strength"] for row in rows if row["level"] == STUDY_LEVEL and "strength" in row}
@@ -274,7 +276,7 @@ def side_by_side(bench: Bench, rows: Sequence[Row], nets: dict[str, Autoencoder]
 
 STUDY = Study(
     name="denoise",
-    summary="Denoising of MNIST's test images by level: study 4's network, ours, and the classical filters.",
+    summary="Denoising of MNIST test images by noise level: study 4's network, ours, and classical filters.",
     cost="two cores: about 40 minutes, 30 of them study 4's network; one GPU: not measured",
     run=run,
 )

@@ -1,4 +1,4 @@
-"""`elbo`: every preset's bound, by its study's recipe and by our training of the same network, beside the published."""
+"""`elbo`: the bound of every preset with its study's settings and with our training, against the published one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ History = list[dict[str, float]]
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table: a preset's network and a width of its code, trained in one way, over seeds."""
+    """One line of the table: a preset's network and code width, trained in one way, over seeds."""
 
     preset: str
     latent_dim: int
@@ -36,7 +36,7 @@ class Line:
         return estimate([history[epoch - 1][term] for history in self.histories])
 
     def epochs_kept(self) -> list[int]:
-        """The epoch of each seed whose weights were kept: the best on validation images with patience, else the last"""
+        """The epoch whose weights were kept, per seed: with patience the best on validation images, else the last."""
         if self.trials[0].training.patience is None:
             return [len(history) for history in self.histories]
         return [1 + min(range(len(h)), key=lambda epoch: h[epoch]["val_loss"]) for h in self.histories]
@@ -46,7 +46,7 @@ class Line:
         return estimate([history[epoch - 1][term] for history, epoch in pairs])
 
     def means(self) -> dict[str, list[float]]:
-        """Means over seeds of every term, for the epochs that all of them reached."""
+        """Means over seeds of every term, for the epochs that all seeds reached."""
         shared = range(1, min(map(len, self.histories)) + 1)
         terms = [name for name in self.histories[0][0] if name.startswith(("train_", "val_"))]
         return {term: [self.at(epoch, term).mean for epoch in shared] for term in terms}
@@ -67,10 +67,12 @@ def run(bench: Bench) -> Result:
 
 
 def chosen(bench: Bench) -> dict[str, Preset]:
-    """The presets asked for; else every study's recipe for a VAE, and with --quick a single one."""
+    """The requested presets; by default every study's VAE, or with --quick a single one."""
     recipes = {name: preset for name, preset in PRESETS.items() if preset.training and "vae" in preset.models}
     for name in bench.presets:
-        require(name in recipes, f"{name} is no study's recipe for a VAE; there are {', '.join(recipes)}")
+        require(
+            name in recipes, f"{name} is not a preset with a study's training of a VAE; there are {', '.join(recipes)}"
+        )
     names = bench.presets or ([QUICK] if bench.quick else recipes)
     return {name: recipes[name] for name in names}
 
@@ -85,7 +87,7 @@ def codes(bench: Bench, preset: Preset) -> Sequence[int]:
 
 
 def compare(bench: Bench, name: str, latent_dim: int) -> list[Line]:
-    """The study's recipe and ours; a quick run trains too little to be held against what was published."""
+    """The study's settings and ours; a quick run trains too little to compare with published values."""
     preset = PRESETS[name]
     known = [] if bench.quick else [figure for figure in preset.published if figure.latent_dim == latent_dim]
 
@@ -103,7 +105,7 @@ def compare(bench: Bench, name: str, latent_dim: int) -> list[Line]:
 
 
 def faithful(bench: Bench, name: str, latent_dim: int, seed: int) -> Trial:
-    """The study's recipe, up to the last epoch of which it publishes a figure for this width."""
+    """The study's settings, up to the last epoch with a published value for this width."""
     preset = PRESETS[name]
     recipe = dict(preset.training)
     published = [figure.epoch for figure in preset.published if figure.latent_dim == latent_dim]
@@ -115,7 +117,7 @@ def faithful(bench: Bench, name: str, latent_dim: int, seed: int) -> Trial:
 
 
 def ours(theirs: Trial, epochs: int) -> Trial:
-    """Our training and form of the posterior on the same network, for as many epochs as theirs took."""
+    """Our training and parametrisation of the posterior on the same network, for the same number of epochs."""
     assert isinstance(theirs.model, VAE)
     model = VAE(theirs.model.latent_dim, theirs.model.network)
     return Trial(theirs.name.replace("faithful", "ours"), model, Training(epochs=epochs), theirs.seed, theirs.split)
@@ -156,7 +158,7 @@ def per_seed(numbers: Sequence[int]) -> int | str:
 
 
 def judgements(line: Line) -> list[Row]:
-    """A row per published figure."""
+    """A row per published value."""
     rows: list[Row] = []
     for figure in line.known:
         train = line.at(figure.epoch, "train_loss")
@@ -181,7 +183,7 @@ def judge(ours: Estimate, published: float, variant: str) -> str:
 
 
 def met(judged: Sequence[Row], variant: str) -> str:
-    """How many published points were met, over all epochs; a single seed has no interval for one to lie in."""
+    """Number of published points that were met, over all epochs; empty for a single seed, which has no interval."""
     if variant == "ours":
         met, words = [row for row in judged if row["train_minus_elbo"].mean <= row["published"]], "at or below"
     else:
@@ -191,7 +193,7 @@ def met(judged: Sequence[Row], variant: str) -> str:
 
 
 def curve(line: Line) -> list[Row]:
-    """A row per seed and epoch: each term on training and validation images, nats per image."""
+    """A row per seed and epoch: each term on training and validation images, in nats per image."""
     rows = []
     for trial, history in zip(line.trials, line.histories, strict=True):
         about = {"preset": line.preset, "latent_dim": line.latent_dim, "variant": line.variant, "seed": trial.seed}
@@ -202,8 +204,8 @@ def curve(line: Line) -> list[Row]:
 
 
 def draw(bench: Bench, pair: Sequence[Line]) -> None:
-    """-ELBO on training images by epoch, with its spread and the published figures; and every term, on validation
-    images, too."""
+    """-ELBO on training images by epoch, with its interval and the published values; and every term, also on
+    validation images."""
     series, spans = {}, {}
     for line in pair:
         means = line.means()["train_loss"]
@@ -228,7 +230,7 @@ def draw(bench: Bench, pair: Sequence[Line]) -> None:
         pictures.save(figure, bench.folder / "figures" / f"{first.preset}-z{first.latent_dim}{name}.png")
 
 
-# What a reader must know --------------------------------------------------------------------------
+# Notes to the table --------------------------------------------------------------------------
 
 
 def notes(lines: Sequence[Line]) -> list[str]:
@@ -237,16 +239,16 @@ def notes(lines: Sequence[Line]) -> list[str]:
     patient = [name for name in names if "patience" in PRESETS[name].training]
     dropping = [name for name in names if "dropout" in PRESETS[name].network["encoder"]]
     return [
-        "Continuous Bernoulli likelihood, nats per image. Training figures are means over the epoch's batches while "
-        "the weights move, as the studies print them; test figures take one sample of z per image, at the weights that "
-        "were kept. Ours trains the same network for as many epochs as faithful took with the same seed.",
-        *some(single, "one seed, so no interval and nothing inside it"),
+        "Continuous Bernoulli likelihood, nats per image. Training values are means over the batches of the epoch "
+        "while the weights change, as the studies print them; test values use one sample of z per image and the "
+        "final weights. Ours trains the same network for as many epochs as faithful with the same seed.",
+        *some(single, "one seed, so no interval"),
         *some(
             patient,
-            "patience ended faithful runs; all their figures are of the epoch whose weights were kept, the best on "
-            "validation images. Where seeds differ in epochs, each seed's number is given",
+            "faithful runs stopped early; all their values are those of the best epoch on validation images, whose "
+            "weights were kept. If the number of epochs differs between seeds, each is given",
         ),
-        *some(dropping, "the training figure is taken with dropout on, validation and test figures with dropout off"),
+        *some(dropping, "training values are with dropout, validation and test values without"),
         *(f"{name}: {PRESETS[name].note}" for name in names if PRESETS[name].note),
         *(by_epoch(line) for line in lines if line.known and line.variant == "faithful"),
     ]
@@ -257,14 +259,14 @@ def some(names: Sequence[str], what: str) -> list[str]:
 
 
 def by_epoch(line: Line) -> str:
-    """Every published figure of a line beside ours."""
-    told = [f"{row['train_minus_elbo']} for {row['published']:g} at epoch {row['epoch']}" for row in judgements(line)]
-    return f"{line.preset}, {line.latent_dim} dimensions, faithful for published: {'; '.join(told)}."
+    """Every published value of a line, and ours."""
+    told = [f"{row['train_minus_elbo']} ({row['published']:g}) at epoch {row['epoch']}" for row in judgements(line)]
+    return f"{line.preset}, {line.latent_dim} dimensions, faithful (published): {'; '.join(told)}."
 
 
 STUDY = Study(
     name="elbo",
-    summary="Every preset's bound: the study's recipe, and ours on the same network, beside the published figures.",
+    summary="The bound of every preset: the study's settings, our training of the same network, published values.",
     cost="two cores: an hour for the fully connected presets at codes 2 and 20, days for all; one GPU: not measured",
     run=run,
     accepts=("presets", "codes"),

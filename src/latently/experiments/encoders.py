@@ -1,6 +1,6 @@
-"""What the label studies share: fully connected encoders, what a classifier is given of an image, and kept figures.
+"""Shared by the label studies: fully connected encoders, features for classifiers, and cached results.
 
-Trials of one name are the same in every study: a folder of them may be copied from one study to another.
+Trials with the same name are the same in every study, so their folders can be copied between studies.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,11 @@ from latently.runs.cached_work import cached as cached_at
 from latently.training.settings import Training, with_defaults
 
 NETWORK = "dense(512)"
-EPOCHS, SWEEP_EPOCHS = 20, 14  # of a single width; of many widths
-ENCODERS = "Encoders: 784-512-code and back with ReLU, {} epochs of our training on all training images, no labels."
-CODES = "Codes are divided by one number, the largest spread of a dimension over the encoder's training images."
+EPOCHS, SWEEP_EPOCHS = 20, 14  # for a single width; for many widths
+ENCODERS = (
+    "Encoders: 784-512-code, mirrored decoder, ReLU, {} epochs of our training on all training images, no labels."
+)
+CODES = "Codes are divided by one number, the largest standard deviation of a dimension on the training images."
 
 Feature = Literal["mean", "mean and log-variance", "sample"]
 
@@ -44,14 +46,14 @@ def trial_settings(bench: Bench, trial: Trial) -> dict[str, Any]:
 
 
 def codes(bench: Bench, trial: Trial, feature: Feature = "mean") -> np.ndarray:
-    """What a classifier is given of every image of the bench, (N, values) float32, scaled."""
+    """Features of every image of the bench, (N, values) float32, scaled."""
     values = encode(bench.fit(trial), bench.images.pixels, feature)
     return label_curve.scaled(values, bench.split(trial.split).train)
 
 
 def cached_codes(bench: Bench, trial: Trial) -> np.ndarray:
-    """The means of all images, (N, latent_dim), not scaled; kept beside the encoder, for a convolutional one takes a
-    minute to find them."""
+    """Unscaled means of all images, (N, latent_dim); cached next to the encoder, because a convolutional one takes a
+    minute."""
     path = bench.trained(trial).path / "codes.npy"
 
     def find() -> None:
@@ -66,7 +68,7 @@ def cached_codes(bench: Bench, trial: Trial) -> np.ndarray:
 
 @torch.no_grad()
 def encode(fit: Autoencoder, images: np.ndarray, feature: Feature = "mean") -> np.ndarray:
-    """sample: one of each image, by noise of its own. A plain autoencoder has means alone."""
+    """sample: one per image, with the image's own noise. A plain autoencoder has only means."""
     if feature == "mean":
         return fit.transform(images)
 
@@ -85,8 +87,8 @@ def cached(
     bench: Bench, name: str, settings: dict[str, Any], compute: Callable[[], Any],
     first: Callable[[], Any] = lambda: None,
 ) -> Any:  # fmt: skip
-    """What `compute` gave, kept as JSON beside the trials; `first` asks for what it needs, a trained encoder, say.
-    Raises InputError where that is of other settings."""
+    """The result of `compute`, cached as JSON next to the trials; `first` requests what it needs, such as an encoder.
+    Raises InputError if the cached result has other settings."""
     about = settings | {"source": bench.data_id, "quick": bench.quick}
     path = bench.folder / "trials" / f"{name}.json"
     if not path.exists():

@@ -1,5 +1,5 @@
-"""`kl`: what the KL term buys. Weights 0, 0.5, 1 and 4: the gap to held-out images, samples, active dimensions, and the
-rate-distortion curve (Alemi et al. 2018): the KL is the rate of the code, the reconstruction its distortion."""
+"""`kl`: the effect of the KL term at weights 0, 0.5, 1 and 4: generalisation gap, samples, active units, and the
+rate-distortion curve (Alemi et al. 2018), where the KL is the rate and the reconstruction the distortion."""
 
 from functools import partial
 
@@ -57,8 +57,8 @@ def row(bench: Bench, beta: float) -> Row:
 
 
 def draw(bench: Bench, rows: list[Row]) -> None:
-    """Distortion against rate: on a line of slope -1 the ELBO is the same."""
-    weighted = [row for row in rows if row["beta"] > 0]  # at 0 the rate has no price, and no bound
+    """Distortion against rate: the ELBO is constant on lines of slope -1."""
+    weighted = [row for row in rows if row["beta"] > 0]  # at weight 0 the rate is unbounded
     ordered = sorted(weighted, key=lambda row: row["rate_nats"].mean)
     rates = [row["rate_nats"].mean for row in ordered]
     points = {f"beta {row['beta']:g}": ([row["rate_nats"].mean], [row["distortion_nats"].mean]) for row in ordered}
@@ -66,21 +66,21 @@ def draw(bench: Bench, rows: list[Row]) -> None:
         {"VAE": (rates, [row["distortion_nats"].mean for row in ordered])},
         "rate: KL of the code, nats per image",
         "distortion: reconstruction, nats per image",
-        "What a nat of code buys",
+        "Rate and distortion",
         points,
     )
     pictures.save(figure, bench.folder / "figures" / "rate-distortion.png")
 
 
 NOTES = [
-    "Rate and distortion on test images; minus the ELBO is their sum whatever beta the objective had. At beta 0 "
-    "nothing holds the rate, so that its value says only how far the codes have drifted apart.",
-    "The gap is the mean ELBO of 10,000 training images minus that of the test images.",
+    "Rate and distortion on test images; their sum is minus the ELBO, whatever beta was used in training. At beta 0 "
+    "nothing limits the rate, so its value is only a measure of how far apart the codes have drifted.",
+    "The gap is the mean ELBO on 10,000 training images minus that on the test images.",
 ]
 
 STUDY = Study(
     name="kl",
-    summary="What the KL term buys: held-out gap, samples, active units and the rate-distortion curve.",
+    summary="Effect of the KL term: generalisation gap, samples, active units and the rate-distortion curve.",
     cost="two cores: about 10 minutes; one GPU: not measured",
     run=run,
     accepts=("codes",),

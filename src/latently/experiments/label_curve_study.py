@@ -1,7 +1,7 @@
-"""`label-curve`: study 1's question, what labels are worth, on pixels and on codes, with spreads over draws.
+"""`label-curve`: study 1's question, accuracy against the number of labels, on pixels and on codes, over several draws.
 
-Two protocols. Ours: n labels are n labels in all; every one trains, for a number of steps that was fixed beforehand.
-Study 1's: n labels train, and 5,000 more choose when to stop.
+Two protocols. Ours: n labels in total, all for training, with a fixed number of steps. Study 1's: n labels for training
+and 5,000 more for early stopping.
 """
 
 import time
@@ -29,8 +29,8 @@ PUBLISHED = {
 }  # fmt: skip
 DRAWS = 5
 LATENT_DIM = 20
-CODE_LABELS = {False: 2000, True: 250}  # at which the study tried codes, and for a quick run
-PUBLISHED_ON_CODES = 0.935  # of AE and VAE alike
+CODE_LABELS = {False: 2000, True: 250}  # at which the study used codes; for a quick run
+PUBLISHED_ON_CODES = 0.935  # for both AE and VAE
 NAMES = {"pixels": "pixels", "ae": "AE codes", "vae": "VAE codes"}
 Curves = dict[str, Curve]
 
@@ -52,7 +52,7 @@ def run(bench: Bench) -> Result:
 
 
 def ours(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curve:
-    """All budgets of a draw together. Draw d takes weights of seed d, too, and the encoders in turn."""
+    """All budgets of a draw together. Draw d also uses seed d for the weights, and the encoders in turn."""
     training = Training(epochs=1) if bench.quick else label_curve.training(budgets[-1])
 
     def one_draw(draw: int) -> list[float]:
@@ -65,8 +65,8 @@ def ours(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curve:
 
 
 def study_1(bench: Bench, task: Task, budgets: Sequence[int], name: str) -> Curve:
-    """All draws of a budget together, each until three epochs in a row were no better on validation; one encoder. The
-    study kept 5,000 images for validation on pixels, and 1,000 on codes."""
+    """All draws of a budget together, each with early stopping after three epochs without improvement; one encoder. The
+    study used 5,000 validation images for pixels, and 1,000 for codes."""
     preset, validation = CLASSIFIERS["study1-fc"], bench.split("auto").validation[: 5000 if name == "pixels" else 1000]
     training = Training(**dict(preset.training) | ({"epochs": 3} if bench.quick else {}))
     trial = None if name == "pixels" else encoder(bench, name, LATENT_DIM, 0)
@@ -90,7 +90,7 @@ def draws(bench: Bench) -> range:
 
 
 def seen(bench: Bench, trial: Trial | None) -> np.ndarray:
-    """What a classifier is given of all images."""
+    """The classifier's input for all images."""
     return bench.images.pixels if trial is None else codes(bench, trial)
 
 
@@ -112,7 +112,7 @@ def timed(
 
 
 def row(bench: Bench, n: int, mine: Curves, theirs: Curve) -> Row:
-    """In percent; a quick run trains too little to be held against what was published."""
+    """In percent; a quick run trains too little to compare with published values."""
     figures: Row = {"labels": n} | {column(name): percent(curve.at(n)) for name, curve in mine.items()}
     pixels = percent(theirs.at(n))
     figures |= {"pixels_5000_more": pixels}
@@ -124,14 +124,14 @@ def column(name: str) -> str:
 
 
 def draw(bench: Bench, mine: Curves, theirs: Curve) -> None:
-    """On a logarithmic axis; on a straight one study 1's picture again."""
+    """With a logarithmic axis; and with a linear one, as in study 1's picture."""
     published = {"published, pixels": (list(PUBLISHED), [100 * accuracy for accuracy in PUBLISHED.values()])}
     curves = {NAMES[name]: curve for name, curve in mine.items()}
     alone = {"pixels, study 1's recipe": theirs}
     title = "Accuracy against the number of labels, mean and 95 % interval over draws"
     for file, those, dots, x_label, log in (
-        ("ours", curves, {}, "labels in all", True),
-        ("study-1", alone, published, "labels, and 5,000 more to stop by", True),
+        ("ours", curves, {}, "labels in total", True),
+        ("study-1", alone, published, "labels, plus 5,000 for early stopping", True),
         ("study-1-straight", curves | alone, published, "labels", False),
     ):
         series = {name: (curve.budgets, 100 * curve.means()) for name, curve in those.items()}
@@ -145,35 +145,35 @@ def notes(bench: Bench, mine: Curves, on_codes: Curves) -> list[str]:
     told = [f"{NAMES[name]} {percent(mean)}" for name, curve in on_codes.items() for _, mean in curve.points()]
     return [
         f"Accuracy in % on the test images. Classifier: {HEAD} and a softmax, for pixels and codes. Ours: {steps:,} "
-        "steps of 128 for every budget, all labels train, nothing is chosen by any. pixels_5000_more: study 1's "
-        "recipe (study1-fc), which stops by 5,000 labelled validation images beyond the budget.",
-        f"{ENCODERS.format(EPOCHS)} {CODES} {DRAWS} draws of the labels, which bring weights of their own and take "
-        f"the encoders' {bench.seeds} seeds in turn; at all labels draws differ in these alone.",
-        "Published: one run, read off a chart, the first n images; held against the interval of study 1's recipe.",
-        f"Study 1's recipe on codes, {CODE_LABELS[bench.quick]:,} labels and 1,000 more to stop by, one encoder: "
-        f"{', '.join(told)}; published about {100 * PUBLISHED_ON_CODES:g} for both.",
+        "steps of 128 for every budget, all labels for training, no model selection. pixels_5000_more: study 1's "
+        "settings (study1-fc), with early stopping on 5,000 labelled validation images in addition to the budget.",
+        f"{ENCODERS.format(EPOCHS)} {CODES} {DRAWS} draws of the labels, each with its own initial weights; they use "
+        f"the encoders' {bench.seeds} seeds in turn. With all labels, draws differ only in these.",
+        "Published: one run, read off a chart, the first n images; compared with the interval of study 1's settings.",
+        f"Study 1's settings on codes, {CODE_LABELS[bench.quick]:,} labels and 1,000 more for early stopping, one "
+        f"encoder: {', '.join(told)}; published about {100 * PUBLISHED_ON_CODES:g} for both.",
         *(worth(name, mine) for name in ("ae", "vae")),
         *(foresight(NAMES[name], curve) for name, curve in mine.items()),
     ]
 
 
 def worth(name: str, curves: Curves) -> str:
-    """How many labels pixels need for what codes reach with 2,000."""
+    """Number of labels that pixels need to match codes with 2,000 labels."""
     pixels, n = curves["pixels"], 2000
     if n not in pixels.budgets:
         return f"{NAMES[name]}: no budget of {n:,} labels here."
     codes, best, most = curves[name].at(n).mean, pixels.means().max(), max(pixels.budgets)
     same = np.exp(np.interp(codes, np.maximum.accumulate(pixels.means()), np.log(pixels.budgets)))
     many = f"more than {most:,}" if codes > best else f"about {same:,.0f}"
-    return f"{NAMES[name]} reach with {n:,} labels what pixels reach with {many}."
+    return f"{NAMES[name]} with {n:,} labels match pixels with {many}."
 
 
 def foresight(name: str, curve: Curve) -> str:
-    """What each half foresaw of its double, by `Curve.predicted`, and what the next doubling would buy."""
+    """Extrapolation (`Curve.predicted`) from each half of a budget against its measured accuracy, and the next gain."""
     pairs = [n for n in curve.budgets if n >= 4 * curve.budgets[0] and 2 * n in curve.budgets]
-    told = [f"{percent(curve.until(n).predicted(2 * n))} for {percent(curve.at(2 * n))} at {2 * n:,}" for n in pairs]
+    told = [f"{percent(curve.until(n).predicted(2 * n))} ({percent(curve.at(2 * n))}) at {2 * n:,}" for n in pairs]
     last = curve.budgets[-1]
-    seen = f"foreseen from half the labels, for what came: {'; '.join(told)}. " if told else ""
+    seen = f"extrapolated from half the labels (measured): {'; '.join(told)}. " if told else ""
     return f"{name}: {seen}Twice as many labels as {last:,} would add {percent(curve.gain())} points."
 
 

@@ -1,7 +1,7 @@
 """`latent-table`: study 2's table of code width against hidden width, its pixel rows, and its two open questions.
 
-Encoder on the 70 % part of the pooled split, classifier on the 20 % part, judged on the 10 % part, which chooses
-nothing. Are 16 dimensions worse than 8 or 10, and is the Gaussian prior to blame?
+Encoder on the 70 % part of the pooled split, classifier on the 20 % part, test on the 10 % part, which is not used for
+model selection. Are 16 dimensions worse than 8 or 10, and is the Gaussian prior the cause?
 """
 
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ CODE_ROWS = ((2, 100, 75.2), (8, 100, 95.6), (8, 200, 96.2), (16, 400, 93.95), (
 PIXEL_ROWS = ((20, 95.3), (100, 97.4), (200, 97.7))
 SPLIT = "pooled"
 N_CLASSIFIERS = 5
-# Epochs of our encoders, a minute each on a core; the recipe's have 35 at every width.
+# Epochs of our encoders, a minute each on a core; with the study's settings 35 at every width.
 SHORT = 8
 FULL_KL_EPOCHS, OUR_EPOCHS = {10: 35}, {2: 35, 8: 35, 10: 35}
-# At weight 1 the KL silences dimensions in the first epochs, and few of them wake again; of two it silences none, and
-# codes of weight 0.1 are worse there. Chosen on labelled images that the classifiers were not trained on.
+# At KL weight 1, dimensions become inactive in the first epochs, and few recover; with two dimensions none does, and
+# weight 0.1 is worse there. Chosen on labelled images that the classifiers were not trained on.
 OUR_BETA, OUR_BETAS = 0.1, {2: 1.0}
 KINDS = {"ae": "no prior (AE)", "vae-beta0.1": "a tenth of the KL", "vae": "the full KL (VAE)"}
 PRIOR_WIDTHS, PRIOR_HIDDEN = (8, 10, 16), 200
@@ -62,7 +62,7 @@ def run(bench: Bench) -> Result:
 
 @dataclass(frozen=True)
 class Head:
-    """What stands on a code or on pixels: one hidden layer, trained in one of two ways on one part of the split."""
+    """A classifier of codes or pixels: one hidden layer, trained in one of two ways on one part of the split."""
 
     hidden: int
     faithful: bool
@@ -74,7 +74,7 @@ class Head:
         return FeedForward(trunk, Augmentation.none())
 
     def training(self, quick: bool, pixels: bool) -> Training:
-        """The study's: 50 epochs on codes, 30 on pixels. Ours as long."""
+        """The study's: 50 epochs on codes, 30 on pixels. Ours has the same number."""
         recipe: dict[str, Any] = dict(CLASSIFIERS["study2-ffnn-200"].training) if self.faithful else {}
         return Training(**recipe | {"epochs": 2 if quick else 30 if pixels else 50})
 
@@ -83,7 +83,7 @@ class Head:
 
 
 def accuracies(bench: Bench, head: Head, trial: Trial | None) -> list[float]:
-    """On the 10 %, by seed of the classifier; `trial` makes the codes, None: on pixels."""
+    """Test accuracy by seed of the classifier; `trial` is the encoder, None: pixels."""
     training = head.training(bench.quick, trial is None)
     source = "pixels" if trial is None else trial.name
     name = f"{source}-{head.hidden}-{'faithful' if head.faithful else 'ours'}-{head.part}"
@@ -100,7 +100,7 @@ def accuracies(bench: Bench, head: Head, trial: Trial | None) -> list[float]:
 
 
 def seen(bench: Bench, head: Head, trial: Trial | None) -> np.ndarray:
-    """What the classifier is given of all images; the study scaled no codes."""
+    """The classifier's input for all images; the study did not scale codes."""
     if trial is None:
         return bench.images.pixels
     values = cached_codes(bench, trial)
@@ -108,7 +108,7 @@ def seen(bench: Bench, head: Head, trial: Trial | None) -> np.ndarray:
 
 
 def over(bench: Bench, head: Head, trials: Sequence[Trial]) -> Estimate:
-    """Of several encoders the interval is over their means; of one, over the seeds of its classifiers."""
+    """With several encoders, the interval is over their means; with one, over the seeds of its classifiers."""
     each = bench.map(partial(accuracies, bench, head), trials)
     return percent(estimate(each[0] if len(each) == 1 else [float(np.mean(values)) for values in each]))
 
@@ -117,8 +117,8 @@ def over(bench: Bench, head: Head, trials: Sequence[Trial]) -> Estimate:
 
 
 def study_encoder(bench: Bench, latent_dim: int, variant: str) -> Trial:
-    """Study 2's convolutional VAE by its recipe (faithful), by our training at weight 1 of the KL (full-kl), or at ours
-    (ours)."""
+    """Study 2's convolutional VAE with its settings (faithful), with our training at KL weight 1 (full-kl) or at our
+    weight (ours)."""
     if bench.quick:
         return encoder(bench, "vae-beta0.1" if variant == "ours" else "vae", latent_dim, 0, SPLIT)
     faithful = elbo.faithful(bench, "study2-conv", latent_dim, 0)
@@ -157,7 +157,7 @@ def code_row(bench: Bench, latent_dim: int, hidden: int, published: float) -> Ro
 
 
 def pixel_row(bench: Bench, part: str, hidden: int, published: float) -> Row:
-    """The study trained these on the encoder's 70 %; on the 20 % they see as many labels as the codes' classifiers."""
+    """The study trained these on the 70 % of the encoder; on the 20 % they have as many labels as those on codes."""
     n_labels = len(getattr(bench.split(SPLIT), part))
     faithful, ours = bench.map(lambda way: over_pixels(bench, Head(hidden, way, part)), (True, False))
     n_pixels = int(np.prod(bench.images.image_shape))
@@ -173,7 +173,7 @@ def over_pixels(bench: Bench, head: Head) -> Estimate:
 
 
 def judged(bench: Bench, published: float, faithful: Estimate, ours: Estimate) -> Row:
-    """A quick run trains too little to be held against what was published."""
+    """A quick run trains too little to compare with published values."""
     if bench.quick:
         return {"faithful": faithful, "ours": ours}
     reached = f"{'reached' if ours.mean >= published else 'missed'} by {abs(ours.mean - published):.2f}"
@@ -184,7 +184,7 @@ def judged(bench: Bench, published: float, faithful: Estimate, ours: Estimate) -
 
 
 def prior_row(bench: Bench, latent_dim: int) -> Row:
-    """One classifier on codes of one width under three weights of the prior."""
+    """One classifier on codes of one width at three KL weights."""
     head = Head(PRIOR_HIDDEN, False)
     found = bench.map(lambda kind: over(bench, head, encoders(bench, kind, latent_dim)), KINDS)
     return {"latent_dim": latent_dim} | dict(zip(KINDS, found, strict=True))
@@ -194,7 +194,7 @@ def draw(bench: Bench, prior: Sequence[Row]) -> None:
     widths = [row["latent_dim"] for row in prior]
     series = {words: (widths, [row[kind].mean for row in prior]) for kind, words in KINDS.items()}
     spans = {words: [row[kind].half_width or 0.0 for row in prior] for kind, words in KINDS.items()}
-    title = "Accuracy by width of the code and weight of the prior"
+    title = "Accuracy by code width and KL weight"
     published = {"published, 200 hidden units": ([8, 10], [96.2, 96.9]), "published, 400": ([16], [93.95])}
     figure = pictures.lines(series, "dimensions of the code", "test accuracy, %", title, published, spans)
     pictures.save(figure, bench.folder / "figures" / "prior.png")
@@ -207,19 +207,18 @@ def notes(bench: Bench, prior: Sequence[Row]) -> list[str]:
     ]
     return [
         f"Accuracy in % on the 10 %, mean over {N_CLASSIFIERS} seeds of the classifier. Faithful: study 2's "
-        "convolutional VAE and its classifier by its recipes. Ours: the same networks by our training, at "
-        f"{OUR_BETA:g} of the KL (2 dimensions: all of it); ours_full_kl: at its full weight. One encoder each. "
-        "encoder_epochs and active_units (dimensions that carry something): of the three encoders in the order "
-        "faithful, ours at full weight, ours.",
+        "convolutional VAE and classifier with its settings. Ours: the same networks with our training, at KL weight "
+        f"{OUR_BETA:g} (2 dimensions: 1); ours_full_kl: at KL weight 1. One encoder each. encoder_epochs and "
+        "active_units: of the three encoders, in the order faithful, ours_full_kl, ours.",
         f"prior.csv: {PRIOR_HIDDEN} hidden units on other encoders. {ENCODERS.format(SWEEP_EPOCHS)} {CODES}",
-        "The interval is over encoders where there are several, over classifiers where there is one.",
+        "The interval is over encoders if there are several, otherwise over classifiers.",
         f"{PRIOR_HIDDEN} hidden units, our training: {'; '.join(told)}.",
     ]
 
 
 STUDY = Study(
     name="latent-table",
-    summary="Study 2's table: width of the code against width of the classifier, beside pixels, with equal labels too.",
+    summary="Study 2's table: code width against classifier width, and pixels, also with equal numbers of labels.",
     cost="two cores: about 4 hours, most of it the convolutional encoders; one GPU: not measured",
     run=run,
     needs_labels=True,

@@ -24,13 +24,13 @@ from latently.training.state import State, Watcher
 CODES = (2, 5, 20)
 N_DIGITS = 8  # of study 1's picture
 NOTES = [
-    "A VAE's reconstruction_nats are taken at a sample of z, an autoencoder's at its code; mse at the mean in both.",
-    "The hundred digits by epoch are those of study4-mlp by the study's recipe, reconstructed without dropout.",
+    "reconstruction_nats: for a VAE at a sample of z, for an autoencoder at the code; mse: at the mean for both.",
+    "The hundred digits by epoch are from study4-mlp with the study's settings, reconstructed without dropout.",
 ]
 
 
 def run(bench: Bench) -> Result:
-    """The network is that of --presets (one name); by default the fully connected one of study 5, by our training."""
+    """The network is that of --presets (one name); by default the fully connected one of study 5, with our training."""
     preset = (bench.presets or ["study5-mlp"])[0]
     test = bench.part("test")
     lines = [*product(("ae", "vae"), CODES)]
@@ -48,7 +48,7 @@ def run(bench: Bench) -> Result:
     pairs = pictures.reconstructions(unit(five), fits["VAE, 20-D"].reconstruct(five), columns=5)
     pictures.save(pairs, folder / "five-pairs.png")
     film(bench)
-    return Result(rows, [f"Network of the preset {preset}, our training; pictures show seed 0.", *NOTES])
+    return Result(rows, [f"Network of the preset {preset}, our training; pictures are of seed 0.", *NOTES])
 
 
 def trial(bench: Bench, preset: str, name: str, latent_dim: int, seed: int) -> Trial:
@@ -70,7 +70,7 @@ def row(bench: Bench, preset: str, name: str, latent_dim: int) -> Row:
 
 
 def film(bench: Bench) -> None:
-    """A hundred test digits, and what study 4's VAE makes of them after each of its epochs."""
+    """A hundred test digits, and their reconstructions by study 4's VAE after each epoch."""
     hundred = unit(bench.part("test").images[:100])
     trial = film_trial(bench)
     camera = Camera(trial.model, hundred, bench.folder / "trials" / trial.name / "film")
@@ -90,7 +90,7 @@ def film_trial(bench: Bench) -> Trial:
 
 @dataclass
 class Camera(Watcher):
-    """A watcher that keeps what a net makes of images (N,H,W[,C]) after each epoch: a killed trial goes on filming."""
+    """A watcher that saves reconstructions of images (N,H,W[,C]) after each epoch; a resumed trial continues."""
 
     model: Model
     images: np.ndarray
@@ -103,7 +103,7 @@ class Camera(Watcher):
     def epoch_ended(self, state: State, settings: Training) -> None:
         x = torch.from_numpy(self.images.reshape(*self.images.shape[:3], -1)).permute(0, 3, 1, 2)  # (N, C, H, W)
         x = x.to(state.losses.device)
-        model: Any = self.model  # asked for what an autoencoder can do
+        model: Any = self.model  # encode and decode
         state.net.eval()
         seen = model.decode(state.net, model.encode(state.net, x).mean).mean.permute(0, 2, 3, 1).cpu().numpy()
         state.net.train()

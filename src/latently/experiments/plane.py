@@ -1,4 +1,4 @@
-"""`plane`: two-dimensional codes by digit, and what the decoder draws over their plane; AE and VAE side by side."""
+"""`plane`: two-dimensional codes by digit, and images decoded over their plane; AE and VAE side by side."""
 
 from functools import partial
 
@@ -18,13 +18,13 @@ from latently.training.settings import Training
 
 NETWORK = Network("dense(512) dense(512)")
 MODELS: dict[str, Model] = {"ae": AE(2, NETWORK), "vae": VAE(2, NETWORK)}
-CANVASES = ((18, 3.0), (20, 2.0), (20, 3.0))  # study 3's, study 4's, study 5's
+CANVASES = ((18, 3.0), (20, 2.0), (20, 3.0))  # of studies 3, 4 and 5
 
 
 def run(bench: Bench) -> Result:
     rows = bench.map(partial(row, bench), MODELS)
     draw(bench, {name: bench.fit(trials(bench, name)[0]) for name in MODELS})
-    return Result(rows, ["Pictures show seed 0. The network is 784-512-512-2-512-512-784 with our training."])
+    return Result(rows, ["Pictures are of seed 0. The network is 784-512-512-2-512-512-784 with our training."])
 
 
 def trials(bench: Bench, name: str) -> list[Trial]:
@@ -77,7 +77,7 @@ def save(bench: Bench, name: str, figure: "pictures.Figure") -> None:
 
 STUDY = Study(
     name="plane",
-    summary="Two-dimensional codes of MNIST by digit, and the plane decoded; autoencoder and VAE side by side.",
+    summary="Two-dimensional codes of MNIST by digit, and images decoded over the plane; autoencoder and VAE.",
     cost="two cores: about 15 minutes; one GPU: not measured",
     run=run,
 )

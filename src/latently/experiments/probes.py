@@ -1,7 +1,7 @@
-"""`probes`: what a linear classifier, the nearest neighbours and clusters make of convolutional codes.
+"""`probes`: linear probe, nearest neighbours and clusters on convolutional codes.
 
-A linear probe of the code, with all training labels, is how the field compares what autoencoders learn without any. An
-encoder that was never trained stands beside them: what it reaches is the architecture's merit, not the learning's.
+A linear probe with all training labels is the usual way to compare what autoencoders learn without labels. An untrained
+encoder is the baseline: its accuracy is due to the architecture, not to learning.
 """
 
 import math
@@ -26,13 +26,13 @@ from latently.models.networks import Network
 from latently.training.hardware import seeded
 from latently.training.settings import Training
 
-# The code is a grid of cells, one for 4 x 4 pixels, 64 values each. A pooled value, not a rectified one, ends the VAE's
-# encoder: half of its outputs are log variances, which must be free to fall.
+# The code is a grid of cells, one per 4 x 4 pixels, 64 values each. The VAE's encoder ends in pooling without ReLU:
+# half of its outputs are log variances, which must be able to become negative.
 ENCODER = "conv(32, 5) pool(2) conv(64, 5) pool(2) code()"
 ENCODER_OF_VAE = "conv(32, 5) pool(2) conv(128, 5, linear) pool(2) code()"
 BETA = 0.001
 EPOCHS, QUICK_EPOCHS = 4, 1
-QUICK_PROBE = 500  # images that a quick probe is taught with, and judged on
+QUICK_PROBE = 500  # training images, and test images, of a quick probe
 CODES = {"pixels": "pixels", "untrained": "an untrained encoder", "ae": "AE", "dae": "DAE", "vae": f"VAE, beta {BETA}"}
 PUBLISHED = {"ae": (98.1, 97.1), "dae": (98.0, 97.5), "vae": (98.7, 97.7)}  # linear probe, nearest neighbour
 
@@ -44,7 +44,7 @@ def run(bench: Bench) -> Result:
 def models(bench: Bench) -> dict[str, AE | VAE]:
     height, width = bench.images.image_shape[:2]
     fits = height % 4 == width % 4 == 0
-    require(fits, f"images are {width} x {height}; these networks want sides that 4 divides")
+    require(fits, f"images are {width} x {height}; these networks need sides divisible by 4")
     cells = height // 4, width // 4
     decoder = "reshape(64, {}, {}) deconv(32, 4, stride=2) deconv(out, 4, stride=2)".format(*cells)
     latent_dim, network = 64 * math.prod(cells), Network(ENCODER, decoder)
@@ -71,7 +71,7 @@ def row(bench: Bench, name: str) -> Row:
 
 
 def figures_of(bench: Bench, name: str, seed: int) -> dict[str, Any]:
-    """Kept. The seed is that of the encoder and of the clustering."""
+    """Cached. The seed is used for the encoder and the clustering."""
     known = models(bench)
     model = known.get(name, known["ae"])
     trial = Trial(f"{name}-seed{seed}", model, Training(epochs=QUICK_EPOCHS if bench.quick else EPOCHS), seed)
@@ -94,7 +94,7 @@ def figures_of(bench: Bench, name: str, seed: int) -> dict[str, Any]:
 
 @torch.no_grad()
 def untrained(model: AE | VAE, images: np.ndarray, seed: int) -> np.ndarray:
-    """Codes (N, Z) of a network at its first weights."""
+    """Codes (N, Z) of a network with its initial weights."""
     x = to_channels_first(images)
     with seeded(seed, x.device):
         net = model.build((x.shape[1], x.shape[2], x.shape[3])).eval()
@@ -106,11 +106,10 @@ def notes(bench: Bench) -> list[str]:
         f"Encoder {ENCODER}; of the VAE {ENCODER_OF_VAE}, mean and log variance. Decoder "
         f"{models(bench)['ae'].network.decoder}. {EPOCHS} epochs of our training, no labels. The DAE removes Gaussian "
         "noise of 0.5. In %, on the test images.",
-        "probe: multinomial logistic regression on standardised codes with all training labels, a tenth of which "
-        "chooses its penalty. neighbours: the vote of 10. clustering: k-means with ten clusters on training codes, "
-        "under the best matching. The published neighbour is a single one.",
-        "The code is four times as wide as the image: a probe of it says what is linearly at hand, not that anything "
-        "was compressed.",
+        "probe: multinomial logistic regression on standardised codes with all training labels; its penalty is "
+        "chosen on a tenth of them. neighbours: vote of 10; the published value uses one. clustering: k-means with "
+        "ten clusters on training codes, under the best matching.",
+        "The code is four times as wide as the image: the probe measures what is linearly separable, not compression.",
     ]
 
 

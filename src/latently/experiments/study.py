@@ -1,4 +1,4 @@
-"""What a study is, and how one is run: its trials, then its table and pictures."""
+"""The definition of a study, and running one: its trials, then its table and pictures."""
 
 import shlex
 import sys
@@ -14,7 +14,7 @@ from latently.models.presets import CLASSIFIERS, PRESETS
 
 @dataclass(frozen=True)
 class Result:
-    """Rows of the table, and what a reader must know to read them."""
+    """Rows of the table, and notes that explain them."""
 
     rows: list[Row]
     notes: Sequence[str] = ()
@@ -27,18 +27,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Study:
-    """A question with its cost; `run` answers it at a bench, where it also leaves its pictures."""
+    """A study with its summary and cost; `run` computes its rows on a bench and saves its pictures there."""
 
     name: str
     summary: str
     cost: str
     run: Callable[[Bench], Result]
     accepts: tuple[str, ...] = ()
-    """Which of --presets and --codes it heeds."""
+    """Which of --presets and --codes it accepts."""
     extra_presets: tuple[str, ...] = ()
-    """What --presets takes beside the studies' own: a network or a training of ours."""
+    """Values of --presets in addition to the studies' presets: our own networks or training."""
     needs_labels: bool = False
-    """Whether it judges by labels, and so wants one of every image."""
+    """Whether it evaluates by labels, and so needs a label for every image."""
 
     def reproduce(self, bench: Bench) -> Result:
         """Run, and write table.csv, table.md and table.json to the bench's folder."""
@@ -49,8 +49,10 @@ class Study:
             known = [*PRESETS, *CLASSIFIERS, *self.extra_presets]
             require(name in known, f"there is no preset {name!r}; there are {', '.join(known)}")
         n_missing = int((bench.images.labels < 0).sum())
-        wants = f"{self.name} wants a label of every image, and {n_missing:,} of {bench.images.source} have none"
-        require(not (self.needs_labels and n_missing), f"{wants}; `latently label-curve` does with some")
+        wants = f"{self.name} needs a label for every image, and {n_missing:,} of {bench.images.source} have none"
+        require(
+            not (self.needs_labels and n_missing), f"{wants}; `latently label-curve` works with partly labelled images"
+        )
         result = self.run(bench)
         about: dict[str, Any] = {
             "title": f"{self.name}{' (quick)' if bench.quick else ''}",

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 def write_table(folder: Path, rows: Sequence[Row], about: dict[str, Any], notes: Sequence[str] = ()) -> None:
-    """table.json (everything), table.csv (a column per number), table.md (as it is read); each written whole."""
+    """table.json (everything), table.csv (a column per number), table.md (for reading); each written atomically."""
     plain = [{name: v.to_json() if isinstance(v, Estimate) else v for name, v in row.items()} for row in rows]
     write_json(folder / "table.json", about | {"rows": plain, "notes": list(notes)})
     write_text(folder / "table.csv", to_csv(rows))
@@ -21,7 +21,7 @@ def write_table(folder: Path, rows: Sequence[Row], about: dict[str, Any], notes:
 
 
 def compared_to_published(published: float, found: Estimate, digits: int = 1) -> Row:
-    """A published figure, and where it lies to the interval that was found.
+    """A published value, and whether it is inside, above or below our interval.
 
     >>> compared_to_published(97.5, Estimate(97.64, 0.04, 5))["published_is"]
     '0.1 below'
@@ -59,7 +59,7 @@ def to_markdown(rows: Sequence[Row], about: dict[str, Any], notes: Sequence[str]
         "",
         *(f"- {note}" for note in notes),
         "",
-        f"Machine: {about['machine']}. ± is half a 95 % interval over seeds.",
+        f"Machine: {about['machine']}. ± is the half-width of a 95 % interval over seeds.",
     ]
     return "\n".join(lines) + "\n"
 

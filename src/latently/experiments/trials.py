@@ -1,4 +1,4 @@
-"""Trials: fits that a study needs, each kept in a run folder of its own, so that a killed study loses none."""
+"""Trials: the fits of a study, each stored in its own run folder, so that an interrupted study loses none."""
 
 import os
 import platform
@@ -27,12 +27,12 @@ from latently.training.watchers import Bar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
-QUICK_IMAGES = 5000  # that a quick study trains on
+QUICK_IMAGES = 5000  # training images of a quick study
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One fit: a model, how it is trained, and on what. `name` is its folder's and says all that sets it apart."""
+    """One fit: a model, its training settings and its data. `name` is the name of its folder, and unique."""
 
     name: str
     model: Model
@@ -42,7 +42,7 @@ class Trial:
     binarise: Binarise = "none"
 
     def to_json(self, source: str, n_train: int) -> dict[str, Any]:
-        """All that its figures depend on."""
+        """Everything that its results depend on."""
         return {
             "model": model_to_json(self.model),
             "training": self.training.to_json(),
@@ -56,33 +56,33 @@ class Trial:
 
 @dataclass
 class Bench:
-    """Where a study does its work: the images, the folder of its results, and how much it may spend."""
+    """The context of a study: the images, the folder for its results, and options that limit its cost."""
 
     folder: Path
     source: str = "mnist"
     quick: bool = False
     seeds: int = 3
     presets: tuple[str, ...] = ()
-    """Of the presets, these; empty: those that the study names."""
+    """Presets to use; empty: those of the study."""
     codes: tuple[int, ...] = ()
-    """Of the widths of the code, these; empty: those that the study names."""
+    """Code widths to use; empty: those of the study."""
     executor: Executor = field(default_factory=Sequential)
-    """Who makes the trials, and the figures that are kept."""
+    """Runs the trials, and the computation of cached results."""
     splits: dict[str, Split] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.images: ImageSet = load(self.source)
-        self.data_id = self.images.source  # by what trials know their images again: of a path, by what lies there now
+        self.data_id = self.images.source  # identifies the images in trials; for a path, by its current content
         if self.source not in NAMED:
             self.data_id += f" ({self.images.pixel_hash}, labels {pixel_hash(self.images.labels)})"
 
     @property
     def table(self) -> Path:
-        """Where the study's figures end up, as JSON."""
+        """The file with the study's results, as JSON."""
         return self.folder / "table.json"
 
     def split(self, kind: str) -> Split:
-        """Drawn splits are drawn with seed 0, whatever a trial's seed: seeds then differ in training alone."""
+        """Random splits always use seed 0, so that the seeds of trials affect only training."""
         if kind not in self.splits:
             whole = split(self.images, kind, seed=0)
             self.splits[kind] = replace(whole, train=whole.train[:QUICK_IMAGES]) if self.quick else whole
@@ -92,16 +92,16 @@ class Bench:
         return self.images.take(getattr(self.split(kind), name))
 
     def map(self, function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-        """[function(item) for item in items]: a study's independent parts, whose trials may be made at once."""
+        """[function(item) for item in items] for independent parts of a study, whose trials may run in parallel."""
         return self.executor.map(function, items)
 
     def seeds_for(self, network: Mapping[str, str]) -> range:
-        """Convolutional nets cost 40 s an epoch on two cores: one seed there, all of them where there is a GPU."""
+        """Convolutional nets take 40 s per epoch on two cores: one seed on a CPU, all seeds on a GPU."""
         slow = "conv" in network.get("encoder", "") and not torch.cuda.is_available()
         return range(1 if slow else self.seeds)
 
     def fit(self, trial: Trial, watchers: Sequence[Watcher] = ()) -> Autoencoder:
-        """The fitted estimator of a trial, out of its run folder."""
+        """The fitted estimator of a trial, from its run folder."""
         return load_estimator(self.trained(trial, watchers).path)
 
     def history(self, trial: Trial) -> list[dict[str, float]]:
@@ -109,8 +109,8 @@ class Bench:
         return self.trained(trial).read_history()
 
     def trained(self, trial: Trial, watchers: Sequence[Watcher] = ()) -> Run:
-        """Its run folder, finished: as it is, else trained, from its checkpoint where there is one, with `watchers`
-        beside the bar. Raises InputError where the folder holds other settings."""
+        """Its finished run folder; if needed, it is trained first, or resumed from its checkpoint, with `watchers` in
+        addition to the progress bar. Raises InputError if the folder contains other settings."""
         about = trial.to_json(self.data_id, len(self.split(trial.split).train))
         run = self.trial_run(trial.name, trial.model, about)
 
@@ -124,20 +124,20 @@ class Bench:
         return run
 
     def trial_run(self, name: str, model: Model, about: dict[str, Any]) -> Run:
-        """The run folder of a trial, of which `about` says all that its figures depend on. Raises InputError where it
-        holds one of other settings or images."""
+        """The run folder of a trial; `about` is everything that its results depend on. Raises InputError if the folder
+        contains a trial with other settings or images."""
         run = Run(self.folder / "trials" / name, context=Context({"trial": about}))
         if run.started:
             with input_errors_for(run.path / "params.json"):
                 same = with_current_settings(run.params["trial"], model) == with_current_settings(about, model)
-            require(same, f"{run.path} holds a trial with other settings or images; choose another --out")
+            require(same, f"{run.path} contains a trial with other settings or images; choose another --out")
         return run
 
     def train(
         self, estimator: Any, run: Run, split: str = "auto",
         labels_of: Callable[[ImageSet], Any] | None = None, watchers: Sequence[Watcher] = (),
     ) -> None:  # fmt: skip
-        """Fit an estimator to the training part, in a trial's run folder. labels_of: what it is told of images."""
+        """Fit an estimator to the training part, in a trial's run folder. labels_of: the labels of images for `fit`."""
         train, validation = self.part("train", split), self.part("validation", split)
         told = () if labels_of is None else (labels_of(train),)
         held_out = validation.images if labels_of is None else (validation.images, labels_of(validation))
@@ -145,12 +145,14 @@ class Bench:
             estimator.fit(train.images, *told, validation=held_out, run=run, watchers=[bar, *watchers])
 
     def figures(self, trial: Trial, importance_samples: int | None = None, every: int = 1) -> dict[str, Any]:
-        """Test figures of a trial, kept in its run folder; of one in `every` images."""
+        """Test metrics of a trial, cached in its run folder; on one in `every` images."""
         run = self.trained(trial)
         path = run.path / "metrics.json"
         if path.exists():
             kept, n_images = read_json(path), len(self.split(trial.split).test[::every])
-            counted = "kl_nats" not in kept or "active_units" in kept  # an earlier version counted otherwise
+            counted = (
+                "kl_nats" not in kept or "active_units" in kept
+            )  # an earlier version counted active units differently
             if counted and (kept["n_images"], kept.get("importance_samples")) == (n_images, importance_samples):
                 return kept
 
@@ -164,21 +166,21 @@ class Bench:
 
 
 def with_current_settings(trial: dict[str, Any], model: Model) -> dict[str, Any]:
-    """Its JSON with every setting in it: a trial that was kept before a setting existed has that setting's default."""
+    """A trial's JSON with every setting: settings newer than the stored trial get their defaults."""
     settings = {name: value for name, value in trial["model"].items() if name != "name"}
     filled = {"model": type(model).from_json(settings).to_json(), "name": trial["model"].get("name")}
     return {"binarise": "none"} | with_defaults(trial) | filled
 
 
 def machine() -> str:
-    """What a timing depends on, and in what matrices are multiplied."""
+    """The hardware and software that timings depend on, and the precision of matrix products."""
     device = resolve_device("auto")
     chip = torch.cuda.get_device_name() if device.type == "cuda" else f"{processor()}, {os.cpu_count()} cores"
     return f"{chip}, {'bfloat16' if has_bfloat16(device) else 'float32'} products, torch {torch.__version__}"
 
 
 def processor() -> str:
-    """The CPU's model where the system tells it, else its kind."""
+    """The CPU model if the system reports it, otherwise its architecture."""
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""What is slow to compute of a run and its images, kept in RUN/explorer as .npz without pickle."""
+"""Slow results of a run and its images, cached in RUN/explorer as .npz without pickle."""
 
 import zipfile
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from latently.common.files import atomic_write
 from latently.data import ImageSet
 from latently.runs.record import weights_hash
 
-MOST_BYTES = 2**28  # of an array that is worth a place on the disk
+MOST_BYTES = 2**28  # larger arrays are not cached
 
 
 class Cache:
-    """Arrays that depend on the weights of a net and on images alone: kept under both their digests."""
+    """Arrays that depend only on the weights of a net and on images; the key is the hash of both."""
 
     def __init__(self, run: Path, images: ImageSet, net: nn.Module) -> None:
         self.folder = run / "explorer"
@@ -29,7 +29,7 @@ class Cache:
         return self._key
 
     def of(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array of that name: the kept one, where it is of these images and weights, else computed and kept."""
+        """The array of that name: from the cache if it has the right key, otherwise computed and cached."""
         path = self.folder / f"{name}.npz"
         kept = self.read(path)
         if kept is not None:
@@ -40,7 +40,7 @@ class Cache:
         return values
 
     def read(self, path: Path) -> np.ndarray | None:
-        """None where there is none, or one of other images, or a damaged one: it is computed again."""
+        """None if the file is missing, damaged, or of other images or weights: then it is computed again."""
         try:
             with np.load(path, allow_pickle=False) as kept:
                 return kept["values"] if str(kept["key"]) == self.key else None
@@ -52,4 +52,4 @@ class Cache:
             with atomic_write(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, values=values, key=np.array(self.key))
         except OSError:
-            return  # a run on a disk that cannot be written is explored all the same
+            return  # exploring also works on a read-only disk

@@ -1,8 +1,8 @@
-"""What stands before the page: whose requests are answered, how large they may be, and what a browser may do with it.
+"""ASGI middleware that protects the page: checks of host, origin, token and size of requests; security headers.
 
-A page on this machine can be reached by any site that the browser has open. So a request must name this server as its
-host (no foreign name that was pointed here), must come from this page (no other origin), and, where the server listens
-beyond this machine, must carry the token of the address that was printed.
+Any site that is open in the browser can send requests to this machine. So a request must name this server as its host
+(against DNS rebinding), must come from this page (no other origin), and, if other machines can reach the server, must
+have the token of the printed address.
 """
 
 import ipaddress
@@ -31,7 +31,7 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware around the page. host: what the server is bound to. token: None where that is this machine."""
+    """ASGI middleware around the page. host: what the server is bound to. token: None if it is bound to localhost."""
 
     def __init__(self, app: ASGIApp, host: str = "127.0.0.1", token: str | None = None) -> None:
         self.app, self.host, self.token = app, host, token
@@ -43,25 +43,25 @@ class Guard:
         status, sentence = self.judge(scope["method"], headers, query.get("token", []))
         if status:
             await answer(send, status, sentence)
-        elif self.token and query.get("token"):  # the address that was printed: from here on a cookie has the token
+        elif self.token and query.get("token"):  # the printed address: store the token in a cookie
             cookie = f"{self.cookie(headers)}={self.token}; HttpOnly; SameSite=Strict; Path=/"
             await answer(send, 303, "see /", [("location", "/"), ("set-cookie", cookie)])
         else:
             await self.app(scope, bounded(receive), with_headers(send))
 
     def judge(self, method: str, headers: Headers, tokens: list[str]) -> tuple[int, str]:
-        """(0, "") for a request that may pass, else the status and sentence of the refusal."""
+        """(0, "") for an allowed request, otherwise the status and message of the refusal."""
         host = host_name(headers.get("host", ""))
         if not self.is_ours(host):
-            return 403, f"this page does not answer to the host name {host[:100]!r}; use the address that was printed"
+            return 403, f"this page does not accept the host name {host[:100]!r}; use the printed address"
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != headers.get("host"):
-            return 403, "this page answers no requests of other sites"
+            return 403, "this page does not accept requests from other sites"
         navigates = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not navigates:
-            return 403, "this page answers no requests of other sites"
+            return 403, "this page does not accept requests from other sites"
         if self.token and not any(self.opens(each) for each in [*tokens, self.kept(headers)]):
-            return 403, "this page wants the token of the address that was printed when it was started"
+            return 403, "this page needs the token of the address that was printed at its start"
         if (length := headers.get("content-length", "0")).isdigit() and int(length) > LARGEST_BODY:
             return 413, f"the request has {int(length):,} bytes; expected at most {LARGEST_BODY:,}"
         return 0, ""
@@ -69,17 +69,17 @@ class Guard:
     def is_ours(self, host: str) -> bool:
         if host in (*LOCAL_NAMES, self.host):
             return True
-        try:  # bound to every address of the machine: any of them, but no name, which a stranger could point here
+        try:  # bound to all addresses of the machine: accept any of them, but no names, which others could point here
             return self.token is not None and bool(ipaddress.ip_address(host))
         except ValueError:
             return False
 
     def opens(self, token: str) -> bool:
-        """In constant time; in bytes, as a token from outside may hold any letters."""
+        """Compares in constant time; as bytes, because the given token may contain any characters."""
         return secrets.compare_digest(str(self.token).encode(), token.encode(errors="replace"))
 
     def cookie(self, headers: Headers) -> str:
-        """Its name: cookies do not tell ports apart, so the name does."""
+        """Name of the cookie; contains the port, because cookies are shared between ports."""
         return f"latently-{headers.get('host', '').rpartition(':')[2]}"
 
     def kept(self, headers: Headers) -> str:
@@ -93,7 +93,7 @@ def host_name(host: str) -> str:
 
 
 class TooLarge(Exception):
-    """A request goes on beyond `LARGEST_BODY` without having said so."""
+    """The body of a request exceeds `LARGEST_BODY`, without a Content-Length that says so."""
 
 
 def bounded(receive: Receive) -> Receive:

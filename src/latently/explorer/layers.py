@@ -1,8 +1,8 @@
-"""A network as plain data: a list of layers, and one row of float32 weights. `page/network.js` runs it in a browser.
+"""A network as plain data: a list of layers, and one float32 array of weights. `page/network.js` runs it in a browser.
 
-    {"kind": "dense", "inputs": 20, "outputs": 512, "weight": 0, "bias": 10240}     places in the row of weights
+    {"kind": "dense", "inputs": 20, "outputs": 512, "weight": 0, "bias": 10240}     offsets in the array
 
-Every module that `networks.py` builds has its line here, and its lines there; another is an InputError.
+Supports every module that `models/networks.py` builds; raises InputError for any other.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ ACTIVATIONS = {
     nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu", nn.ELU: "elu", nn.SiLU: "silu", nn.GELU: "gelu",
     nn.Softplus: "softplus", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid",
 }  # fmt: skip
-NOTHING = (nn.Dropout, nn.Identity)  # of a network that is not trained any more
+NOTHING = (nn.Dropout, nn.Identity)  # no effect in evaluation mode
 
 
 class Writer:
@@ -34,11 +34,11 @@ class Writer:
 
     @property
     def weights(self) -> np.ndarray:
-        """All of them in a row, float32."""
+        """All weights in one float32 array."""
         return np.concatenate(self.rows) if self.rows else np.zeros(0, np.float32)
 
     def keep(self, tensor: Any) -> int:
-        """-> its place in the row."""
+        """-> its offset in the array."""
         values = tensor.detach().cpu().contiguous().numpy().astype(np.float32).reshape(-1)
         self.rows.append(values)
         self.n_weights += len(values)
@@ -76,7 +76,7 @@ class Writer:
             return {"kind": "flatten"}
         if isinstance(module, nn.Unflatten):
             return {"kind": "reshape", "shape": list(module.unflattened_size)}
-        raise InputError(f"a {type(module).__name__} layer cannot be written for a browser yet")
+        raise InputError(f"a {type(module).__name__} layer cannot be exported to the browser yet")
 
     def kept(self, module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> dict[str, int]:
         return {"weight": self.keep(module.weight), "bias": self.keep(module.bias)}
@@ -88,13 +88,13 @@ class Writer:
         model = estimator.model_
         net: Any = estimator.net_
         parts = hasattr(net, "encoder") and hasattr(net, "decoder")
-        require(parts, f"{model.name} cannot be written for a browser yet")
+        require(parts, f"{model.name} cannot be exported to the browser yet")
         require(
-            not hasattr(net, "flow"), "a flow's posterior cannot be written for a browser yet; serve the page instead"
+            not hasattr(net, "flow"), "a flow posterior cannot be exported to the browser yet; serve the page instead"
         )
         width = model.latent_dim
         encoder, decoder = self.layers(net.encoder), self.layers(net.decoder)
-        encoder += [{"kind": "first", "n": width}]  # of an encoder that gives mean and spread, the mean
+        encoder += [{"kind": "first", "n": width}]  # the mean, of an encoder that gives mean and variance
         encoder += self.layers(activation(getattr(model, "code_activation", "linear")))
         y = (torch.zeros(1, dtype=torch.int64),) if model.takes_labels else ()
         with torch.no_grad():
@@ -106,5 +106,5 @@ class Writer:
         """`classifier`: pixels (C, H, W) -> probabilities (classes,)."""
         net: Any = estimator.net_
         parts = hasattr(net, "trunk") and hasattr(net, "head")
-        require(parts, f"{estimator.model_.name} cannot be written for a browser yet")
+        require(parts, f"{estimator.model_.name} cannot be exported to the browser yet")
         return {"classifier": [*self.layers(net.trunk), *self.layers(net.head), {"kind": "softmax"}]}

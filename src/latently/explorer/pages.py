@@ -1,4 +1,4 @@
-"""The page's own files."""
+"""The files of the page."""
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -7,7 +7,7 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 
 
 def page_files() -> dict[str, bytes]:
-    """Every file of the page by its path from the root. A closed list: what is not in it is not served."""
+    """Every file of the page by its path. Only these files are served."""
     found: dict[str, bytes] = {"theme.css": (files("latently.report") / "theme.css").read_bytes()}
 
     def collect(folder: Traversable, prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""Codes of any width on a plane, and the way from a place on it back to a code."""
+"""Projections of codes of any width to a plane, and back."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,13 +10,13 @@ from sklearn.decomposition import PCA
 from latently.common.errors import require
 from latently.explorer.cache import Cache
 
-FITTED = 20_000  # codes that the principal components are fitted on
+FITTED = 20_000  # codes used to fit principal components
 
 
 @dataclass(frozen=True)
 class Plane:
     """positions (N, 2) float32. frame (3, Z) float32: the code at (x, y) is frame[0] + x frame[1] + y frame[2]; None
-    where the plane is curved, so that a place has no code of its own but those of the points around it."""
+    for a nonlinear projection, where the code at a position is interpolated from nearby points."""
 
     positions: np.ndarray
     frame: np.ndarray | None
@@ -28,7 +28,7 @@ class Plane:
 
 
 def offered(latent_dim: int) -> list[dict[str, str]]:
-    """The planes of codes of this width, the first one first shown."""
+    """The projections available for codes of this width; the first one is the default."""
     if latent_dim <= 2:
         return [{"name": "code", "title": "The code"}]
     made = [
@@ -39,7 +39,7 @@ def offered(latent_dim: int) -> list[dict[str, str]]:
 
 
 def make(name: str, codes: np.ndarray, dims: tuple[int, int], cache: Cache) -> Plane:
-    """The plane of a name; dims: the two of `dimensions`. Raises InputError for dimensions that there are not."""
+    """The projection of that name; dims: the two for `dimensions`. Raises InputError for dimensions out of range."""
     width = codes.shape[1]
     if name == "umap":
         return Plane(cache.of("umap", lambda: umap(codes)), None)
@@ -47,7 +47,7 @@ def make(name: str, codes: np.ndarray, dims: tuple[int, int], cache: Cache) -> P
         pca = PCA(2, svd_solver="randomized" if width > 500 else "auto", random_state=0).fit(codes[:FITTED])
         frame = np.stack([pca.mean_, *pca.components_]).astype(np.float32)
         return Plane((codes - frame[0]) @ frame[1:].T, frame)
-    if width == 1:  # a line: the second coordinate only spreads the points, and says nothing
+    if width == 1:  # one dimension: the second coordinate is random jitter
         spread = np.random.default_rng(0).uniform(-1, 1, len(codes))
         return Plane(np.stack([codes[:, 0], spread], axis=1).astype(np.float32), np.array([[0], [1], [0]], np.float32))
     i, j = (0, 1) if name == "code" else dims

@@ -1,10 +1,10 @@
-"""What to label next: where a label tells the most.
+"""Active learning: which images to label next.
 
-clusters: the image in the middle of each cluster of codes, the largest cluster first (Nguyen & Smeulders 2004): with no
-label yet, the first ones should show what there is. uncertain: images whose two best classes are near to each other
-(margin sampling, Scheffer et al. 2001), by the run's classifier, or by labels that spread through the codes; of ten
-times as many, those in the middle of clusters, as the least certain of all are often one image many times
-(cluster-margin, Citovsky et al. 2021).
+clusters: the image nearest to each cluster centre of the codes, largest cluster first (Nguyen & Smeulders 2004): a good
+start without any label. uncertain: images with a small margin between the two best classes (margin sampling, Scheffer
+et al. 2001), by the run's classifier or by label spreading; from ten times as many candidates, the ones nearest to
+cluster centres are taken, because the least certain images are often near-duplicates (cluster-margin, Citovsky et al.
+2021).
 """
 
 import numpy as np
@@ -15,19 +15,19 @@ from latently.estimator import label_spreading
 from latently.explorer.saved_labels import LabelFile
 from latently.explorer.scene import Scene
 
-CANDIDATES = 3_000  # that are looked at; of more, so many are drawn
-FEW = 10_000  # images that are all classified once, and not the candidates each time
-SPREAD = 10  # times as many of the least certain as are wanted: what they are chosen from
+CANDIDATES = 3_000  # a random subset of this size is considered
+FEW = 10_000  # up to this many images are all classified once; otherwise the candidates each time
+SPREAD = 10  # candidates per proposed image in `uncertain`
 
 
 def propose(by: str, n: int, scene: Scene, labels: LabelFile) -> np.ndarray:
-    """At most n points without a label, (n,), the most telling first.
+    """At most n unlabelled points, (n,), most informative first.
 
-    Raises InputError where there is nothing to go by.
+    Raises InputError if all images are labelled, or too few for `uncertain`.
     """
     known = labels.known()[scene.shown]
     unlabelled = np.flatnonzero(known == "")
-    require(len(unlabelled) > 0, "every image that is shown carries a label")
+    require(len(unlabelled) > 0, "all images shown are labelled")
     if len(unlabelled) > CANDIDATES:
         drawn = np.random.default_rng(len(scene.shown) - len(unlabelled)).choice(unlabelled, CANDIDATES, replace=False)
         unlabelled = np.sort(drawn)
@@ -35,12 +35,12 @@ def propose(by: str, n: int, scene: Scene, labels: LabelFile) -> np.ndarray:
         return unlabelled[centres(scene.codes[unlabelled], n)]
     if by == "uncertain":
         return unlabelled[apart(margins(scene, known, unlabelled), scene.codes[unlabelled], n)]
-    raise InputError(f"there is no way {by[:40]!r} to propose; there are clusters, uncertain")
+    raise InputError(f"there is no method {by[:40]!r} to propose images; there are clusters, uncertain")
 
 
 def centres(codes: np.ndarray, n: int) -> np.ndarray:
-    """The code nearest to each of n cluster centres, at most n places, the largest cluster first."""
-    n = min(n, len(np.unique(codes, axis=0)))  # of a collapsed code there is one
+    """Indices of the codes nearest to n cluster centres, at most n, largest cluster first."""
+    n = min(n, len(np.unique(codes, axis=0)))  # a collapsed code has only one
     clusters = KMeans(n, n_init=1, random_state=0).fit(codes)
     distances = clusters.transform(codes)  # (N, n)
     largest = np.argsort(-np.bincount(clusters.labels_, minlength=n), kind="stable")
@@ -48,13 +48,13 @@ def centres(codes: np.ndarray, n: int) -> np.ndarray:
 
 
 def apart(margins: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
-    """At most n places of small margin that are not all alike, the smallest first."""
+    """At most n indices with small margins and different codes, smallest margin first."""
     candidates = np.argsort(margins, kind="stable")[: SPREAD * n]
     return candidates[np.sort(centres(codes[candidates], n))]
 
 
 def margins(scene: Scene, known: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The lead of the best class of each point, (n,)."""
+    """The margin between the two best classes of each point, (n,)."""
     if scene.few is None:
         return lead(spread_from(scene.codes, known, points))
     if len(scene.images) <= FEW:
@@ -63,15 +63,15 @@ def margins(scene: Scene, known: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def lead(p: np.ndarray) -> np.ndarray:
-    """(n, classes) -> how far the best class of each lies before the second, (n,), 0..1."""
+    """(n, classes) -> difference between the two largest probabilities, (n,), 0..1."""
     best = np.sort(p, axis=1)[:, -2:]
     return best[:, 1] - best[:, 0]
 
 
 def spread_from(codes: np.ndarray, known: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Beliefs of points (n,) by the labels that spread to them through the codes, (n, classes)."""
+    """Class probabilities of points (n,) by label spreading, (n, classes)."""
     labelled = np.flatnonzero(known != "")
     names, classes = np.unique(known[labelled], return_inverse=True)
-    require(len(names) >= 2, "label images of two classes first, or take the centres of clusters")
+    require(len(names) >= 2, "label images of two classes first, or use cluster centres")
     given = np.concatenate([classes, np.full(len(points), -1)])
     return label_spreading.spread(codes[np.concatenate([labelled, points])], given, len(names))[len(labelled) :]

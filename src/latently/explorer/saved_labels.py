@@ -1,8 +1,8 @@
-"""Labels that a person gives on the page, in a CSV file as `latently train --labels` reads it.
+"""Labels given on the page, in a CSV file that `latently train --labels` reads.
 
-Every change is on the disk before it is answered, by a rename: a server that is killed loses none. A change tells which
-images get which label, and nothing of the others, so that two tabs do not undo each other's work; what another program
-wrote to the file since is read first. Several servers of one file wait for each other.
+Every change is written to disk atomically before it is answered, so a killed server loses no labels. A change contains
+only the images that it labels, so that two browser tabs do not undo each other's work; changes of the file by other
+programs are read first. Several servers of one file use a lock.
 """
 
 import csv
@@ -27,13 +27,13 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-LONGEST = 100  # letters of a label
+LONGEST = 100  # characters of a label
 
 
 class LabelFile:
-    """image number -> label, and the file that holds the same. Raises InputError for a file of other images.
+    """Image index -> label, stored in a file. Raises InputError for a file of other images.
 
-    first: another such file, whose labels this one begins with where it is not there yet.
+    first: another label file, whose labels are copied if this file does not exist yet.
     """
 
     def __init__(self, path: Path, images: ImageSet, first: Path | None = None) -> None:
@@ -41,7 +41,9 @@ class LabelFile:
         self.labels: dict[int, str] = {}
         self._lock = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
-        require(not path.is_dir(), f"--labels is {path}, which is a folder; give a CSV file, new or kept from here")
+        require(
+            not path.is_dir(), f"--labels is {path}, which is a folder; give a CSV file, new or written by this page"
+        )
         with elsewhere():
             require_writable(path)
         self._read()
@@ -54,7 +56,7 @@ class LabelFile:
             return labels_in(text, str(path), self.images)
 
     def _read(self) -> None:
-        """Take up what is in the file, where it is not what was written last."""
+        """Read the file if it has changed since it was last read or written."""
         stamp = stamp_of(self.path)
         if stamp != self._stamp:
             self.labels = {} if stamp is None else self._labels_of(self.path)
@@ -65,7 +67,8 @@ class LabelFile:
         self.labels, self._stamp = labels, stamp_of(self.path)
 
     def change(self, changes: Iterable[tuple[str, np.ndarray]], shown: np.ndarray) -> dict[str, Any]:
-        """Give images (numbers) labels; an empty one takes them away. -> the state, and `before`: what undoes it."""
+        """Label images (by index); an empty label removes labels. -> the state, and `before`: the change that undoes
+        it."""
         checked = [(checked_label(label), images) for label, images in changes]
         with self._lock, alone_in(self.path.parent):
             self._read()
@@ -83,16 +86,16 @@ class LabelFile:
             return self._state(shown) | {"before": grouped(before, shown)}
 
     def take(self, content: bytes, shown: np.ndarray) -> dict[str, Any]:
-        """Add the labels of a CSV file; where both have one, the file's. Raises InputError as `--labels` would."""
+        """Add the labels of a CSV file, which replace existing ones. Raises InputError as `--labels` would."""
         taken = labels_in(decoded(content, "the file"), "the file", self.images)
-        require(bool(taken), "the file holds no label; expected lines of image, label")
+        require(bool(taken), "the file contains no labels; expected lines of image, label")
         groups: dict[str, list[int]] = {}
         for image, label in taken.items():
             groups.setdefault(label, []).append(image)
         return self.change([(label, np.array(images)) for label, images in groups.items()], shown)
 
     def state(self, shown: np.ndarray) -> dict[str, Any]:
-        """`revision`, another whenever the file is, and `labels`: [{label, points}], points being places in `shown`."""
+        """`revision`, which changes with the file, and `labels`: [{label, points}]; points are indices into `shown`."""
         with self._lock:
             self._read()
             return self._state(shown)
@@ -101,8 +104,8 @@ class LabelFile:
         return {"revision": str(self._stamp), "labels": grouped(self.labels, shown)}
 
     def known(self) -> np.ndarray:
-        """The label of every image as text, (all images,), empty where there is none: those given here, and where the
-        source labels only some of its images, the source's."""
+        """The label of every image as text, (all images,), empty if none: labels given here, and those of the source if
+        it labels only some of its images."""
         own = self.images.label_names.astype(object)
         names = own if (self.images.labels < 0).any() else np.full(len(self.images), "", dtype=object)
         with self._lock:
@@ -111,7 +114,7 @@ class LabelFile:
         return names.astype(str)
 
     def text(self, with_own: bool = False) -> str:
-        """The file's content; with_own: and the labels that the images came with, where none was given here."""
+        """Content of the file; with_own: including the labels of the source for images without a label given here."""
         own = {image: name for image, name in enumerate(self.images.label_names.tolist()) if name} if with_own else {}
         with self._lock:
             self._read()
@@ -127,22 +130,22 @@ class LabelFile:
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """A refusal says that the labels may be kept in another place."""
+    """Adds to an InputError that labels can be stored in another file."""
     try:
         yield
     except InputError as error:
-        raise InputError(f"{error}; --labels keeps the labels of these images in another file") from None
+        raise InputError(f"{error}; use --labels to store labels in another file") from None
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """No other explorer writes into the folder meanwhile. Without effect where the system has no such locks."""
+    """Locks the folder against other explorers. No effect on systems without file locks."""
     if fcntl is None or not folder.is_dir():
         yield
         return
     place = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a network's disk may refuse
+        with suppress(OSError):  # network file systems may not support it
             fcntl.flock(place, fcntl.LOCK_EX)
         yield
     finally:
@@ -150,23 +153,23 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def written_name(images: ImageSet, image: int) -> str:
-    """The image's name, or its number where the name would not come back from a line of the file as it is."""
+    """The image's name, or its index if reading the file would not give back the name."""
     name = str(images.names[image])
     plain = name.isprintable() and name == name.strip()
     return name if plain and name not in ("", "-1") else str(image)
 
 
 def checked_label(label: str) -> str:
-    """Without spaces around it. Raises InputError for what a line of the file cannot hold."""
+    """Strips the label. Raises InputError for a label that the file cannot store."""
     label = label.strip()
-    require(len(label) <= LONGEST, f"a label has {len(label)} letters; expected at most {LONGEST}")
-    require(label.isprintable(), f"the label {label!r} holds a line break or another letter that cannot be printed")
+    require(len(label) <= LONGEST, f"a label has {len(label)} characters; expected at most {LONGEST}")
+    require(label.isprintable(), f"the label {label!r} contains a line break or another unprintable character")
     require(not label or not is_missing_label(label), f"{label!r} means no label; choose another name")
     return label
 
 
 def grouped(labels: dict[int, str], shown: np.ndarray) -> list[dict[str, Any]]:
-    """{image: label} -> [{label, points}] of those that are shown, sorted by label."""
+    """{image: label} -> [{label, points}] of the images that are shown, sorted by label."""
     point_of = {image: point for point, image in enumerate(shown.tolist())} if labels else {}
     groups: dict[str, list[int]] = {}
     for image, label in labels.items():
@@ -179,11 +182,11 @@ def decoded(content: bytes, where: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{where} is no UTF-8 text; expected a CSV file of image, label") from None
+        raise InputError(f"{where} is not UTF-8 text; expected a CSV file of image, label") from None
 
 
 def stamp_of(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file is written; None where there is none."""
+    """A stamp that changes when the file is written; None if there is no file."""
     try:
         about = os.stat(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the page asks: images, their codes, what a code decodes to, what is near, and what a classifier says."""
+"""Answers for the page: images, codes, decoded images, nearest neighbours, class probabilities."""
 
 import shlex
 from functools import cached_property
@@ -25,17 +25,17 @@ from latently.report.content import facts, title
 from latently.runs.folder import Run
 
 MOST_POINTS = 100_000
-DRAWS = 256  # of a prior that is no normal
-MEASURED = 2_000  # images that activities, ranges and the pad's box are taken from
-LARGEST_CODE = 1e6  # of a number in a code that is decoded: beyond it a network's sums overflow
-EXPLORABLE = "give a run of an autoencoder, or of few-label, which has one"
+DRAWS = 256  # samples sent to the page from a non-Gaussian prior
+MEASURED = 2_000  # images used to compute activities, slider ranges and the drawing pad's box
+LARGEST_CODE = 1e6  # absolute value in a code to decode; larger ones could overflow in the network
+EXPLORABLE = "give a run of an autoencoder or of few-label"
 
 
 class Scene:
-    """A run, and at most `MOST_POINTS` of its images (a conditional model: of those with a label that it knows).
+    """A run, and at most `MOST_POINTS` of its images (for a conditional model, only those with a known label).
 
-    A point is the number of an image among those shown; `shown` (N,) has its number among all. Pixels are bytes, in the
-    shape of an image; whatever range the images have is mapped onto 0..255. Raises InputError for a run without codes.
+    A point is the index of an image among those shown; `shown` (N,) has its index among all images. Pixels are uint8 in
+    the shape of an image; other ranges are mapped to 0..255. Raises InputError for a run without codes.
     """
 
     def __init__(self, opened: RunImages, most_points: int = MOST_POINTS) -> None:
@@ -49,7 +49,7 @@ class Scene:
             raise InputError(f"{self.run.path} is a classifier and has no decoder to explore; {EXPLORABLE}")
         self.all_images = (
             opened.images if self.label_classes else opened.found
-        )  # labels from a file are the page's to change
+        )  # without labels from a file, which the page edits
         self.shown = self._chosen(most_points)
         self.images: ImageSet = self.all_images.take(self.shown)
         self.low, self.high = pixel_range(self.images.images)
@@ -57,11 +57,11 @@ class Scene:
         self.codes: np.ndarray = self.cache.of("codes", self._encode_all)  # (N, Z) float32
 
     def _chosen(self, most: int) -> np.ndarray:
-        """Which images are shown: (N,) numbers among all, in their order."""
+        """Indices of the images to show, (N,), ascending."""
         known = np.arange(len(self.all_images))
         if self.label_classes is not None:
             known = np.flatnonzero(np.isin(self.all_images.label_names, self.label_classes))
-            require(len(known) > 0, "none of these images carries a label, and a conditional model wants it to encode")
+            require(len(known) > 0, "none of these images has a label, which a conditional model needs for encoding")
         if len(known) > most:
             known = np.sort(np.random.default_rng(0).choice(known, most, replace=False))
         return known
@@ -78,7 +78,7 @@ class Scene:
 
     @property
     def label_classes(self) -> list[str] | None:
-        """The classes by which a conditional model is conditioned; None for any other model."""
+        """The classes of a conditional model; None for any other."""
         return [str(name) for name in self.encoder.classes_] if self.encoder.model_.takes_labels else None
 
     @property
@@ -87,7 +87,7 @@ class Scene:
         return None if self.few is None else [str(name) for name in self.few.classes_]
 
     def names(self) -> list[str]:
-        """Of the images; letters that are no UTF-8 become question marks."""
+        """Names of the images; bytes that are not UTF-8 become question marks."""
         return [name.encode(errors="replace").decode() for name in self.images.names.tolist()]
 
     @property
@@ -96,7 +96,7 @@ class Scene:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What the page has to know before it shows anything, as JSON."""
+        """Description of the run, which the page loads first, as JSON."""
         history = {name: [row[name] for row in self.encoder.history_] for name in self.encoder.history_[0]}
         encoder_params = self.run.params if self.few is None else Run(self.run.path / "encoder").params
         model = self.encoder.model_
@@ -123,18 +123,18 @@ class Scene:
 
     @torch.no_grad()
     def _prior(self) -> dict[str, Any]:
-        """What the page draws codes from: mean and standard deviation of a normal, or of any other prior some draws."""
+        """The prior for the page: mean and standard deviation of a Gaussian, or samples of any other prior."""
         prior = self.encoder.model_.prior(self.encoder.net_)
         if isinstance(prior, Normal):
             return {"mean": prior.mean[0].tolist(), "stddev": prior.stddev[0].tolist()}
         return {"draws": prior.sample(DRAWS, torch.Generator().manual_seed(0)).tolist()}
 
     def _dimensions(self) -> dict[str, Any]:
-        """Each latent dimension with its activity and the range of its slider, the most active first."""
+        """Each latent dimension with its activity and slider range, most active first."""
         activity, unit = self.codes[:MEASURED].var(0), "variance"
         if can(self.encoder.model_, "prior"):
             kl = self.encoder.bound_terms(self.images.images[:MEASURED], self.images.label_names[:MEASURED])["kl"]
-            if kl.ndim == 2:  # else it is taken by the sample, and belongs to no dimension
+            if kl.ndim == 2:  # otherwise it is not computed per dimension
                 activity, unit = kl.mean(0), "nats"
         low, high = np.quantile(self.codes[:MEASURED], [0.001, 0.999], axis=0)
         if can(self.encoder.model_, "prior"):
@@ -147,7 +147,8 @@ class Scene:
         return {"dimensions": rows, "activity_unit": unit}
 
     def _pad(self) -> dict[str, Any]:
-        """How to centre a drawing as these images are: the share of a side that their ink fills, and its tone."""
+        """How to centre a drawing like these images: the fraction of a side that the ink spans, and whether it is
+        dark."""
         pixels = self.as_bytes(self.images.images[:MEASURED])
         grey = pixels.reshape(len(pixels), *self.images.image_shape[:2], -1)[..., :3].mean(3)
         border = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1)
@@ -159,13 +160,13 @@ class Scene:
     # Images -----------------------------------------------------------------------------------------------------------
 
     def as_bytes(self, images: np.ndarray) -> np.ndarray:
-        """Images of the source's own type and range -> uint8."""
+        """Images of the source's type and range -> uint8."""
         if images.dtype == np.uint8:
             return images
         return to_bytes((images - self.low) / (self.high - self.low))
 
     def as_source(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 -> what the estimator takes."""
+        """uint8 -> the input of the estimator."""
         if self.images.images.dtype == np.uint8:
             return pixels
         return (self.low + pixels / np.float32(255) * (self.high - self.low)).astype(np.float32)
@@ -174,14 +175,15 @@ class Scene:
         """(n,) -> uint8 (n, *image)."""
         return self.as_bytes(self.images.images[points])
 
-    # The model, a few images at a time: without padding to a batch, which would cost more than the work ---------------
+    # The model, a few images at a time, without padding to full batches
+    # ------------------------------------------------
 
     def label_tensors(self, classes: np.ndarray | None, n: int) -> tuple[Tensor, ...]:
-        """Class numbers as a conditional model takes them: one for all, or one for each; nothing for any other."""
+        """Class indices for a conditional model: one for all, or one for each; empty for other models."""
         if self.label_classes is None:
             return ()
         if classes is None or len(classes) not in (1, n):
-            raise InputError(f"a conditional model wants one class, or one for each of {n}")
+            raise InputError(f"a conditional model needs one class, or one for each of {n}")
         fits = bool(((classes >= 0) & (classes < len(self.label_classes))).all())
         require(fits, f"classes go from 0 to {len(self.label_classes) - 1}; there are {', '.join(self.label_classes)}")
         return (torch.as_tensor(np.resize(classes, n), dtype=torch.int64),)
@@ -189,7 +191,7 @@ class Scene:
     def decode(self, codes: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
         """(n, Z) -> the decoder's mean, uint8 (n, *image)."""
         bounded = bool((np.abs(codes) <= LARGEST_CODE).all())  # false for NaN, too
-        require(bounded, f"codes must be finite numbers of at most {LARGEST_CODE:g}, positive or negative")
+        require(bounded, f"codes must be finite numbers from -{LARGEST_CODE:g} to {LARGEST_CODE:g}")
         trained, z = self.encoder.trained_, torch.from_numpy(codes)
         means = trained.rows(trained.image_means, z, *self.label_tensors(classes, len(z)), size=len(z))
         return self.as_bytes(trained.to_images(means))
@@ -209,19 +211,19 @@ class Scene:
         return np.exp(classifier.trained_.rows(classifier.trained_.log_probabilities, x, size=len(x)))
 
     def denoise(self, pixels: np.ndarray, level: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 (n, *image) -> the same with noise of a level, and rebuilt from that, both uint8 (n, *image).
+        """uint8 (n, *image) -> noisy images and their reconstructions, both uint8 (n, *image).
 
-        Raises InputError for a model that has not learned it.
+        Raises InputError for a model that cannot denoise.
         """
         noisy, trained = self.encoder.corrupt(self.as_source(pixels), level, seed), self.encoder.trained_
         rebuilt = trained.rows(trained.denoised_means, to_channels_first(noisy), size=len(noisy))
         return self.as_bytes(noisy), self.as_bytes(trained.to_images(rebuilt))
 
-    # Among the points -------------------------------------------------------------------------------------------------
+    # Points -----------------------------------------------------------------------------------------------------------
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """p(class | image) of every point, (N, classes) float32; slow for a convolutional classifier, so kept."""
+        """p(class | image) of every point, (N, classes) float32; cached, because a convolutional classifier is slow."""
         few = self.few
         if few is None:
             raise InputError("this run has no classifier; train one with latently train few-label")
@@ -235,12 +237,12 @@ class Scene:
         return places[0], distances[0]
 
     def plane(self, name: str, dims: tuple[int, int] = (0, 1)) -> planes.Plane:
-        """The points on a plane. Raises InputError for a plane that these codes have not."""
+        """The points on a plane. Raises InputError for an unknown plane."""
         require(name in self.plane_names, f"there is no plane {name[:40]!r}; there are {', '.join(self.plane_names)}")
         return planes.make(name, self.codes, dims, self.cache)
 
     def few_label_command(self, labels: Path) -> str:
-        """What to type to train on the labels in a file."""
+        """The command that trains on the labels in a file."""
         words = ["latently", "train", "few-label", "--data", self.opened.source or self.all_images.source]
         record = self.opened.record
         preparation = record.preparation if record else {}
@@ -254,12 +256,13 @@ class Scene:
 
 
 def to_bytes(x: np.ndarray) -> np.ndarray:
-    """0..1 -> 0..255; what lies beyond is clipped, as in a picture."""
+    """0..1 -> 0..255, clipped."""
     return np.rint(np.clip(np.nan_to_num(x), 0, 1) * 255).astype(np.uint8)
 
 
 def pixel_range(images: Images) -> tuple[float, float]:
-    """What 0 and 255 stand for: bytes are as they are, floats within 0..1 likewise, others by their own range."""
+    """The values that map to 0 and 255: (0, 1) for bytes and for floats within 0..1, otherwise the range of the
+    images."""
     if images.dtype == np.uint8:
         return 0.0, 1.0
     low, high = float(images.min()), float(images.max())
@@ -267,6 +270,6 @@ def pixel_range(images: Images) -> tuple[float, float]:
 
 
 def extent(marked: np.ndarray) -> np.ndarray:
-    """(n, size) bools -> (n,): from the first mark to the last; 0 where there is none."""
+    """(n, size) bools -> (n,): distance from the first True to the last; 0 if there is none."""
     first, last = marked.argmax(1), marked.shape[1] - 1 - marked[:, ::-1].argmax(1)
     return np.where(marked.any(1), last - first + 1, 0)

@@ -1,8 +1,8 @@
-"""The page on HTTP. Pictures and codes travel as raw little-endian numbers, all else as JSON; a refusal is a sentence.
+"""The page over HTTP. Images and codes are sent as raw little-endian numbers, everything else as JSON.
 
 GET  /, /main.js ...            the page's own files
-GET  /api/run.json              what the run is, and what it can do
-GET  /api/plane/NAME?i=&j=      float32: positions (N, 2), then the frame (3, Z) of a flat plane
+GET  /api/run.json              description and capabilities of the run
+GET  /api/plane/NAME?i=&j=      float32: positions (N, 2), then the frame (3, Z) of a linear projection
 GET  /api/labels.bin            int32 (N,): the images' own labels; predicted.bin: the classifier's
 GET  /api/names.json            the images' names
 POST /api/images, /api/codes    uint32 points -> uint8 pixels, float32 codes
@@ -11,7 +11,7 @@ POST /api/encode?class=         uint8 pixels -> float32 codes
 POST /api/classify              uint8 pixels -> float32 probabilities
 POST /api/denoise?level=&seed=  uint8 pixels of an image -> uint8 pixels, noisy and rebuilt
 POST /api/neighbours?n=         float32 code -> {points, distances}
-GET  /api/labels, POST          every label given here with its revision; changes to them
+GET  /api/labels, POST          all labels given here with a revision; changes to them
 GET  /api/labels.csv, PUT       the same as a file
 GET  /api/proposals?by=&n=      points to label next
 """
@@ -42,7 +42,7 @@ from latently.explorer.pages import TYPES, page_files
 from latently.explorer.saved_labels import LabelFile
 from latently.explorer.scene import Scene
 
-MOST_AT_ONCE = 1024  # images or codes in a request
+MOST_AT_ONCE = 1024  # images or codes per request
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -56,8 +56,8 @@ def app(scene: Scene, labels: LabelFile, host: str = "127.0.0.1", token: str | N
         InputError: lambda request, error: refusal(400, str(error)),
         TooLarge: lambda request, error: refusal(413, f"the request is larger than {LARGEST_BODY:,} bytes"),
         HTTPException: lambda request, error: refusal(error.status_code, f"{request.url.path}: {error.detail}"),
-        ClientDisconnect: lambda request, error: refusal(400, "the browser went away"),
-        OSError: lambda request, error: refusal(507, f"the disk refuses: {error}"),
+        ClientDisconnect: lambda request, error: refusal(400, "the browser disconnected"),
+        OSError: lambda request, error: refusal(507, f"disk error: {error}"),
     }
     return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token)
 
@@ -76,12 +76,12 @@ def refusal(status: int, sentence: str) -> JSONResponse:
 
 
 class Api:
-    """The endpoints: each reads a request, asks the scene or the label file, and answers in bytes or JSON."""
+    """The endpoints: each reads a request, calls the scene or the label file, and answers in bytes or JSON."""
 
     def __init__(self, scene: Scene, labels: LabelFile) -> None:
         self.scene, self.labels = scene, labels
         self.n_values = math.prod(scene.images.image_shape)
-        _ = scene.about  # now, not when the page waits for it
+        _ = scene.about  # compute it at the start, before the page requests it
 
     def routes(self) -> list[tuple[str, str, Endpoint]]:
         return [
@@ -136,7 +136,7 @@ class Api:
 
     async def decode(self, request: Request) -> Response:
         codes = await self.rows(request, "<f4", self.scene.latent_dim)
-        if len(codes) == 1:  # under the pointer: a millisecond, less than another thread costs
+        if len(codes) == 1:  # at the pointer: takes a millisecond, less than a thread switch
             return raw(self.scene.decode(codes, classes(request)))
         return raw(await run_in_threadpool(self.scene.decode, codes, classes(request)))
 
@@ -241,12 +241,12 @@ def classes(request: Request) -> np.ndarray | None:
         return None
     words = text.split(",")
     fits = len(words) <= MOST_AT_ONCE and all(word.isascii() and word.isdigit() and len(word) <= 9 for word in words)
-    require(fits, f"class is {text[:40]!r}; expected whole numbers with commas between them")
+    require(fits, f"class is {text[:40]!r}; expected whole numbers separated by commas")
     return np.array([int(word) for word in words])
 
 
 def as_changes(body: bytes, n_points: int) -> list[tuple[str, np.ndarray]]:
-    """[{"label": "3", "points": [0, 5]}, ...], where an empty label takes labels away; else an InputError."""
+    """[{"label": "3", "points": [0, 5]}, ...], an empty label removes labels; otherwise an InputError."""
     try:
         sent = json.loads(body)
         changes = [(change["label"], np.asarray(change["points"], dtype=object)) for change in sent]
@@ -264,15 +264,15 @@ def as_changes(body: bytes, n_points: int) -> list[tuple[str, np.ndarray]]:
 
 def serve(scene: Scene, labels: LabelFile, host: str, port: int, open_browser: bool) -> None:
     """Serve until Ctrl-C. Prints the address on stdout; port 0 takes a free one."""
-    require(0 <= port < 65536, f"--port is {port}; expected a whole number from 0, any free one, to 65535")
-    torch.set_num_threads(min(torch.get_num_threads(), 4))  # an image is small: more threads wait for each other
+    require(0 <= port < 65536, f"--port is {port}; expected a whole number from 0 (any free port) to 65535")
+    torch.set_num_threads(min(torch.get_num_threads(), 4))  # images are small: more threads only wait for each other
     listening = bound(host, port)
     token = None if host in LOCAL_NAMES else secrets.token_urlsafe(16)
     everywhere = host in ("0.0.0.0", "::")
     shown = "localhost" if everywhere else f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
-    others = "Other machines put an address of this one in the place of localhost.\n" * everywhere
-    print(f"{address}\n{others}Ctrl-C stops it; labels are kept in {labels.path}", flush=True)
+    others = "On other machines, replace localhost by the address of this one.\n" * everywhere
+    print(f"{address}\n{others}Ctrl-C stops it; labels are saved to {labels.path}", flush=True)
     if open_browser:
         webbrowser.open(address)
     config = uvicorn.Config(
@@ -286,14 +286,14 @@ def serve(scene: Scene, labels: LabelFile, host: str, port: int, open_browser: b
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises InputError where the place is taken or is not ours."""
+    """A listening socket. Raises InputError if the address is in use or not available."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=64)
-        # asyncio does this by itself only for sockets that name their protocol; without it an answer waits 40 ms for
-        # the acknowledgement of its own headers
+        # asyncio sets this only on sockets with an explicit protocol; without it, an answer waits 40 ms for the
+        # acknowledgement of its headers
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        why = str(error.strerror).partition(" (")[0]  # Python adds the address, which is said already
+        why = str(error.strerror).partition(" (")[0]  # Python adds the address, which is in the message already
         raise InputError(f"cannot listen on {host}, port {port}: {why}; give another --host or --port") from None
     return listening

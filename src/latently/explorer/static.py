@@ -1,10 +1,10 @@
-"""The page as files, which any static host can serve and which decode in the browser.
+"""The page as files, which any static web host can serve and which decode in the browser.
 
-    FOLDER/index.html ...            the page's own files, the very ones that the server sends
-           api/run.json ...          what the server would answer, for up to `MOST_POINTS` points
+    FOLDER/index.html ...            the page's own files, the same as the server sends
+           api/run.json ...          the answers of the server, for up to `MOST_POINTS` points
            api/network.json, .bin    encoder, decoder and classifier as layers and weights; page/network.js runs them
 
-Raw numbers are little-endian, as on the server. Labels stay in the browser that gives them, and can be exported.
+Raw numbers are little-endian, as on the server. Labels are stored in the browser, and can be exported.
 """
 
 import json
@@ -20,14 +20,14 @@ from latently.explorer.proposals import apart, centres, lead
 from latently.explorer.scene import Scene
 from latently.runs.outputs import check_folder
 
-MOST_POINTS = 5_000  # of MNIST's images: 4 MB
+MOST_POINTS = 5_000  # 4 MB of MNIST images
 PROPOSED = 200
 
 
 def write_static(scene: Scene, folder: Path) -> Path:
     """Write the page of a scene into a new or empty folder. -> its index.html
 
-    Raises InputError for a folder that holds something, and for a network with a layer that the page cannot run.
+    Raises InputError for a folder that is not empty, and for a network with a layer that the page cannot run.
     """
     check_folder(folder)
     writer = Writer()
@@ -53,7 +53,7 @@ def write_static(scene: Scene, folder: Path) -> Path:
         kind = values.dtype.newbyteorder("<")
         write_bytes(folder / f"api/{name}.bin", np.ascontiguousarray(values, dtype=kind).tobytes())
     for plane in scene.plane_names:
-        if plane not in ("umap", "dimensions"):  # a browser takes two columns of the codes by itself
+        if plane not in ("umap", "dimensions"):  # the browser computes `dimensions` from the codes
             write_bytes(folder / f"api/plane-{plane}.bin", scene.plane(plane).to_bytes())
     return folder / "index.html"
 

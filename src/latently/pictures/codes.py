@@ -1,4 +1,4 @@
-"""Codes as points: scatters by class, of any width."""
+"""Scatter plots of codes of any width, coloured by class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,11 +32,11 @@ def scatter(
     classes: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Codes (N,Z) as points, coloured by label (N,), unlabelled ones (-1) light grey below the others.
+    """Scatter plot of codes (N,Z), coloured by label (N,); unlabelled codes (-1) are light grey, below the others.
 
-    Two dimensions are drawn as they are; more are drawn in their first two principal components, and the axes say so
-    and give the share of the variance; a single one becomes a strip per class. `classes` names label 0, 1, ... Beyond
-    twenty classes the nineteen most frequent keep a colour and the rest are "other".
+    Two dimensions are plotted directly; more are projected to their first two principal components, and the axes give
+    the fraction of the variance; one dimension becomes a strip per class. `classes` names label 0, 1, ... Beyond twenty
+    classes the nineteen most frequent have a colour and the rest are "other".
 
     >>> codes = np.random.default_rng(0).normal(size=(50, 8))
     >>> scatter(codes, labels=np.arange(50) % 3, classes=["cat", "dog", "owl"]).axes[0].get_xlabel()
@@ -45,9 +45,9 @@ def scatter(
     points = np.asarray(codes, dtype=float)  # (N, Z)
     require(
         points.ndim == 2 and points.size > 0,
-        f"codes of shape {points.shape} came; a scatter wants (N, latent dimensions) with at least one code",
+        f"got codes of shape {points.shape}; expected (N, latent dimensions) with at least one code",
     )
-    require(bool(np.isfinite(points).all()), "the codes hold NaN or infinite values, so they have no place to draw")
+    require(bool(np.isfinite(points).all()), "the codes contain NaN or infinite values, which cannot be plotted")
     groups = _groups(len(points), labels, classes)
     latent_dim = points.shape[1]
     if latent_dim > 2:
@@ -72,7 +72,7 @@ def scatter(
 
 
 def scatters(panels: Mapping[str, ArrayLike], labels: ArrayLike, classes: Sequence[str] | None = None) -> Figure:
-    """Two-dimensional codes (N,2) of the same images side by side, a panel per title, coloured by label (N,).
+    """Two-dimensional codes (N,2) of the same images side by side, one panel per title, coloured by label (N,).
 
     >>> figure = scatters({"AE": np.eye(2), "VAE": np.ones((2, 2))}, labels=[0, 1])
     >>> [axes.get_title(loc="left") for axes in figure.axes]
@@ -83,7 +83,7 @@ def scatters(panels: Mapping[str, ArrayLike], labels: ArrayLike, classes: Sequen
         figure = Figure(figsize=(1.0 + 4.2 * len(panels), 4.4), dpi=DPI, layout="constrained")
         for place, (title, codes) in enumerate(panels.items(), start=1):
             points = np.asarray(codes, dtype=float)
-            require(points.shape[1:] == (2,), f"codes of shape {points.shape} came; expected 2 dimensions")
+            require(points.shape[1:] == (2,), f"got codes of shape {points.shape}; expected 2 dimensions")
             axes = figure.add_subplot(1, len(panels), place)
             axes.set_title(title, weight="bold", size=10, pad=10)
             axes.set_xlabel("z1")
@@ -97,18 +97,18 @@ Group = tuple[str, str, Ints]  # name, colour, indices of its points
 
 
 def _groups(n: int, labels: ArrayLike | None, classes: Sequence[str] | None) -> list[Group]:
-    """What is drawn in one colour, the lowest layer first: unlabelled, other, then the classes."""
+    """Groups of points of one colour, lowest layer first: unlabelled, other, then the classes."""
     if labels is None:
         return [("", TRAIN, np.arange(n))]
     y = np.asarray(labels)
     require(
         y.shape == (n,) and y.dtype.kind in "iu",
-        f"labels of shape {y.shape} and type {y.dtype} came; {n} codes want {n} whole numbers, -1 where unlabelled",
+        f"got labels of shape {y.shape} and type {y.dtype}; expected {n} whole numbers, -1 for unlabelled",
     )
     found, counts = np.unique(y[y >= 0], return_counts=True)
     require(
         classes is None or len(found) == 0 or found[-1] < len(classes),
-        f"label {max(found, default=0)} came with {length_of(classes)} class names; name every class, from label 0 on",
+        f"got label {max(found, default=0)} but {length_of(classes)} class names; name every class, from label 0 on",
     )
     listed = found
     if len(found) > len(TWENTY_COLOURS):
@@ -118,19 +118,21 @@ def _groups(n: int, labels: ArrayLike | None, classes: Sequence[str] | None) -> 
         (f"other ({len(found) - len(listed)})", OTHER, np.flatnonzero((y >= 0) & ~np.isin(y, listed))),
     ]
     for place, label in enumerate(listed):
-        # up to twenty classes the colour belongs to the label, so that two pictures of one data set agree
+        # up to twenty classes, a label always has the same colour, in all pictures of a data set
         colour = TWENTY_COLOURS[label if found[-1] < len(TWENTY_COLOURS) else place]
         groups.append((str(classes[label] if classes is not None else label), colour, np.flatnonzero(y == label)))
     return [group for group in groups if len(group[2])]
 
 
 def _principal_components(codes: Floats) -> tuple[Floats, list[str]]:
-    """Codes (N,Z) in their first two principal components (N,2), and the two axis labels."""
+    """Codes (N,Z) projected to their first two principal components (N,2), and the two axis labels."""
     centred = codes - codes.mean(axis=0)
     variances, directions = np.linalg.eigh(centred.T @ centred)  # ascending
     variances, directions = np.maximum(variances[::-1], 0), directions[:, ::-1][:, :2]  # (Z,), (Z, 2)
     largest = directions[np.abs(directions).argmax(axis=0), [0, 1]]
-    directions = directions * np.where(largest < 0, -1, 1)  # a sign is arbitrary: fix it, for repeatable pictures
+    directions = directions * np.where(
+        largest < 0, -1, 1
+    )  # the sign is arbitrary: fix it, so that pictures are repeatable
     shares = variances[:2] / max(variances.sum(), np.finfo(float).tiny)
     names = [f"principal component {i} ({share:.0%} of the variance)" for i, share in enumerate(shares, start=1)]
     return centred @ directions, names
@@ -142,7 +144,7 @@ def _cloud(axes: Axes, points: Floats, groups: list[Group]) -> None:
     for _, colour, members in below:
         _points(axes, points[members], colour, len(points))
     if above:
-        # all classes in one shuffled layer, else the last class would hide those drawn before it
+        # all classes in one shuffled layer; otherwise the last class would hide the others
         members = np.concatenate([members for *_, members in above])
         colours = np.repeat([colour for _, colour, _ in above], [len(members) for *_, members in above])
         order = np.random.default_rng(0).permutation(len(members))
@@ -152,15 +154,15 @@ def _cloud(axes: Axes, points: Floats, groups: list[Group]) -> None:
 
 
 def _points(axes: Axes, points: Floats, colours: str | list[str], n_in_all: int) -> None:
-    """Points (N,2), so large and so opaque that 100 stand out and 70,000 still show where they are dense."""
+    """Points (N,2), sized so that 100 are clearly visible and 70,000 still show their density."""
     size = float(np.clip(75 * n_in_all**-0.36, 1.2, 16))
     alpha = float(np.clip(1.75 - 0.28 * math.log10(n_in_all), 0.45, 0.9))
-    # thousands of points would make a PDF of megabytes: they are kept as a picture inside it
+    # thousands of points would make a PDF of megabytes: rasterize them
     axes.scatter(points[:, 0], points[:, 1], s=size, c=colours, alpha=alpha, lw=0, rasterized=n_in_all > 2000)
 
 
 def _name_the_clouds(axes: Axes, points: Floats, groups: list[Group]) -> None:
-    """Short class names near their medians: colour alone must not carry the meaning."""
+    """Short class names near the medians of the classes, so that meaning does not depend on colour alone."""
     if len(groups) < 2 or max(len(name) for name, *_ in groups) > 12:
         return
     places = np.array([np.median(points[members], axis=0) for *_, members in groups])
@@ -174,7 +176,7 @@ def _name_the_clouds(axes: Axes, points: Floats, groups: list[Group]) -> None:
 
 
 def _pushed_apart(places: Floats, widths: Floats, height: float) -> Floats:
-    """Places (C,2) of words, moved up and down until no two boxes (widths (C,), one height) overlap, or nearly."""
+    """Positions (C,2) of words, moved vertically until boxes (widths (C,), one height) hardly overlap."""
     places = places.copy()
     for _ in range(50):
         for i, j in zip(*np.triu_indices(len(places), 1), strict=True):
@@ -200,7 +202,7 @@ def _scatter_legend(figure: Figure, groups: list[Group]) -> None:
 
 
 def _strip(axes: Axes, values: Floats, groups: list[Group]) -> None:
-    """One row of points per class along a single latent dimension, spread a little so that they do not hide."""
+    """One row of points per class along a single latent dimension, with jitter so that they do not hide each other."""
     spread = np.random.default_rng(0).uniform(-0.32, 0.32, len(values))
     for row, (_, colour, members) in enumerate(groups):
         _points(axes, np.stack([values[members], row + spread[members]], axis=1), colour, len(values))

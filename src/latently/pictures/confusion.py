@@ -17,10 +17,11 @@ from latently.pictures.style import (
 
 
 def confusion(true: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> Figure:
-    """How often a class (row) was taken for another (column): counts, coloured by their share of the row.
+    """Confusion matrix: counts of true class (row) and predicted class (column).
 
-    `true` and `predicted` are (N,) indices into `classes`. The diagonal is what was right; what was wrong is redder the
-    more of its class it takes, from one in a thousand on, for single mistakes are what one looks for.
+    `true` and `predicted` are (N,) indices into `classes`. The diagonal holds the correct predictions; mistakes are
+    redder the larger their fraction of the row is, on a log scale from one in a thousand, so that rare ones are
+    visible.
 
     >>> figure = confusion([0, 0, 1], [0, 1, 1], ["cat", "dog"])
     >>> [text.get_text() for text in figure.axes[0].texts]
@@ -51,5 +52,5 @@ def confusion(true: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> 
         for spine in axes.spines.values():
             spine.set_visible(False)
         right = int(np.trace(counts))
-        axes.set_title(f"{right:,} of {counted(counts.sum(), 'image')} right", weight="bold", size=10, pad=10)
+        axes.set_title(f"{right:,} of {counted(counts.sum(), 'image')} correct", weight="bold", size=10, pad=10)
     return figure

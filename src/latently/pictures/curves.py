@@ -1,4 +1,4 @@
-"""Curves of a training, and lines of a study."""
+"""Training curves, and line plots of studies."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,10 @@ from latently.pictures.style import (
 def training_curves(history: Mapping[str, Sequence[float]], units: Mapping[str, str] | None = None) -> Figure:
     """One panel per term of the history, training and validation together.
 
-    `history` maps column names to one value per epoch: `epoch` (else 1, 2, ...) and `train_TERM`, `val_TERM`; other
-    columns are left out, and NaN marks an epoch without a value. `units` names a term's y axis; loss, reconstruction
-    and kl are in nats per image unless it says otherwise. Where the first epochs would flatten all that follows,
-    the panel leaves them off the scale and says so.
+    `history` maps column names to one value per epoch: `epoch` (default 1, 2, ...) and `train_TERM`, `val_TERM`; other
+    columns are ignored, and NaN marks an epoch without a value. `units` labels a term's y axis; by default, loss,
+    reconstruction and kl are in nats per image. If the first epochs would flatten the rest of a curve, they are left
+    off the scale, with a note.
 
     >>> figure = training_curves({"epoch": [1, 2], "train_loss": [190.0, 140.0], "val_loss": [150.0, 130.0]})
     >>> figure.axes[0].get_title(loc="left"), figure.axes[0].get_ylabel()
@@ -44,10 +44,10 @@ def training_curves(history: Mapping[str, Sequence[float]], units: Mapping[str, 
     columns = {name: np.asarray(values, dtype=float) for name, values in history.items()}
     terms = _terms(columns)
     lengths = {len(values) for values in columns.values()}
-    require(bool(terms), "the history holds no train_* or val_* column, so there is no curve to draw")
+    require(bool(terms), "the history has no train_* or val_* columns, so there is no curve to draw")
     require(len(lengths) == 1, f"the history's columns differ in length ({sorted(lengths)}); give one value per epoch")
     n_epochs = lengths.pop()
-    require(n_epochs > 0, "the history holds no epoch yet, so there is no curve to draw; train for one epoch first")
+    require(n_epochs > 0, "the history has no epochs yet, so there is no curve to draw; train for one epoch first")
     epochs = columns.get("epoch", np.arange(1.0, n_epochs + 1))
     across = min(3, len(terms))
     down = math.ceil(len(terms) / across)
@@ -65,7 +65,7 @@ def training_curves(history: Mapping[str, Sequence[float]], units: Mapping[str, 
 
 
 def _terms(columns: Mapping[str, object]) -> list[str]:
-    """The terms that have a curve: loss, reconstruction and kl first, then the others as they come."""
+    """The terms with a curve: loss, reconstruction and kl first, then the others as they come."""
     found = [name.partition("_")[2] for name in columns if name.startswith(("train_", "val_"))]
     known = [term for term in ("loss", "reconstruction", "kl") if term in found]
     return list(dict.fromkeys(known + found))
@@ -77,7 +77,7 @@ def _unit(term: str, units: Mapping[str, str] | None) -> str:
 
 
 def _curve(axes: Axes, epochs: Floats, train: Floats | None, validation: Floats | None) -> None:
-    marker = "o" if len(epochs) <= 12 else None  # a single epoch draws no line: its point must show
+    marker = "o" if len(epochs) <= 12 else None  # a single epoch gives no line, only a point
     drawn = []
     for values, colour, dashes in ((train, TRAIN, "-"), (validation, VALIDATION, (0, (4, 1.2)))):
         if values is not None and np.isfinite(values).any():
@@ -96,7 +96,7 @@ def _curve(axes: Axes, epochs: Floats, train: Floats | None, validation: Floats 
 
 
 def _leave_out_a_huge_start(axes: Axes, epochs: Floats, curves: list[tuple[Floats, Floats]]) -> None:
-    """Where the whole run spans over four times what follows its first tenth, drop first epochs from y; say so."""
+    """If the range of the run is over four times that of its last nine tenths, clip first epochs, with a note."""
 
     def after(epoch: float) -> Floats:
         return np.concatenate([values[at > epoch] for at, values in curves])
@@ -105,7 +105,7 @@ def _leave_out_a_huge_start(axes: Axes, epochs: Floats, curves: list[tuple[Float
     every, later = after(-math.inf), after(epochs[start - 1])
     if later.size < 3 or np.ptp(later) == 0 or np.ptp(every) <= 4 * np.ptp(later):
         return
-    # as few as will do: often the very first epoch alone is the huge one
+    # clip as few as possible: often only the very first epoch is huge
     shown = next(kept for epoch in epochs[:start] if np.ptp(kept := after(epoch)) <= 4 * np.ptp(later))
     low, high = shown.min() - 0.06 * np.ptp(shown), shown.max() + 0.06 * np.ptp(shown)
     axes.set_ylim(low, high)
@@ -136,7 +136,7 @@ def lines(
     y_range: tuple[float, float] | None = None,
     log_x: bool = False,
 ) -> Figure:
-    """Named lines (x, y) in one panel; `points` are drawn as lone marks, `spans` are half widths about a line.
+    """Named lines (x, y) in one panel; `points` are single markers, `spans` are half-widths of bands around lines.
 
     >>> figure = lines({"ours": ([1, 2], [3.0, 2.0])}, "epoch", "nats per image", "A study", {"theirs": ([2], [2.5])})
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
@@ -178,9 +178,9 @@ def lines(
 def compared_curves(
     histories: Mapping[str, Mapping[str, Sequence[float]]], title: str, units: Mapping[str, str] | None = None
 ) -> Figure:
-    """Histories as `training_curves` takes them, by name, together: one panel per term, one colour per name.
+    """Several histories, in the format of `training_curves`, by name: one panel per term, one colour per name.
 
-    Names that do not fit beside the title stand below the panels.
+    Names that do not fit next to the title are placed below the panels.
 
     >>> history = {"train_loss": [190.0, 140.0], "val_loss": [150.0, 130.0]}
     >>> figure = compared_curves({"ours": history, "theirs": history}, "A study")
@@ -214,7 +214,7 @@ def compared_curves(
         for label, dash in zip(("training", "validation"), dashes.values(), strict=True):
             handles.append(Line2D([], [], color=QUIET, ls=dash, lw=1.2, label=label))
         names = [str(handle.get_label()) for handle in handles]
-        widest = max(map(width_in_inches, names)) + 0.6  # inches of a legend's column: its line, its name, a gap
+        widest = max(map(width_in_inches, names)) + 0.6  # width of a legend column in inches: line, name, gap
         beside = (
             1.45 * width_in_inches(title) + sum(map(width_in_inches, names)) + 0.6 * len(names) < figure.get_figwidth()
         )

@@ -1,4 +1,4 @@
-"""The plane of a two-dimensional code: the decoder's image at every place."""
+"""The plane of a two-dimensional code: decoded images on a grid of codes."""
 
 from collections.abc import Sequence
 from statistics import NormalDist
@@ -20,7 +20,7 @@ from latently.pictures.tiles import as_floats, draw_tiles, require_tiles
 def canvas_codes(grid: int, low: float | Sequence[float], high: float | Sequence[float]) -> Floats:
     """The codes (grid*grid, 2) behind a canvas, in drawing order: top row first, z2 falling; z1 rising to the right.
 
-    `low` and `high` are the ends of both dimensions, or pairs, one value for each.
+    `low` and `high` are the limits of both dimensions, or pairs with one value per dimension.
 
     >>> canvas_codes(2, -1, 1).tolist()
     [[-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]]
@@ -29,7 +29,7 @@ def canvas_codes(grid: int, low: float | Sequence[float], high: float | Sequence
     lows, highs = np.broadcast_to(np.asarray(low, float), 2), np.broadcast_to(np.asarray(high, float), 2)
     require(
         bool(np.isfinite([lows, highs]).all() and (lows < highs).all()),
-        f"a canvas from {low} to {high} came; it wants two finite ends, the lower one first",
+        f"got a canvas from {low} to {high}; expected two finite limits, the lower one first",
     )
     if grid == 1:
         return ((lows + highs) / 2)[None]
@@ -39,14 +39,14 @@ def canvas_codes(grid: int, low: float | Sequence[float], high: float | Sequence
 def quantile_codes(grid: int) -> Floats:
     """The codes (grid*grid, 2) at the quantiles (i + 0.5) / grid of the prior N(0, I), in `canvas_codes`' order.
 
-    Each tile then stands for the same share of the prior's mass.
+    Each tile then represents the same probability mass of the prior.
 
     >>> quantile_codes(2).round(3).tolist()
     [[-0.674, 0.674], [0.674, 0.674], [-0.674, -0.674], [0.674, -0.674]]
     """
     require_tiles(grid)
     half = [NormalDist().inv_cdf((i + 0.5) / grid) for i in range(grid // 2)]
-    # mirrored by hand: the quantile function is exact only to rounding, and the middle tile is 0
+    # mirrored explicitly: the quantile function has rounding error, and the middle tile is exactly 0
     values = np.array(half + [0.0] * (grid % 2) + [-value for value in reversed(half)])
     return _mesh(values, values)
 
@@ -57,10 +57,10 @@ def _mesh(z1: Floats, z2: Floats) -> Floats:
 
 
 def canvas(images: ArrayLike, z1: ArrayLike, z2: ArrayLike, title: str | None = None) -> Figure:
-    """Images decoded over the plane of a 2-D code, as one seamless picture with the codes along its edges.
+    """Images decoded over the plane of a 2-D code, as one picture without gaps, with the codes along its edges.
 
-    `images` (rows*columns, H, W[, C]) come in `canvas_codes`' order. `z1` holds the columns' values and `z2` the rows',
-    in any order and repeated or not: the two columns of the codes will do.
+    `images` (rows*columns, H, W[, C]) are in the order of `canvas_codes`. `z1` has the values of the columns and `z2`
+    those of the rows, in any order, with or without repeats: the two columns of the codes are fine.
 
     >>> codes = canvas_codes(3, -2, 2)
     >>> figure = canvas(np.zeros((9, 8, 8)), codes[:, 0], codes[:, 1])
@@ -71,7 +71,7 @@ def canvas(images: ArrayLike, z1: ArrayLike, z2: ArrayLike, title: str | None = 
     across, down = np.unique(np.asarray(z1, float)), np.unique(np.asarray(z2, float))[::-1]
     require(
         len(tiles) == len(across) * len(down),
-        f"{len(tiles)} images came for a canvas of {len(down)} rows by {len(across)} columns; give one image per tile",
+        f"got {len(tiles)} images for a canvas of {len(down)} rows by {len(across)} columns; give one image per tile",
     )
     title = title or "Images decoded over the plane of codes"
     axes, x, y = draw_tiles(tiles, len(across), title=title, gap=0, left=0.62, bottom=0.5)

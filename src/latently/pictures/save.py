@@ -1,4 +1,4 @@
-"""A picture as a file: .png, .pdf or .svg."""
+"""Saving pictures as .png, .pdf or .svg."""
 
 import os
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ ENDINGS = (".png", ".pdf", ".svg")
 
 
 def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a figure as .png, .pdf or .svg, by its ending; folders are made, and a reader never sees half a file.
+    """Write a figure atomically as .png, .pdf or .svg, by its extension; creates missing folders.
 
-    `metadata` is kept inside the file: as text entries of a PNG, in the keywords of a PDF, the description of an SVG.
-    Raises `InputError` for another ending and where the file cannot be written.
+    `metadata` is stored in the file: as text entries of a PNG, keywords of a PDF, or description of an SVG.
+    Raises `InputError` for another extension and if the file cannot be written.
     """
     target = Path(path)
     ending = target.suffix.lower()
     require(
         ending in ENDINGS,
-        f"{target} cannot be written as a picture; end its name in one of {', '.join(ENDINGS)}",
+        f"{target} cannot be written as a picture; its name must end in one of {', '.join(ENDINGS)}",
     )
     about = _file_metadata(ending, metadata or {})
     try:
@@ -41,5 +41,5 @@ def _file_metadata(ending: str, metadata: Mapping[str, str]) -> dict[str, str | 
     if ending == ".png":
         return dict(metadata)
     text = "; ".join(f"{key}={value}" for key, value in metadata.items())
-    # without a date, the same figure gives the same bytes
+    # without a date, the same figure always gives the same bytes
     return {"CreationDate": None, "Keywords": text} if ending == ".pdf" else {"Date": None, "Description": text}

@@ -1,4 +1,4 @@
-"""Sheets of images: reconstructions, samples, traversals, grids."""
+"""Rows and grids of images: reconstructions, samples, traversals."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def reconstructions(
     title: str = "Originals and their reconstructions",
 ) -> Figure:
     """Each original (N,H,W[,C]) above its reconstruction (same shape), in rows of pairs; `labels` go above the pairs,
-    `names` say what the two are.
+    `names` label the two rows.
 
     >>> digits = np.zeros((12, 8, 8))
     >>> [tick.get_text() for tick in reconstructions(digits, digits).axes[0].get_yticklabels()]
@@ -41,7 +41,7 @@ def reconstructions(
     above, below = as_floats(originals), as_floats(reconstructions)
     require(
         above.shape == below.shape,
-        f"originals of shape {above.shape} and reconstructions of shape {below.shape} came; they must be alike",
+        f"got originals of shape {above.shape} and reconstructions of shape {below.shape}; shapes must be equal",
     )
     height = above.shape[1]
     seam = np.ones((len(above), max(1, round(0.05 * height)), *above.shape[2:]))
@@ -64,7 +64,7 @@ def reconstructions(
 
 
 def rows(named: Mapping[str, ArrayLike], title: str) -> Figure:
-    """A row of images (N,H,W[,C]) per name, all alike in number and shape: the same digits seen by several models.
+    """A row of images (N,H,W[,C]) per name, all of the same shape: for example the same digits by several models.
 
     >>> digits = np.zeros((8, 8, 8))
     >>> [tick.get_text() for tick in rows({"original": digits, "AE, 2-D": digits}, "A").axes[0].get_yticklabels()]
@@ -73,7 +73,7 @@ def rows(named: Mapping[str, ArrayLike], title: str) -> Figure:
     tiles = [as_floats(images) for images in named.values()]
     require(
         len({block.shape for block in tiles}) == 1,
-        f"rows of shapes {', '.join(str(block.shape) for block in tiles)} came; they must be alike",
+        f"got rows of shapes {', '.join(str(block.shape) for block in tiles)}; shapes must be equal",
     )
     left = 0.2 + max(map(width_in_inches, named))
     axes, _, y = draw_tiles(np.concatenate(tiles), len(tiles[0]), title=title, left=left, gap=0.03)
@@ -84,7 +84,7 @@ def rows(named: Mapping[str, ArrayLike], title: str) -> Figure:
 
 
 def samples(images: ArrayLike, columns: int | None = None) -> Figure:
-    """Images (N,H,W[,C]) drawn from a model, on a sheet that is near square unless `columns` says otherwise.
+    """Images (N,H,W[,C]) drawn from a model, on a roughly square grid unless `columns` is given.
 
     >>> samples(np.zeros((16, 8, 8))).axes[0].images[0].get_array().shape
     (35, 35)
@@ -100,10 +100,10 @@ def samples(images: ArrayLike, columns: int | None = None) -> Figure:
 def traversals(
     images: ArrayLike, values: ArrayLike, dims: Sequence[int], activity: Sequence[float] | None = None
 ) -> Figure:
-    """What one latent dimension at a time does: images (D,S,H,W[,C]), a row per dimension, a column per value (S,).
+    """Effect of one latent dimension at a time: images (D,S,H,W[,C]), a row per dimension, a column per value (S,).
 
     `dims` (D,) are positions in the code, from 0: position 6 is named z7, as in `scatter` and `canvas`. `activity` (D,)
-    is each dimension's KL in nats, shown beside its name. The rows stand in the order in which they come.
+    is each dimension's KL in nats, shown beside its name. Rows keep their order.
 
     >>> figure = traversals(np.zeros((2, 5, 8, 8)), [-2, -1, 0, 1, 2], dims=[6, 0], activity=[2.31, 0.002])
     >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
@@ -137,7 +137,7 @@ def grid(images: ArrayLike, rows: Sequence[str], columns: Sequence[str], title: 
     block = np.asarray(images)
     require(
         block.ndim >= 4 and block.shape[:2] == (len(rows), len(columns)),
-        f"images of shape {block.shape} came for {len(rows)} rows and {len(columns)} columns",
+        f"got images of shape {block.shape} for {len(rows)} rows and {len(columns)} columns",
     )
     names = [fitted_text(str(name), 1.6) for name in rows]
     axes, x, y = draw_tiles(
@@ -159,9 +159,9 @@ def grid(images: ArrayLike, rows: Sequence[str], columns: Sequence[str], title: 
 def sheet(
     images: ArrayLike, captions: Sequence[str] | None = None, title: str | None = None, columns: int = 10
 ) -> Figure:
-    """Images (N,H,W[,C]) with a caption (N,) above each, in at most so many columns.
+    """Images (N,H,W[,C]) with a caption (N,) above each, in at most `columns` columns.
 
-    Long captions get wider tiles, down to five columns; what is longer still is shortened in the middle.
+    Long captions get wider tiles, down to five columns; even longer ones are shortened in the middle.
 
     >>> figure = sheet(np.zeros((2, 8, 8)), captions=["holiday/beach/IMG_20240817_0042.png", "b.png"])
     >>> [text.get_text() for text in figure.axes[0].texts]
@@ -186,7 +186,7 @@ def sheet(
 
 
 def sheets(named: Mapping[str, ArrayLike], columns: int, across: int, title: str) -> Figure:
-    """A block of images (N,H,W[,C]) per name, all alike, `columns` images wide; `across` blocks stand in a row.
+    """A block of images (N,H,W[,C]) per name, all of one shape, `columns` images wide, `across` blocks per row.
 
     >>> digits = np.zeros((4, 8, 8))
     >>> figure = sheets({"originals": digits, "after epoch 1": digits}, columns=2, across=2, title="A")
@@ -194,7 +194,7 @@ def sheets(named: Mapping[str, ArrayLike], columns: int, across: int, title: str
     ['originals', 'after epoch 1']
     """
     tiles = [as_floats(images) for images in named.values()]
-    apart = max(1, tiles[0].shape[1] // 28)  # pixels: images that touch cannot be told from each other
+    apart = max(1, tiles[0].shape[1] // 28)  # pixels between images
     blocks = np.stack([tile(images, columns, apart, apart) for images in tiles])
     axes, _, _ = draw_tiles(blocks, across, title=title, captions=list(named), gap=0.1, largest=PAGE_WIDTH)
     return axes.get_figure()  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""How every picture looks: colours, fonts, sizes, and numbers and words as text."""
+"""The style of all pictures: colours, fonts, sizes; formatting of numbers and words."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
-# Ten colours that stay apart for normal, protan, deutan and tritan eyes: five of Okabe & Ito's (2008) and five searched
-# for beside them, maximising the smallest OKLab distance under simulated colour blindness (0.086; 0.076 for Okabe and
-# Ito's own eight). Ordered so that consecutive classes, and the digits often mistaken for each other, differ most.
+# Ten colours that are distinguishable in normal, protan, deutan and tritan vision: five of Okabe & Ito (2008) and five
+# found by a search that maximises the smallest OKLab distance under simulated colour blindness (0.086; 0.076 for the
+# eight of Okabe & Ito). Ordered so that consecutive classes, and digits that are often confused, differ most.
 TEN_COLOURS = (
     "#9c2e5a", "#56b4e9", "#5d05a4", "#e69f00", "#0072b2", "#5a1a0a", "#009e73", "#10256b", "#a264f6", "#d55e00",
 )  # fmt: skip
-# Ten more from the same search (0.053 among all twenty): beyond ten, the names written into the scatter do the work.
+# Ten more from the same search (0.053 among all twenty): beyond ten classes, rely on the names in the scatter plot.
 TWENTY_COLOURS = (
     *TEN_COLOURS,
     "#a2eb3c", "#424e08", "#9ec773", "#da76bb", "#3041ca", "#604b83", "#8f5c2f", "#5fe6fc", "#700048", "#ce9c9b",
@@ -52,7 +52,7 @@ STYLE = {
     "ytick.major.size": 2.5,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
-    "pdf.fonttype": 42,  # real letters, so that a journal's checks pass and the text can be searched
+    "pdf.fonttype": 42,  # embedded TrueType fonts, which journals require and which keep the text searchable
     "svg.hashsalt": "latently",  # the same figure gives the same file
 }
 MINUS = "\N{MINUS SIGN}"  # a hyphen is too short for a number
@@ -61,9 +61,9 @@ MOST_NAMES_INSIDE = 5  # more would cover the lines
 PAGE_WIDTH = 6.8  # inches across: a text column of A4 or letter
 PAGE_HEIGHT = 8.0
 MARGIN = 0.12  # inches of white around a picture
-LARGEST_IMAGE = 1.2  # inches: beyond it a tile shows nothing more
+LARGEST_IMAGE = 1.2  # inches; larger tiles show nothing more
 TITLE_HEIGHT = 0.3  # inches that a title takes above a picture
-CAPTION_LINE = 0.15  # inches a line of 8-point text takes
+CAPTION_LINE = 0.15  # inches, height of a line of 8-point text
 
 
 @contextmanager
@@ -73,16 +73,16 @@ def styled() -> Iterator[None]:
 
 
 def number_text(value: float) -> str:
-    """A value as an axis shows it: two figures below ten, whole numbers beyond, a true minus sign."""
-    value = round(float(value), 6) + 0.0  # 1e-17 and -0.0 are zero to a reader
+    """Two significant digits below ten, whole numbers beyond, a real minus sign."""
+    value = round(float(value), 6) + 0.0  # 1e-17 and -0.0 become 0
     return (f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}").replace("-", MINUS)
 
 
 def number_texts(values: Floats) -> list[str]:
-    """The values along one axis, with as many decimals as their range asks for and the same for all."""
+    """The values along one axis, all with the number of decimals that their range needs."""
     span = float(np.ptp(values)) or abs(float(values[0])) or 1.0
     decimals = max(0, 1 - math.floor(math.log10(span)))
-    rounded = np.round(values, decimals) + 0.0  # a reader knows no -0.0
+    rounded = np.round(values, decimals) + 0.0  # no -0.0
     if np.array_equal(rounded, np.round(rounded)):
         decimals = 0
     return [f"{value:.{decimals}f}".replace("-", MINUS) for value in rounded]
@@ -101,7 +101,7 @@ def in_words(key: str) -> str:
 
 
 def shortened(text: str, letters: int) -> str:
-    """`text` in at most `letters` letters, the middle left out: of a path, both ends tell images apart."""
+    """`text` in at most `letters` characters, with the middle left out: both ends of a path identify an image."""
     letters = max(letters, 3)
     if len(text) <= letters:
         return text
@@ -110,7 +110,7 @@ def shortened(text: str, letters: int) -> str:
 
 
 def fitted_text(text: str, inches: float) -> str:
-    """`text` shortened until it is no wider than so many inches."""
+    """`text` shortened to at most `inches` wide."""
     letters = len(text)
     while letters > 3 and width_in_inches(shortened(text, letters)) > inches:
         letters -= 1
@@ -118,16 +118,16 @@ def fitted_text(text: str, inches: float) -> str:
 
 
 def width_in_inches(text: str) -> float:
-    """How wide a line of 8-point text is."""
+    """Width of a line of 8-point text."""
     return text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=8), False)[0] / 72
 
 
 def evenly_spaced(n: int, most: int) -> Ints:
-    """At most `most` of n positions, both ends among them: evenly apart if four or more can be, else nearly so."""
+    """At most `most` of n positions, including both ends; evenly spaced if four or more can be, otherwise nearly."""
     if n <= most:
         return np.arange(n)
     for step in range(math.ceil((n - 1) / (most - 1)), (n - 1) // 3 + 1):
         if (n - 1) % step == 0:
             return np.arange(0, n, step)
-    count = 6 if n % 2 == 0 else 7  # as even or odd as n is, for symmetric positions
+    count = 6 if n % 2 == 0 else 7  # same parity as n, for symmetric positions
     return np.linspace(0, n - 1, min(count, most)).round().astype(int)

@@ -1,4 +1,4 @@
-"""Tiles: images side by side in one axes, the heart of every picture that is made of images."""
+"""Tiles: images side by side in one axes, the basis of every picture that consists of images."""
 
 import math
 from collections.abc import Sequence
@@ -26,23 +26,23 @@ from latently.pictures.style import (
 
 
 def require_tiles(grid: int) -> None:
-    require(grid >= 1, f"a canvas of {grid} tiles a side came; it wants at least 1")
+    require(grid >= 1, f"got a canvas of {grid} tiles per side; expected at least 1")
 
 
 def as_floats(images: ArrayLike) -> Floats:
-    """Images as floats in [0,1], (N,H,W) or (N,H,W,3): a single channel is squeezed, alpha is laid on white."""
+    """Images as floats in [0,1], (N,H,W) or (N,H,W,3): a single channel is squeezed, alpha is blended with white."""
     given = np.asarray(images)
     colours = given.shape[3:]
     require(
         given.size > 0 and (given.ndim == 3 or (given.ndim == 4 and colours[0] in (1, 3, 4))),
-        f"images of shape {given.shape} came; a picture wants (N, height, width) or (N, height, width, 1, 3 or 4)",
+        f"got images of shape {given.shape}; expected (N, height, width) or (N, height, width, 1, 3 or 4)",
     )
     require(
         given.dtype == np.uint8 or given.dtype.kind in "fb",
-        f"images of type {given.dtype} came; a picture wants uint8 from 0 to 255 or floats from 0 to 1",
+        f"got images of type {given.dtype}; expected uint8 from 0 to 255 or floats from 0 to 1",
     )
     shown = given / 255.0 if given.dtype == np.uint8 else given.astype(float)
-    require(not np.isnan(shown).any(), "the images hold NaN pixels, which have no grey to draw")
+    require(not np.isnan(shown).any(), "the images contain NaN pixels, which cannot be drawn")
     shown = np.clip(shown, 0, 1)
     if colours == (1,):
         return shown[..., 0]
@@ -52,7 +52,7 @@ def as_floats(images: ArrayLike) -> Floats:
 
 
 def tile(images: Floats, columns: int, gap_x: int = 0, gap_y: int = 0) -> Floats:
-    """Images (N,H,W[,3]) row by row in one array, white between them (gaps in pixels) and after the last."""
+    """Images (N,H,W[,3]) row by row in one array, with white gaps (in pixels) and white after the last image."""
     count, height, width = images.shape[:3]
     rows, colours = math.ceil(count / columns), images.shape[3:]
     cells = np.ones((rows * columns, height + gap_y, width + gap_x, *colours))
@@ -78,13 +78,13 @@ def draw_tiles(
 ) -> tuple[Axes, Floats, Floats]:
     """Tiles on a new figure; returns its axes and the tile centres along x (columns) and y (rows), in pixels.
 
-    Gaps and margins are inches, `top` beside what title and captions need; `stacked` images make one tile's height;
+    Gaps and margins are in inches; `top` is added to the space for title and captions; a tile is `stacked` images high;
     no image is wider or higher than `largest`.
     """
-    require(columns >= 1, f"a sheet of {columns} columns came; it wants at least 1")
+    require(columns >= 1, f"got a sheet of {columns} columns; expected at least 1")
     require(
         captions is None or len(captions) == len(tiles),
-        f"{length_of(captions)} captions came for {len(tiles)} images; give one for each",
+        f"got {length_of(captions)} captions for {len(tiles)} images; give one for each",
     )
     texts = [] if captions is None else [str(caption) for caption in captions]
     lines = max((text.count("\n") + 1 for text in texts), default=0)
@@ -92,12 +92,12 @@ def draw_tiles(
     columns = min(columns, count)
     width = PAGE_WIDTH - left - MARGIN
     rows = math.ceil(count / columns)
-    if gap > 0:  # loose tiles have a size beyond which they gain nothing
+    if gap > 0:  # tiles with gaps are at most `largest`
         across = largest * tile_width / max(tile_width, tile_height / stacked)
         width = min(width, columns * (across + gap))
-    else:  # a canvas fills its page, but no more
+    else:  # a canvas fills its page
         width = min(width, PAGE_HEIGHT * columns * tile_width / (rows * tile_height))
-    gap = min(gap, 0.25 * width / columns)  # hundreds of columns: the images must not become thinner than their gaps
+    gap = min(gap, 0.25 * width / columns)  # with hundreds of columns, images must stay wider than the gaps
     pixels_per_inch = columns * tile_width / (width - (columns - 1) * gap)
     gap_x = math.ceil(gap * pixels_per_inch)
     gap_y = math.ceil(((gap if row_gap is None else row_gap) + lines * CAPTION_LINE) * pixels_per_inch)
@@ -115,9 +115,9 @@ def draw_tiles(
 
 
 def placed_axes(picture: Floats, width: float, left: float, above: float, below: float, title: str | None) -> Axes:
-    """An axes that shows `picture` (rows, columns[, 3]) `width` inches wide, margins in inches, on a figure of its own.
+    """Axes that show `picture` (rows, columns[, 3]) `width` inches wide on a new figure; margins in inches.
 
-    The resolution is chosen so that each pixel becomes a square of whole dots: no pixel is wider than its neighbour.
+    The resolution is chosen so that each pixel becomes a square of whole dots, and all pixels have the same size.
     """
     rows, columns = picture.shape[:2]
     dots = max(1, math.ceil(DPI * width / columns))  # per pixel
@@ -126,7 +126,7 @@ def placed_axes(picture: Floats, width: float, left: float, above: float, below:
     title_width = 1.45 * width_in_inches(title) + 2 * MARGIN if title else 0.0  # bold 10-point against 8-point letters
     page_width = max(margins[0] + dots * columns + round(MARGIN * dpi), round(title_width * dpi))
     page_height = margins[1] + dots * rows + margins[2]
-    # the tenth of a dot: a canvas is cut to whole dots, and 1299.999 would lose one
+    # plus a tenth of a dot: the canvas is truncated to whole dots, and 1299.999 would lose one
     figure = Figure(figsize=((page_width + 0.1) / dpi, (page_height + 0.1) / dpi), dpi=dpi)
     axes = figure.add_axes(
         (

@@ -1,8 +1,8 @@
-"""A run folder as one page: `collect` reads it into a dict, `render` turns the dict into HTML, `write` does both.
+"""The HTML report of a run: `collect` reads the run folder into a dict, `render` makes HTML of it, `write` does both.
 
-    report.write("RUN")  # -> RUN/report.html, which opens without a network
+    report.write("RUN")  # -> RUN/report.html, which opens offline
 
-The words are in `words.py`, the page in `template.html` and `style.css`.
+The texts are in `words.py`, the page in `template.html` and `style.css`.
 """
 
 from latently.report.content import collect

@@ -1,4 +1,4 @@
-"""Several runs side by side: the settings in which they differ, their figures, and one page of their pictures."""
+"""Several runs side by side: the settings in which they differ, their metrics, and a page with their pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,29 +21,29 @@ from latently.report.files import read_figures
 from latently.report.words import METRICS, in_order, metric, number, value_text
 
 PAGE = "comparison.html"
-IMAGES = 10  # that each run rebuilds, one of each class if it can be
-SAMPLES = 25  # of each run
+IMAGES = 10  # reconstructed by each run, one of each class if possible
+SAMPLES = 25  # per run
 DASH = "\N{EN DASH}"
 BOUNDS = ["elbo_", "iw_bound_", "bits_", "reconstruction_"]
-# A figure that tells of what kind others are: where it differs, those that begin so cannot be compared.
+# If runs differ in the metric that is the key, their metrics with these prefixes cannot be compared.
 COMPARABLE_WHERE_EQUAL = {
     "judge_frechet_floor": (
         ["judge_"],
-        "Samples were judged by different judges or in different numbers, so these figures cannot be compared: "
-        "evaluate each run with the same --judge and --samples.",
+        "The samples were evaluated with different judges or in different numbers, so these metrics cannot be "
+        "compared: evaluate each run with the same --judge and --samples.",
     ),
     "likelihood": (
         BOUNDS,
-        "The runs have different likelihoods, or see pixels otherwise, so their bounds cannot be compared.",
+        "The runs have different likelihoods or pixel preparations, so their bounds cannot be compared.",
     ),
     "importance_samples": (
         ["iw_bound_"],
-        "The importance-weighted bounds are of different numbers of codes, with which they rise: evaluate each run "
-        "with the same --importance-samples.",
+        "The importance-weighted bounds use different numbers of samples, and rise with that number: evaluate each "
+        "run with the same --importance-samples.",
     ),
     "noise": (
         ["denoised_", "noisy_"],
-        "Images were denoised from noise of different kinds or levels, so these figures cannot be compared.",
+        "The noise differs in kind or level, so the denoising metrics cannot be compared.",
     ),
 }
 MOST_RUNS = len(pictures.TWENTY_COLOURS)
@@ -51,7 +51,7 @@ MOST_RUNS = len(pictures.TWENTY_COLOURS)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs by name; settings and figures by key, a value per run, None where it has none; notes for the reader."""
+    """Runs by name; settings and metrics by key, one value per run (None if it has none); notes for the reader."""
 
     runs: dict[str, RunImages]
     data: str
@@ -60,7 +60,7 @@ class Comparison:
     figures: dict[str, list[Any]]
     notes: list[str]
     incomparable: tuple[str, ...] = ()
-    """Beginnings of the keys of figures that the notes call incomparable."""
+    """Key prefixes of the metrics that cannot be compared."""
 
     def to_json(self) -> dict[str, Any]:
         def of(values: Mapping[str, list[Any]], place: int) -> dict[str, Any]:
@@ -73,18 +73,18 @@ class Comparison:
         return {"data": self.data, "split": self.part, "runs": runs, "notes": self.notes}
 
     def rows(self) -> list[list[str]]:
-        """As text: a row per setting and figure, a column per run."""
+        """As text: a row per setting and metric, a column per run."""
         both = [*self.settings.items(), *self.figures.items()]
         return [[key, *("" if value is None else format_value(value) for value in row)] for key, row in both]
 
 
 def compare(paths: Sequence[Path], source: str | None, part: str | None, device: str) -> Comparison:
-    """Raises InputError unless two runs or more are there that were trained on the same images, or `source` is given.
+    """Compare two or more runs. Raises InputError if they were trained on different images and `source` is None.
 
-    Figures are those of metrics.json where they were measured on this part, else they are measured now.
+    Metrics come from metrics.json if they were measured on this part of the split; otherwise they are measured now.
     """
-    require(len(paths) >= 2, "one run came; a comparison wants two or more: latently compare RUN RUN")
-    require(len(paths) <= MOST_RUNS, f"{len(paths)} runs came; {MOST_RUNS} can be told apart in a picture")
+    require(len(paths) >= 2, "got one run; a comparison needs two or more: latently compare RUN RUN")
+    require(len(paths) <= MOST_RUNS, f"got {len(paths)} runs; at most {MOST_RUNS} can be told apart in a picture")
     runs = {name: RunImages(path, source, device) for name, path in zip(names_of(paths), paths, strict=True)}
     if source is None:
         require_same_images(runs)
@@ -94,14 +94,16 @@ def compare(paths: Sequence[Path], source: str | None, part: str | None, device:
     notes = []
     figures = [figures_of(opened, part, source) for opened in runs.values()]
     if any(not np.array_equal(images.names, parts[0].names) for images in parts):
-        notes.append(f"Each run is judged on its own {part} images, which differ: they were drawn with other seeds.")
+        notes.append(f"Each run is evaluated on its own {part} images, which differ: the splits have different seeds.")
     flattered = [name for name, opened in runs.items() if opened.is_own and part in ("all", "train")]
     if flattered:
-        notes.append(f"Among these images are some that trained {' and '.join(flattered)}, which flatters.")
-    incomparable: list[str] = []  # beginnings of keys of figures that are not of one kind
+        notes.append(
+            f"These images include training images of {' and '.join(flattered)}, so its metrics are optimistic."
+        )
+    incomparable: list[str] = []  # prefixes of keys of metrics that are not comparable
     if len({opened.estimator.model_.takes_labels for opened in runs.values() if is_autoencoder(opened)}) == 2:
         incomparable += BOUNDS
-        notes.append("The bound of a conditional model is on log p(x given y): it does not pay for the label.")
+        notes.append("The bound of a conditional model is on log p(x | y): it does not include the cost of the label.")
     for key, (beginnings, sentence) in COMPARABLE_WHERE_EQUAL.items():
         if len({each[key] for each in figures if key in each}) > 1:
             incomparable += beginnings
@@ -117,8 +119,8 @@ def is_autoencoder(opened: RunImages) -> bool:
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """The last part of each path, or all of it where that would not tell them apart."""
-    require(len({path.resolve() for path in paths}) == len(paths), "a run was given twice; give each once")
+    """The last part of each path, or the whole paths if the last parts are not unique."""
+    require(len({path.resolve() for path in paths}) == len(paths), "the same run was given twice")
     last = [path.resolve().name for path in paths]
     return last if len(set(last)) == len(last) else [str(path) for path in paths]
 
@@ -128,12 +130,12 @@ def require_same_images(runs: Mapping[str, RunImages]) -> None:
     for other, opened in others:
         same = None not in (first.record, opened.record) and opened.is_own and first.record.describes(opened.images)  # type: ignore[union-attr]
         what = [each.record.source if each.record else "arrays" for each in (first, opened)]
-        require(same, f"{name} was trained on {what[0]} and {other} on {what[1]}, or the images were prepared in other "
-                "ways; runs are compared on the same images: give --data with some that all can take")  # fmt: skip
+        require(same, f"{name} was trained on {what[0]} and {other} on {what[1]}, or the images were prepared "
+                "differently; a comparison needs the same images: give --data with some that fit all runs")  # fmt: skip
 
 
 def figures_of(opened: RunImages, part: str, source: str | None) -> dict[str, Any]:
-    """From metrics.json where it tells of this part, else measured, and kept there."""
+    """Read from metrics.json if it is about this part; otherwise measured, and saved there."""
     kept = opened.run.path / "metrics.json"
     own = source is None and part == opened.judged_part
     if own and kept.exists():
@@ -151,8 +153,8 @@ def figures_of(opened: RunImages, part: str, source: str | None) -> dict[str, An
 
 
 def differing(runs: Mapping[str, RunImages]) -> dict[str, list[Any]]:
-    """The model of each run, and every setting that is not the same in all that have it; one that only some models
-    have, where it is not their default."""
+    """The model of each run, and every setting that differs between runs. A setting that only some models have is
+    included if it is not at its default."""
     all_settings = [settings_of(opened) for opened in runs.values()]
     usual = [defaults_of(opened.run.params["model"]["name"]) for opened in runs.values()]
     rows: dict[str, list[Any]] = {}
@@ -180,7 +182,7 @@ def settings_of(opened: RunImages) -> dict[str, Any]:
 
 
 def defaults_of(name: str) -> dict[str, Any]:
-    """Of the settings of a model of that name."""
+    """Default settings of the model with that name."""
     return {"binarise": "none"} | flattened(MODELS[name]().to_json())
 
 
@@ -188,18 +190,18 @@ def defaults_of(name: str) -> dict[str, Any]:
 
 
 def draw(comparison: Comparison) -> dict[str, Figure]:
-    """Reconstructions of the same images, samples, and training curves over each other; what the runs can give."""
+    """Reconstructions of the same images, samples, and overlaid training curves, as far as the models support them."""
     drawn: dict[str, Figure] = {}
     autoencoders = {name: opened.estimator for name, opened in comparison.runs.items() if is_autoencoder(opened)}
     if autoencoders:
         images = shared_images(comparison)
         rows = {"original": next(iter(autoencoders.values())).seen(images.images)}
         rows |= {name: each.reconstruct(images.images, images.label_names) for name, each in autoencoders.items()}
-        drawn["reconstructions"] = pictures.rows(rows, "The same images, rebuilt by each")
+        drawn["reconstructions"] = pictures.rows(rows, "The same images, reconstructed by each run")
     samplers = {name: each for name, each in autoencoders.items() if can(each.model_, "prior")}
     if samplers:
         sheets = {name: each.sample(SAMPLES, random_state=0) for name, each in samplers.items()}
-        drawn["samples"] = pictures.sheets(sheets, 5, min(3, len(sheets)), "Samples from the prior of each")
+        drawn["samples"] = pictures.sheets(sheets, 5, min(3, len(sheets)), "Samples from the prior of each run")
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for name, opened in comparison.runs.items():
         fitted = opened.estimator
@@ -215,52 +217,52 @@ def draw(comparison: Comparison) -> dict[str, Figure]:
 
 
 def shared_images(comparison: Comparison) -> ImageSet:
-    """Some that all runs are judged on, the first of each class if they carry labels; else some of the first run's."""
+    """Images that all runs are evaluated on, the first of each class if labelled; otherwise images of the first run."""
     first, *others = (opened.part(comparison.part) for opened in comparison.runs.values())
     common = np.logical_and.reduce([np.isin(first.names, other.names) for other in others])
     images = first.take(np.flatnonzero(common)) if common.any() else first
     chosen = np.unique(images.labels[images.labels >= 0], return_index=True)[1]
-    if (images.labels < 0).any():  # some models take labelled images alone, and a class has to be known to be shown
+    if (images.labels < 0).any():  # some models accept only labelled images
         chosen = chosen[:0]
     rest = np.setdiff1d(np.arange(len(images)), chosen)
     return images.take(np.concatenate([chosen, rest])[:IMAGES])
 
 
 def write(comparison: Comparison, folder: Path, command: str) -> Path:
-    """Pictures to folder/figures, and the page that holds them to folder/comparison.html; its path."""
+    """Write the pictures to folder/figures and the page to folder/comparison.html. Returns the path of the page."""
     drawn = draw(comparison)
     for name, figure in drawn.items():
         pictures.save(figure, folder / "figures" / f"{name}.png")
     found = read_figures(folder)
-    shown = {name: found[name] for name in drawn}  # not what an earlier comparison left
+    shown = {name: found[name] for name in drawn}  # not those of an earlier comparison
     return report.write_page(report.render(content(comparison, shown, command), PAGE), folder / PAGE)
 
 
 def require_free(folder: Path) -> None:
-    """Raise InputError where a folder holds something that is no comparison."""
+    """Raise InputError if the folder contains anything but an earlier comparison."""
     require_writable(folder / PAGE)
     free = not folder.exists() or (folder.is_dir() and {path.name for path in folder.iterdir()} <= {PAGE, "figures"})
-    require(free, f"--out is {folder}, which holds something that is no comparison; give a new folder")
+    require(free, f"--out is {folder}, which contains other files than a comparison; give a new folder")
 
 
 CAPTIONS = {
     "reconstructions": (
         "Reconstructions",
-        "Good: the same object in the same pose. Blur is what a code could not hold.",
+        "Good: the same object in the same pose. Blur shows detail that a code has lost.",
     ),
     "samples": (
         "Samples",
-        "Codes drawn from the prior, decoded at their means. Good: varied, and hard to tell from real ones.",
+        "Decoder means of codes drawn from the prior. Good: varied, and hard to tell from real images.",
     ),
     "curves": (
         "Training curves",
-        "Solid: training, dashed: validation. A loss is each model's own objective.",
+        "Solid: training, dashed: validation. The loss is the objective of each model.",
     ),
 }
 
 
 def content(comparison: Comparison, shown: Mapping[str, dict[str, Any]], command: str) -> dict[str, Any]:
-    """What the page says, every text ready."""
+    """The content of the page, as texts."""
     drawn = []
     for name, png in shown.items():
         title, caption = CAPTIONS[name.partition("-")[0]]
@@ -274,8 +276,8 @@ def content(comparison: Comparison, shown: Mapping[str, dict[str, Any]], command
         }
         for key, row in comparison.settings.items()
     ]
-    measured = {"title": "Figures", "id": "figures", "subject": "Figure", "notes": comparison.notes}
-    differ = {"title": "What differs", "id": "settings", "subject": "Setting", "notes": []}
+    measured = {"title": "Metrics", "id": "figures", "subject": "Metric", "notes": comparison.notes}
+    differ = {"title": "Differences", "id": "settings", "subject": "Setting", "notes": []}
     return {
         "title": " · ".join(names) if len(names) <= 3 else f"{len(names)} runs",
         "facts": [f"{comparison.part} images of {Path(comparison.data).name}", *names],
@@ -301,7 +303,7 @@ def figure_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def best_of(values: Sequence[Any], meaning: str) -> Any:
-    """The best where several runs have a figure and what it means says which is; else None."""
+    """The best value, if several runs have this metric and its meaning says which direction is better; else None."""
     known = [value for value in values if isinstance(value, float)]
     if len(known) < 2 or len(set(known)) == 1:
         return None

@@ -1,4 +1,4 @@
-"""A run folder as the dict that the page shows: every text ready, nothing of HTML."""
+"""A run folder as the dict that the template renders: texts only, no HTML."""
 
 import math
 import shlex
@@ -14,14 +14,14 @@ Row = dict[str, str]
 
 
 def collect(run_path: str | PathLike[str]) -> dict[str, Any]:
-    """What the report of a run says, as plain texts, lists and dicts.
+    """The content of a run's report, as plain texts, lists and dicts.
 
-    Keys: `title`, `facts` (the run in a line), `metrics` (rows of key, name, value, spread, unit, meaning; empty before
-    `latently evaluate`), the first of them as `headlines`, `context` (what they were measured on), `classes` (rows of
-    name, precision, recall, n_images), `figures` (name, title, caption, png in base64, width, height), `training` (rows
-    of name, value), `terms` (rows of name, unit, train, validation), `settings` (tables of title and rows), `command`
-    (None where the run was made in Python), `evaluate` and `plot` (commands that fill what is missing), `version`.
-    Raises `InputError` where a file is missing or damaged.
+    Keys: `title`, `facts` (a one-line summary of the run), `metrics` (rows of key, name, value, spread, unit, meaning;
+    empty before `latently evaluate`), the first of them as `headlines`, `context` (the conditions of the measurement),
+    `classes` (rows of name, precision, recall, n_images), `figures` (name, title, caption, png in base64, width,
+    height), `training` (rows of name, value), `terms` (rows of name, unit, train, validation), `settings` (tables of
+    title and rows), `command` (None if the run was made in Python), `evaluate` and `plot` (commands that produce what
+    is missing), `version`. Raises `InputError` if a file is missing or damaged.
     """
     run = Path(run_path)
     params, history, metrics = read_params(run), read_history(run), read_metrics(run) or {}
@@ -46,12 +46,12 @@ def collect(run_path: str | PathLike[str]) -> dict[str, Any]:
     }
 
 
-# What a reader wants first; counts and contexts stay in the table.
+# Shown large, above the table; counts and conditions are in the table only.
 HEADLINES = list(words.METRICS)[: list(words.METRICS).index("ssim") + 1]
 
 
 def title(params: Mapping[str, Any]) -> str:
-    """`VAE on digits`: the model and the last part of where its images came from."""
+    """`VAE on digits`: the model and the last part of the source of its images."""
     model = params["model"]
     name = str(params.get("train") or model.get("name", "model"))
     source = str(section(params, "data").get("source", ""))
@@ -78,7 +78,7 @@ def facts(params: Mapping[str, Any], history: Mapping[str, Sequence[float]]) -> 
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> list[Row]:
-    """A row per figure; one with a `KEY_std` beside it says value ± standard deviation."""
+    """A row per metric; if there is also a `KEY_std`, it is shown as value ± standard deviation."""
     flat = flattened(metrics)
     keys = [key for key in flat if not (key.endswith("_std") and key.removesuffix("_std") in flat)]
     rows = []
@@ -91,7 +91,7 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[Row]:
 
 
 def class_rows(classes: Mapping[str, Any]) -> list[Row]:
-    """What a classifier does to each class, in percent."""
+    """Precision and recall of each class, in percent."""
 
     def percent(value: Any) -> str:
         return words.number(100 * value, 1) if is_number(value) else ""
@@ -105,17 +105,17 @@ def class_rows(classes: Mapping[str, Any]) -> list[Row]:
 
 
 def figure_texts(value: Any, spread: Any, factor: float) -> tuple[str, str]:
-    """A figure and its standard deviation, both with the same decimals; no spread is no text."""
+    """A value and its standard deviation with the same number of decimals; no deviation gives an empty text."""
     if not is_number(value):
         return words.value_text(value), ""
     scaled = value if factor == 1 else float(value) * factor
-    decimals = words.fitting_decimals(scaled) if factor == 1 else 1  # a tenth of a percent says enough
+    decimals = words.fitting_decimals(scaled) if factor == 1 else 1  # a tenth of a percent is precise enough
     text = words.number(scaled, decimals)
     return text, f"± {words.number(float(spread) * factor, decimals)}" if is_number(spread) else ""
 
 
 def is_context(row: Row, metrics: Mapping[str, Any]) -> bool:
-    """Whether a row says what was measured on, rather than what came out."""
+    """Whether a row is a condition of the measurement rather than a result."""
     return row["key"] in words.CONTEXT or isinstance(metrics.get(row["key"]), str)
 
 
@@ -129,12 +129,12 @@ def figures(run: Path) -> list[dict[str, Any]]:
 
 
 def training_rows(history: Mapping[str, Sequence[float]], in_parts: bool) -> list[Row]:
-    """in_parts: whether an encoder was trained before, whose history is its own."""
+    """in_parts: whether an encoder was trained first, with a history of its own."""
     seconds, speeds = history.get("seconds", []), history.get("images_per_second", [])
     rows = {"Epochs": words.number(len(next(iter(history.values()))))}
     if seconds:
         what = f"{words.duration(total(seconds))}{' for the classifier' if in_parts else ''}"
-        rows["Training time"] = f"{what}, validation and checkpoints not counted"
+        rows["Training time"] = f"{what}, without validation and checkpoints"
         rows["Time per epoch"] = f"{words.duration(median(seconds))} (median)"
     if speeds:
         speed = median(speeds)
@@ -149,7 +149,7 @@ def training_rows(history: Mapping[str, Sequence[float]], in_parts: bool) -> lis
 
 
 def term_rows(history: Mapping[str, Sequence[float]], params: Mapping[str, Any]) -> list[Row]:
-    """The parts of the objective in the last epoch."""
+    """The terms of the objective in the last epoch."""
     squared = params["model"].get("likelihood") == "squared-error"
     nats = {"loss": words.NATS, "reconstruction": words.NATS, "kl": words.NATS}
     units = nats | dict.fromkeys(("loss", "reconstruction"), "squared error per image") if squared else nats
@@ -166,7 +166,7 @@ def term_rows(history: Mapping[str, Sequence[float]], params: Mapping[str, Any])
 
 
 def settings(params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every entry of params.json, in tables by subject; what is no section of its own comes under `run`."""
+    """Every entry of params.json, one table per section; entries outside the sections go to `run`."""
     titles = {"model": "Model", "training": "Training", "data": "Data", "run": "Run", "versions": "Versions"}
     sections = {name: section(params, name) for name in titles}
     shown_elsewhere = {"format", "command", *titles}

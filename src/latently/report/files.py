@@ -1,4 +1,4 @@
-"""The files of a run folder as plain values. Whatever is missing or damaged is an `InputError` with the file's name."""
+"""The files of a run folder as plain values. A missing or damaged file raises an `InputError` that names it."""
 
 import base64
 import csv
@@ -12,7 +12,7 @@ from latently.common.errors import InputError, require
 
 
 def read_params(run: Path) -> dict[str, Any]:
-    require(run.is_dir(), f"{run} is no folder; give the folder that `latently train ... --out` wrote")
+    require(run.is_dir(), f"{run} is not a folder; give the folder that `latently train ... --out` wrote")
     params = _read_json(run / "params.json")
     require(
         isinstance(params.get("model"), dict) and "format" in params,
@@ -22,19 +22,19 @@ def read_params(run: Path) -> dict[str, Any]:
 
 
 def read_metrics(run: Path) -> dict[str, Any] | None:
-    """None before `latently evaluate` wrote them."""
+    """None if `latently evaluate` has not written them yet."""
     path = run / "metrics.json"
     return _read_json(path) if path.exists() else None
 
 
 def read_history(run: Path) -> dict[str, list[float]]:
-    """Columns of one value per epoch; NaN where a cell is empty."""
+    """Columns with one value per epoch; NaN for an empty cell."""
     path = run / "history.csv"
     try:
         header, *rows = [row for row in csv.reader(_read_text(path).splitlines()) if row] or [[]]
     except csv.Error as error:
         raise InputError(f"{path} is damaged: {error}") from None
-    require(bool(rows), f"{path} holds no epoch; let the training finish one, with `latently train ... --resume`")
+    require(bool(rows), f"{path} has no epochs; finish at least one, with `latently train ... --resume`")
     for number, row in enumerate(rows, start=2):
         fits = len(row) == len(header)
         require(fits, f"{path} is damaged: line {number} has {len(row)} values for {len(header)} columns")
@@ -55,7 +55,7 @@ def read_figures(run: Path) -> dict[str, dict[str, Any]]:
 def _read_png(path: Path) -> dict[str, Any]:
     content = _read_bytes(path)
     whole = content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR" and b"IEND" in content[-12:]
-    require(whole, f"{path} is no whole PNG picture; draw it again with `latently plot`, or remove it")
+    require(whole, f"{path} is not a complete PNG file; draw it again with `latently plot`, or remove it")
     width, height = struct.unpack(">II", content[16:24])
     return {"png": base64.b64encode(content).decode("ascii"), "width": width, "height": height}
 
@@ -64,8 +64,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(_read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: it is no JSON ({error})") from None
-    require(isinstance(values, dict), f"{path} is damaged: it holds no JSON object")
+        raise InputError(f"{path} is damaged: it is not JSON ({error})") from None
+    require(isinstance(values, dict), f"{path} is damaged: it is not a JSON object")
     return values
 
 
@@ -73,7 +73,7 @@ def _read_text(path: Path) -> str:
     try:
         return _read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is damaged: it is no UTF-8 text ({error.reason})") from None
+        raise InputError(f"{path} is damaged: it is not UTF-8 text ({error.reason})") from None
 
 
 def _read_bytes(path: Path) -> bytes:

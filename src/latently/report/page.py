@@ -1,4 +1,4 @@
-"""The report's dict as HTML: one file that needs no network, no script and no other file."""
+"""The report's dict as a single HTML file without scripts, external files or network access."""
 
 import os
 from importlib.resources import files
@@ -13,7 +13,7 @@ from latently.report.content import collect
 
 
 def render(report: dict[str, Any], template: str = "template.html") -> str:
-    """The page of what `collect` returned, or of a comparison. Names of strangers are escaped, not trusted."""
+    """HTML of what `collect` returned, or of a comparison. All values are escaped: names may come from anyone."""
     pages = Environment(
         loader=FunctionLoader(lambda name: (files(__package__) / name).read_text("utf-8")),
         autoescape=True,
@@ -25,12 +25,13 @@ def render(report: dict[str, Any], template: str = "template.html") -> str:
 
 
 def write(run_path: str | os.PathLike[str]) -> Path:
-    """Write RUN/report.html and return its path. Raises `InputError` where the run is damaged or cannot be written."""
+    """Write RUN/report.html and return its path. Raises `InputError` if the run is damaged or the file cannot be
+    written."""
     return write_page(render(collect(run_path)), Path(run_path) / "report.html")
 
 
 def write_page(page: str, target: Path) -> Path:
-    """Write it whole or not at all. Raises `InputError` where it cannot be written."""
+    """Write the page atomically. Raises `InputError` if it cannot be written."""
     try:
         with atomic_write(target) as temporary:
             temporary.write_text(page, encoding="utf-8")

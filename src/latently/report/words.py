@@ -1,4 +1,4 @@
-"""What the report says: names, units and meanings of the figures, captions of the pictures, numbers as text."""
+"""The texts of the report: names, units and meanings of the metrics, captions of the pictures, numbers as text."""
 
 import math
 import re
@@ -9,7 +9,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 class Metric(NamedTuple):
-    """How a key of metrics.json reads: its value times `factor` is in `unit`."""
+    """How a key of metrics.json is shown: its value times `factor`, in `unit`."""
 
     name: str
     unit: str
@@ -18,77 +18,79 @@ class Metric(NamedTuple):
 
 
 NATS = "nats per image"
-# In the order in which they are shown; the first ones make the headlines.
+# In display order; the first ones are the headlines.
 METRICS = {
     "elbo_nats": Metric(
         "Evidence lower bound (ELBO)",
         NATS,
-        "A lower bound on the log-probability that the model gives to an image. Higher is better; it is minus the sum "
-        "of reconstruction and KL.",
+        "A lower bound on the log-likelihood of an image under the model. Higher is better; it equals minus the sum of "
+        "reconstruction and KL.",
     ),
     "iw_bound_nats": Metric(
         "Importance-weighted bound",
         NATS,
-        "A tighter lower bound on the same log-probability, from many samples of each code. Higher is better.",
+        "A tighter lower bound on the same log-likelihood, from many samples of z per image. Higher is better.",
     ),
-    "accuracy": Metric("Accuracy", "%", "The share of images whose class is predicted rightly. Higher is better.", 100),
+    "accuracy": Metric(
+        "Accuracy", "%", "Fraction of images whose class is predicted correctly. Higher is better.", 100
+    ),
     "nll_nats": Metric(
         "Negative log-likelihood",
         NATS,
-        "Minus the log-probability that the classifier gives to the true class. Lower is better.",
+        "Minus the log-probability that the classifier assigns to the true class. Lower is better.",
     ),
     "calibration_error": Metric(
         "Calibration error",
         "%",
-        "How far the classifier's confidence is from its accuracy, on average. 0: when it says 90 % sure, it is right "
-        "nine times in ten. Lower is better.",
+        "Average gap between the classifier's confidence and its accuracy. At 0, predictions made with 90 % confidence "
+        "are correct nine times in ten. Lower is better.",
         100,
     ),
     "accuracy_codes": Metric(
         "Accuracy on the codes",
         "%",
-        "The share of images that a simple classifier gets right when it sees the learned codes and few labels.",
+        "Fraction of images that a simple classifier, trained on the codes of a few labelled images, gets right.",
         100,
     ),
     "accuracy_pixels": Metric(
         "Accuracy on the pixels",
         "%",
-        "The same classifier with the same labels on the raw pixels: what the codes have to beat.",
+        "The same classifier, trained on the raw pixels of the same images: the baseline for the codes.",
         100,
     ),
     "denoised_psnr_db": Metric(
-        "Signal-to-noise after denoising",
+        "PSNR after denoising",
         "dB",
-        "Of what is rebuilt from noisy images, against the clean ones. Higher is better.",
+        "Peak signal-to-noise ratio of the denoised images against the clean ones. Higher is better.",
     ),
     "noisy_psnr_db": Metric(
-        "Signal-to-noise before denoising", "dB", "Of the noisy images themselves: what the figure above has to beat."
+        "PSNR before denoising", "dB", "The same of the noisy images: the baseline for the metric above."
     ),
     "reconstruction_nats": Metric(
         "Reconstruction",
         NATS,
-        "What it costs to describe an image's pixels once its code is known. Lower is better.",
+        "Negative log-likelihood of the pixels given the code. Lower is better.",
     ),
     "squared_error": Metric(
         "Squared error",
         "per image",
-        "The squared differences between an image and its reconstruction, summed over pixels. Lower is better.",
+        "Squared error between an image and its reconstruction, summed over pixels. Lower is better.",
     ),
     "kl_nats": Metric(
         "KL divergence",
         NATS,
-        "What the code itself costs: how much it says about its image beyond the prior. Near 0, the code is ignored.",
+        "How much information the code carries about its image. Near 0, the decoder ignores the code.",
     ),
     "iw_bound_standard_error": Metric(
         "Standard error of the importance-weighted bound",
         NATS,
-        "How far that bound would move if its codes were drawn again.",
+        "How much that bound varies when the samples of z are redrawn.",
     ),
-    "importance_samples": Metric("Codes drawn per image", "", "The more, the nearer that bound comes to log p(x)."),
+    "importance_samples": Metric("Samples of z per image", "", "The bound approaches log p(x) as this number grows."),
     "bits_per_dim": Metric(
         "Bits per dimension",
         "bits",
-        "The ELBO as the storage that one pixel value needs, to compare images of different sizes. Lower is better.",
+        "Minus the ELBO per pixel value, in bits: comparable across image sizes. Lower is better.",
     ),
     "mse": Metric(
         "Mean squared error",
@@ -98,102 +100,102 @@ METRICS = {
     "psnr_db": Metric(
         "Peak signal-to-noise ratio",
         "dB",
-        "The same error on a logarithmic scale: 10 dB more is a tenth of the squared error. Higher is better.",
+        "The same error on a logarithmic scale: 10 dB more means a tenth of the squared error. Higher is better.",
     ),
-    "ssim": Metric("Structural similarity", "", "How alike local patterns are; 1 is identical. Higher is better."),
+    "ssim": Metric("Structural similarity", "", "Similarity of local patterns; 1 means identical. Higher is better."),
     "denoised_mse": Metric(
         "Mean squared error after denoising",
         "per pixel",
-        "Between clean images and what is rebuilt from noisy ones, pixels from 0 to 1. Lower is better.",
+        "Between clean images and denoised ones, pixels from 0 to 1. Lower is better.",
     ),
     "active_units": Metric(
         "Active units",
         "",
-        "Dimensions of the code that differ from image to image (variance of the posterior mean above 0.01); others "
-        "could be left out.",
+        "Dimensions of the code that vary across images (variance of the posterior mean above 0.01); the others carry "
+        "no information.",
     ),
     "active_dimensions": Metric(
         "Dimensions with KL",
         "",
-        "Dimensions of the code whose mean KL is above 0.01 nats, as earlier versions counted the active ones.",
+        "Dimensions of the code whose mean KL is above 0.01 nats: how earlier versions counted active dimensions.",
     ),
     "collapsed": Metric(
-        "Collapsed", "", "Whether no dimension of the code depends on the image: the codes are then empty."
+        "Collapsed", "", "Whether the posterior has collapsed: no dimension of the code depends on the image."
     ),
     "probe_accuracy": Metric(
         "Linear probe",
         "%",
-        "The share of images that a linear classifier gets right when it sees the codes alone, taught by all labels of "
-        "training images. Higher is better.",
+        "Accuracy of a linear classifier on the codes, trained with all labels of the training images. Higher is "
+        "better.",
         100,
     ),
     "knn_accuracy": Metric(
         "Nearest neighbours",
         "%",
-        "The share of images that take the class of most of their nearest training images, by code. Higher is better.",
+        "Accuracy of k-nearest-neighbour classification in the space of codes. Higher is better.",
         100,
     ),
     "clustering_accuracy": Metric(
-        "Clusters",
+        "Clustering accuracy",
         "%",
-        "The share of images that are right when k-means, without any label, divides the codes into as many clusters "
-        "as classes, under the best matching. Higher is better.",
+        "k-means on the codes, with as many clusters as classes and no labels; accuracy under the best matching of "
+        "clusters to classes. Higher is better.",
         100,
     ),
     "nmi": Metric(
-        "Mutual information of clusters",
+        "Normalised mutual information",
         "",
-        "Between the same clusters and the classes, normalised; 1 is identical. Higher is better.",
+        "Between the same clusters and the classes; 1 means identical. Higher is better.",
     ),
     "ari": Metric(
         "Adjusted Rand index",
         "",
-        "Of the same clusters: pairs of images that both put together or apart; 0 is chance. Higher is better.",
+        "Agreement of the same clusters with the classes, over pairs of images; 0 is chance. Higher is better.",
     ),
     "agreement": Metric(
         "Agreement",
         "%",
-        "The share of samples that the judge takes for the class that was asked for. Higher is better.",
+        "Fraction of samples that the judge classifies as the requested class. Higher is better.",
         100,
     ),
     "judge_frechet": Metric(
         "Frechet distance to real images",
         "",
-        "Between samples and real images, in the features of the judge, a classifier of ours; no FID, and comparable "
-        "for one judge and number of samples only. Lower is better.",
+        "Between samples and real images, in the features of the judge, a classifier. Not an FID: comparable only for "
+        "the same judge and number of samples. Lower is better.",
     ),
     "judge_frechet_floor": Metric(
-        "Frechet distance, floor", "", "The same of real training images: what a perfect model would get."
+        "Frechet distance, floor", "", "The same for real training images: what a perfect model would get."
     ),
     "judge_precision": Metric(
         "Precision of samples",
         "%",
-        "The share of samples that lie among real images, in the judge's features. Higher is better, but blurred or "
-        "equal samples can have it all: read it beside recall.",
+        "Fraction of samples that lie within the real images, in the judge's features. Higher is better, but blurred "
+        "or identical samples can score high: read it together with recall.",
         100,
     ),
-    "judge_precision_ceiling": Metric("Precision, ceiling", "%", "The same of real training images.", 100),
+    "judge_precision_ceiling": Metric("Precision, ceiling", "%", "The same for real training images.", 100),
     "judge_recall": Metric(
         "Recall of samples",
         "%",
-        "The share of real images that lie among the samples, in the judge's features. Higher is better.",
+        "Fraction of real images that lie within the samples, in the judge's features. Higher is better.",
         100,
     ),
-    "judge_recall_ceiling": Metric("Recall, ceiling", "%", "The same of real training images.", 100),
-    "judge_accuracy": Metric("Accuracy of the judge", "%", "On the images that this was measured on.", 100),
-    "images_per_second": Metric("Speed", "images per second", "Images worked through in a second."),
+    "judge_recall_ceiling": Metric("Recall, ceiling", "%", "The same for real training images.", 100),
+    "judge_accuracy": Metric("Accuracy of the judge", "%", "On the images that the samples are compared with.", 100),
+    "images_per_second": Metric("Speed", "images per second", "Images processed per second."),
     "seconds_per_epoch": Metric("Time per epoch", "s", "One pass over the training images."),
     "split": Metric("Measured on", "", ""),
     "n_images": Metric("Images", "", ""),
     "likelihood": Metric("Likelihood", "", ""),
     "noise": Metric("Noise", "", ""),
-    "code_dimensions": Metric("Dimensions of the code", "", ""),
-    "probe_labels": Metric("Labels of the probe", "", ""),
-    "knn_neighbours": Metric("Neighbours that vote", "", ""),
+    "code_dimensions": Metric("Code dimensions", "", ""),
+    "probe_labels": Metric("Labels used by the probe", "", ""),
+    "knn_neighbours": Metric("Nearest neighbours, k", "", ""),
     "n_samples": Metric("Samples", "", ""),
     "judge": Metric("Judge", "", ""),
     "n_labels": Metric("Labels used", "", ""),
-    "n_draws": Metric("Draws of the labels", "", ""),
+    "n_draws": Metric("Label draws", "", ""),
 }
 CONTEXT = (
     "split",
@@ -207,8 +209,8 @@ CONTEXT = (
     "knn_neighbours",
     "n_samples",
     "judge",
-)  # not results, but what they were measured on
-# Keys that are not listed above tell their unit by their ending.
+)  # not results: the conditions of the measurement
+# Units of keys that are not listed above, by suffix.
 UNITS = {
     "_nats": NATS,
     "_db": "dB",
@@ -224,82 +226,82 @@ class Picture(NamedTuple):
     caption: str
 
 
-PICTURES = {  # in the order in which they are shown
+PICTURES = {  # in display order
     "curves": Picture(
         "Training curves",
-        "Each panel follows one part of the objective over the epochs. Good: the two lines level out close together. "
-        "Validation that turns upwards while training still falls means overfitting.",
+        "One panel per term of the objective, by epoch. Good: both curves level off close together. A validation curve "
+        "that rises while the training curve still falls indicates overfitting.",
     ),
     "reconstructions": Picture(
         "Reconstructions",
-        "Below each image stands what the model rebuilds from its code alone. Good: the same object in the same pose. "
-        "Blur is what the code could not hold.",
+        "Each image above its reconstruction, decoded from its code. Good: the same object in the same pose. Blur "
+        "shows detail that the code has lost.",
     ),
     "scatter": Picture(
         "Codes",
-        "Each point is the code of one image. Good: images of a class lie together, classes apart. Codes of more than "
-        "two dimensions are seen from one side only, so that classes apart may seem to overlap.",
+        "Each point is the code of one image. Good: images of a class are close together, and classes are separate. "
+        "Codes with more than two dimensions are projected, so that separate classes may appear to overlap.",
     ),
     "canvas": Picture(
         "The plane of codes, decoded",
-        "The image that the decoder makes at each place of the two-dimensional code. Good: neighbours change smoothly "
-        "into each other, and few places show something that is none of the classes.",
+        "The decoder's output at each point of the two-dimensional code. Good: neighbouring images change smoothly, "
+        "and few of them belong to no class.",
     ),
     "samples": Picture(
         "Samples",
-        "New images: codes drawn from the prior, decoded. Good: varied, and hard to tell from real ones. Smudges come "
-        "from places of the prior that no real image's code falls on.",
+        "New images, decoded from codes drawn from the prior. Good: varied, and hard to tell from real ones. Smudges "
+        "come from regions of the prior that contain no codes of real images.",
     ),
     "samples-mixture": Picture(
         "Samples from a mixture",
-        "New images: codes drawn from a Gaussian mixture that was fitted to the codes of training images, decoded. "
-        "Better than samples from the prior where codes do not fill it.",
+        "New images, decoded from codes drawn from a Gaussian mixture fitted to the codes of the training images. "
+        "Better than samples from the prior if the codes do not match the prior.",
     ),
     "traversals": Picture(
         "Traversals",
-        "Along each row one latent dimension changes and the others stay. Good: a row changes one thing that has a "
-        "name, such as slant or width. A row that stays the same is a dimension that the model does not use.",
+        "Each row varies one latent dimension and holds the others fixed. Good: a row changes one attribute, such as "
+        "slant or width. A row that does not change is a dimension that the model does not use.",
     ),
     "denoising": Picture(
         "Denoising",
-        "Images, the same with noise, what the model rebuilds from the noisy ones, and what that differs by. Good: the "
-        "last row is an even grey.",
+        "Original images, noisy images, the reconstructions of the noisy images, and the residuals (reconstruction "
+        "minus original). Good: the last row is uniformly grey.",
     ),
-    "noisy": Picture("Noisy images", "What the model was trained to rebuild images from."),
+    "noisy": Picture("Noisy images", "Inputs that the model was trained to denoise."),
     "residuals": Picture(
         "Residuals",
-        "What the rebuilt images differ by from the originals, its mean, and its principal components. Good: no "
-        "pattern that looks like the images.",
+        "Denoised images minus originals, with their mean and principal components. Good: no pattern that resembles "
+        "the images.",
     ),
     "analogies": Picture(
         "Analogies",
-        "Each row starts with an image; its code is decoded under every label. Good: the class changes, and slant, "
-        "width and style stay.",
+        "Each row starts with an image, followed by its code decoded with each label. Good: the class changes; slant, "
+        "width and style do not.",
     ),
     "label-means": Picture(
-        "Mean codes by label", "The mean code of each label's images, decoded under that label: its typical image."
+        "Mean codes by label", "The mean code of the images of each label, decoded with that label: a typical image."
     ),
     "mean-noise": Picture(
-        "Mean codes with noise", "Each label's mean code, then with a little noise. Good: small changes of one thing."
+        "Mean codes with noise", "The mean code of each label, then with a little noise added. Good: small variations."
     ),
     "confusion": Picture(
         "Confusion",
-        "How many images of each class (row) were called what (column). Good: an empty picture but for its diagonal.",
+        "Number of images by true class (row) and predicted class (column). Good: all counts on the diagonal.",
     ),
     "mistakes": Picture(
         "Mistakes",
-        "What the classifier got wrong while it was most sure. Expect odd or mislabelled images.",
+        "The wrong predictions made with the highest confidence. Expect unusual or mislabelled images.",
     ),
     "worst": Picture(
-        "Worst explained images",
-        "The images to which the model gives the lowest score, the lowest first. Expect odd, damaged or mislabelled "
-        "ones; if they look ordinary, the model has more to learn.",
+        "Lowest-scoring images",
+        "The images with the lowest score under the model, lowest first. Expect unusual, damaged or mislabelled "
+        "images; if they look ordinary, the model is not trained well enough.",
     ),
 }
 
 
 def metric(key: str) -> Metric:
-    """How a key reads; one that is not known is spelt out, with the unit that its ending tells."""
+    """How a key is shown; an unknown key becomes a title, with the unit that its suffix implies."""
     if key in METRICS:
         return METRICS[key]
     budget = re.fullmatch(r"(accuracy_\w+)_(\d+)_labels", key)
@@ -316,7 +318,7 @@ def picture(name: str) -> Picture:
 
 
 def in_order(keys: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The keys in the order of those known, then the others as they come."""
+    """The known keys in their given order, then the others as they come."""
     keys, order = list(keys), {key: place for place, key in enumerate(known)}
     return sorted(keys, key=lambda key: order.get(key, len(order)))
 
@@ -328,7 +330,7 @@ def as_title(key: str) -> str:
 
 
 def number(value: float, decimals: int | None = None) -> str:
-    """A number as a table shows it: two decimals from 1 on, three figures below, thousands apart, a true minus."""
+    """Two decimals from 1 on, three significant digits below, thousands separators, a real minus sign."""
     if isinstance(value, int):
         text = f"{value:,}"
     elif not math.isfinite(value):
@@ -357,7 +359,7 @@ def duration(seconds: float) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A setting as text: 0.001, `yes`, `8 x 8`, `cat, dog`; long lists end in how many they hold."""
+    """A setting as text: 0.001, `yes`, `8 x 8`, `cat, dog`; long lists are cut and end in their length."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:

@@ -1,1 +1,1 @@
-"""The run folder, and everything that is written to or read from one."""
+"""The run folder: reading and writing all its files."""

@@ -1,9 +1,9 @@
-"""Cached jobs: each job runs once and leaves its result on disk; independent jobs may run in parallel.
+"""Cached jobs: each job runs once and stores its result on disk; independent jobs may run in parallel.
 
-Code asks for results in the order in which it reads, and reads them back from disk. `Sequential` runs a job where it is
-asked for. `Parallel` hands jobs to workers: `map` calls its function for every item to find out which results are
-missing, has those jobs run in any order, and calls the function again for the items that were waiting. The results are
-those that one process would have left on disk. A job that needs another job's result is started once that is there.
+Code requests results in reading order, and reads them from disk. `Sequential` runs a missing job on request.
+`Parallel` sends jobs to workers: `map` calls its function for every item to find out which results are missing, runs
+those jobs in any order, and calls the function again for the items that waited. The stored results are the same as
+those of one process. A job that needs the result of another starts when that result exists.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The run folder: params.json, model.safetensors, history.csv, metrics.json, split.json, checkpoint/, figures/.
 
-Nothing in it is ever unpickled: it is JSON, CSV and safetensors. Every file is written beside its place, flushed to the
-disk and renamed, so that a reader finds the old file or the new one, never half of one.
+It contains only JSON, CSV and safetensors; nothing is unpickled. Every file is written to a temporary name, flushed to
+disk and renamed, so that a reader finds either the old file or the new one.
 """
 
 import csv
@@ -37,8 +37,8 @@ from latently.common.files import (
 from latently.runs.record import DataRecord
 from latently.runs.tensors import fit_into, read_tensors, write_tensors
 
-FORMAT = 1  # of params.json; raised when a reader of the old one would go wrong
-# What a run folder holds of ours, params.json last: while it is there, the folder counts as a run.
+FORMAT = 1  # of params.json; incremented when older readers would misread it
+# Files of ours in a run folder; params.json is deleted last: while it exists, the folder is a run.
 RUN_FILES = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
         "report.html", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
         "explorer", "params.json")  # fmt: skip
@@ -46,10 +46,10 @@ RUN_FILES = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics
 
 @dataclass(frozen=True)
 class Context:
-    """What a run folder records beside its estimator, and how often a checkpoint is written.
+    """What a run folder records in addition to its estimator, and how often a checkpoint is written.
 
-    about: entries of params.json: the data, the command, whatever tells where a run comes from. split: split.json, for
-    a source without a fixed split.
+    about: entries of params.json: data, command and other provenance. split: content of split.json, for a source
+    without a fixed split.
     """
 
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -59,29 +59,29 @@ class Context:
 
 
 class Run:
-    """One run folder. Reading is lazy; nothing is created before something is written.
+    """One run folder. Files are read on access; nothing is created until something is written.
 
-    overwrite: whether `begin` may replace the run that is there.
+    overwrite: whether `begin` may replace an existing run.
     """
 
     def __init__(self, path: str | Path, overwrite: bool = False, context: Context = Context()) -> None:
         self.path, self.overwrite, self.context = Path(path), overwrite, context
-        self.begun = False  # whether `begin` succeeded: from then on the run can be resumed
+        self.begun = False  # whether `begin` succeeded, so that the run can be resumed
 
     def part(self, name: str) -> "Run":
-        """The run folder of a part, in this one and with its context."""
+        """The run folder of a part, inside this one and with its context."""
         return Run(self.path / name, context=self.context)
 
     # What a run is ----------------------------------------------------------------------------------------------------
 
     @property
     def params(self) -> dict[str, Any]:
-        """params.json. Raises InputError where it is missing, damaged, foreign or of a newer format."""
+        """params.json. Raises InputError if it is missing, damaged, not ours, or of a newer format."""
         path = self.path / "params.json"
         require(
-            self.path.exists(), f"{self.path} does not exist; give a run folder, which `latently train --out` makes"
+            self.path.exists(), f"{self.path} does not exist; give a run folder, which `latently train --out` creates"
         )
-        none = f"{self.path} is no run folder: it has no params.json; give one that `latently train --out` made"
+        none = f"{self.path} is not a run folder: it has no params.json; give one that `latently train --out` created"
         require(path.is_file(), none)
         values = read_json(path)
         ours = isinstance(values, dict) and type(values.get("format")) is int and isinstance(values.get("model"), dict)
@@ -92,21 +92,21 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """autoencoder, classifier or few-label. Raises InputError where params.json does not tell."""
+        """autoencoder, classifier or few-label. Raises InputError if params.json does not say."""
         params = self.params
         with input_errors_for(self.path / "params.json"):
             return str(params["estimator"])
 
     @property
     def data(self) -> DataRecord | None:
-        """Where the images came from; None for a run that was fitted to arrays. Raises InputError where damaged."""
+        """The record of the images; None for a run that was fitted to arrays. Raises InputError if damaged."""
         values = self.params.get("data")
         with input_errors_for(self.path / "params.json"):
             return None if values is None else DataRecord.from_json(values)
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `latently train` was asked for beyond model, training and data. Raises InputError where damaged."""
+        """Options of `latently train` beyond model, training and data. Raises InputError if damaged."""
         values = self.params.get("options", {})
         with input_errors_for(self.path / "params.json"):
             return dict(values)
@@ -117,27 +117,28 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """The weights are the last thing that training writes; in a run of two parts its history, after all weights."""
+        """Whether training is complete: weights are written last; in a run of two parts, the history after all
+        weights."""
         in_parts = (self.path / "classifier" / "model.safetensors", self.path / "history.csv")
         return (self.path / "model.safetensors").exists() or all(path.exists() for path in in_parts)
 
     # Beginning --------------------------------------------------------------------------------------------------------
 
     def require_free(self) -> None:
-        """Raise InputError unless a new run may begin here. Changes nothing."""
+        """Raise InputError unless a new run may start here. Changes nothing."""
         require(not self.path.is_file(), f"{self.path} is a file; expected a folder that is new or empty")
         require_writable(self.path / "params.json")
         if not self.path.exists() or all(map(is_temporary, self.path.iterdir())):
             return
         foreign = (
-            f"{self.path} is no run folder and not empty, so it is left alone; choose a folder that is new or empty"
+            f"{self.path} is not empty and not a run folder, so it is not changed; choose a folder that is new or empty"
         )
         require(self.started, foreign)
         existing = (
             f"{self.path} exists; continue it with --resume, replace it with --overwrite, or choose another --out"
         )
         require(self.overwrite, existing)
-        _ = self.params  # a params.json of another program is not ours to replace
+        _ = self.params  # never replace a params.json of another program
 
     def begin(self, description: dict[str, Any]) -> None:
         """Write params.json, the first file of a new run, or take up the unfinished run that is there.
@@ -163,20 +164,20 @@ class Run:
             write_text(self.path / "split.json", json.dumps(self.context.split) + "\n")
 
     def require_same(self, params: dict[str, Any]) -> None:
-        """Raise InputError where a run that is taken up was begun with other settings."""
+        """Raise InputError if the run to resume was started with other settings."""
         then = self.params
         with input_errors_for(self.path / "params.json"):
             then = resolved_settings(then)
         for name, now in resolved_settings(json.loads(as_json(params))).items():
-            if then[name] is None:  # an earlier version did not write it down
+            if then[name] is None:  # not recorded by an earlier version
                 continue
             require(
                 then[name] == now,
-                f"{self.path} was begun with {name} {then[name]!r}, not {now!r}; choose another folder",
+                f"{self.path} was started with {name} {then[name]!r}, not {now!r}; choose another folder",
             )
 
     def clear(self) -> None:
-        """Remove what a run holds; what else lies in the folder stays."""
+        """Remove the files of the run; other files in the folder stay."""
         for path in [self.path / name for name in RUN_FILES]:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -189,15 +190,15 @@ class Run:
         write_tensors(self.path / "model.safetensors", net.state_dict())
 
     def read_weights(self, net: nn.Module) -> None:
-        """Load into `net`. Raises InputError where the run is unfinished or the weights have other names or shapes."""
+        """Load into `net`. Raises InputError if the run is unfinished or the weights have other names or shapes."""
         if self.started and not self.finished:
-            raise InputError(f"{self.path} is not trained to its end; go on with: {self.resume_command()}")
+            raise InputError(f"training of {self.path} is not finished; resume with: {self.resume_command()}")
         tensors, _ = read_tensors(self.path / "model.safetensors")
         fit_into(net.state_dict(), tensors, self.path / "model.safetensors")
-        net.load_state_dict(tensors, assign=True)  # also into a net without storage
+        net.load_state_dict(tensors, assign=True)  # also works for a net on the meta device
 
     def resume_command(self) -> str:
-        """What to type to finish this run."""
+        """The command that resumes this run."""
         name = self.params.get("train") or self.params["model"].get("name")
         return f"latently train {name} --out {shlex.quote(str(self.path))} --resume"
 
@@ -212,28 +213,27 @@ class Run:
         write_text(self.path / "history.csv", text.getvalue())
 
     def read_history(self) -> list[dict[str, float]]:
-        """A row per epoch. Raises InputError where the file is missing or damaged."""
+        """A row per epoch. Raises InputError if the file is missing or damaged."""
         path = self.path / "history.csv"
         require(path.is_file(), f"{path} does not exist; {RESTORE}")
         with input_errors_for(path):
             rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True)
             history = [{name: float(value) for name, value in row.items()} for row in rows]
-            require(bool(history), "it holds no epoch")
+            require(bool(history), "it has no epochs")
         return history
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         write_json(self.path / "metrics.json", nan_to_null(metrics))
 
     def add_metrics(self, metrics: dict[str, Any]) -> None:
-        """Beside the figures that are there already, where these were measured on the same images: a costly one stays
-        until it is measured again."""
+        """Merge with the saved metrics if these were measured on the same images, so that expensive ones are kept."""
         path = self.path / "metrics.json"
         then = read_json(path) if path.exists() else {}
         same = isinstance(then, dict) and all(then.get(key) == metrics[key] for key in ("split", "data", "n_images"))
         self.write_metrics((then if same else {}) | metrics)
 
     def read_split(self) -> dict[str, Any] | None:
-        """None where the source has a fixed split."""
+        """None if the source has a fixed split."""
         path = self.path / "split.json"
         return read_json(path) if path.exists() else None
 
@@ -251,14 +251,14 @@ class Run:
 
 
 def resolved_settings(params: dict[str, Any]) -> dict[str, Any]:
-    """What makes a run the run it is, every `auto` as it was decided."""
+    """The settings that define a run, with every `auto` resolved."""
     names = ("model", "binarise", "classes", "seed", "image_shape", "sees", "spread", "encoder")
     same = {name: params.get(name) for name in names}
     return same | {"training": params["training"] | params["resolved"]}
 
 
 def versions() -> dict[str, str]:
-    """Of what a figure may depend on beyond the settings."""
+    """Versions of software that results may depend on."""
     return {
         "latently": metadata.version("latently"),
         "python": platform.python_version(),

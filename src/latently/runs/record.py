@@ -1,4 +1,4 @@
-"""What params.json says of the images of a run, and the hashes that identify labels and weights."""
+"""The record of a run's images in params.json, and the hashes that identify labels and weights."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from latently.data.imageset import pixel_hash
 
 @dataclass(kw_only=True)
 class DataRecord(Settings):
-    """What params.json says of the images: where they are, how they were prepared and split, and how to know them."""
+    """Entry of params.json about the images: source, preparation, split, and hashes that identify them."""
 
     source: str
     preparation: dict
@@ -54,12 +54,12 @@ class DataRecord(Settings):
         return (images.source, len(images)) == (self.source, self.n_images)
 
     def describes_labels(self, images: ImageSet) -> bool:
-        """Whether these images, the same ones, carry the same labels."""
+        """Whether these images have the same labels."""
         return self.labels in ("", labels_hash(images))
 
 
 def weights_hash(net: nn.Module) -> str:
-    """The hash that identifies the weights of a net, on whatever device."""
+    """The hash that identifies the weights of a net, on any device."""
     return pixel_hash(
         np.concatenate([tensor.detach().cpu().numpy().reshape(-1) for tensor in net.state_dict().values()])
     )

@@ -1,14 +1,14 @@
-// A drawing as an image like those that the run was trained on. MNIST's digits were scaled to a box of 20 x 20, their
-// proportions kept, and laid into 28 x 28 with their centre of mass in the middle (LeCun et al. 1998).
+// Centres a drawing like the training images. MNIST's digits were scaled to a box of 20 x 20, keeping proportions, and
+// placed in 28 x 28 with their centre of mass in the middle (LeCun et al. 1998).
 
-// ink: Float32Array of height x width, 0..1. box: the share of a side that the larger extent is scaled to.
-// -> Uint8Array of rows x columns; null where there is no ink
+// ink: Float32Array of height x width, 0..1. box: fraction of a side that the larger extent is scaled to.
+// -> Uint8Array of rows x columns; null if there is no ink
 export function centred(ink, width, height, rows, columns, box) {
   const bounds = extent(ink, width, height);
   if (!bounds) return null;
   const { left, top, across, down } = bounds;
   const side = Math.max(1, Math.round(box * Math.min(rows, columns)));
-  const scale = Math.max(across, down) / side; // pixels of the drawing for one of the image
+  const scale = Math.max(across, down) / side; // pixels of the drawing per pixel of the image
   const wide = Math.max(1, Math.round(across / scale));
   const high = Math.max(1, Math.round(down / scale));
   const small = new Float32Array(wide * high);
@@ -49,7 +49,7 @@ function extent(ink, width, height) {
   return right < 0 ? null : { left, top, across: right - left + 1, down: bottom - top + 1 };
 }
 
-// The mean over a rectangle whose edges may cut pixels.
+// Mean over a rectangle with fractional edges.
 function mean(ink, width, { left, right, top, bottom }) {
   let [sum, area] = [0, 0];
   for (let y = Math.floor(top); y < bottom; y++) {

@@ -1,4 +1,4 @@
-// What the points are coloured by, the legend, and the filter that its chips are.
+// Colours of the points, the legend, and the filter by class.
 
 import { colourOf, css, onSchemeChange } from "./colours.js";
 import { $, element, say } from "./dom.js";
@@ -9,7 +9,7 @@ export class Colouring {
     this.page = page;
     this.by = "label";
     this.only = new Set();
-    this.slots = new Map(); // name -> the place of its colour, kept for as long as the page is open
+    this.slots = new Map(); // name -> index of its colour, fixed while the page is open
     for (const name of [...page.run.classes, ...(page.run.predicts ?? [])]) this.#slot(name);
     const choices = [["label", "label"]];
     if (page.run.predicts) choices.push(["prediction", "prediction"]);
@@ -34,7 +34,7 @@ export class Colouring {
     return this.predicted?.length ? this.page.run.predicts[this.predicted[point]] : "";
   }
 
-  // What a point counts as under the chosen colouring; empty for none.
+  // Class of a point in the chosen colouring; empty for none.
   nameOf(point, by = this.by) {
     if (by === "prediction") return this.predictedName(point);
     if (by === "none") return "";
@@ -66,7 +66,7 @@ export class Colouring {
     return css(colourOf(this.slots.get(name) ?? -1));
   }
 
-  // A digit has its own place where that is free, so that a 7 looks the same in every run; others take the first free one.
+  // A digit gets its own colour index if it is free, so that a 7 looks the same in all runs; others get the first free.
   #slot(name) {
     if (this.slots.has(name)) return;
     const taken = new Set(this.slots.values());

@@ -1,10 +1,10 @@
-// A colour for each class: the house's twenty (see pictures.py), lighter ones of the same hue where the page is dark.
+// A colour for each class: the twenty of pictures/style.py, lightened in dark mode.
 
 const TWENTY = [
   ..."#9c2e5a #56b4e9 #5d05a4 #e69f00 #0072b2 #5a1a0a #009e73 #10256b #a264f6 #d55e00".split(" "),
   ..."#a2eb3c #424e08 #9ec773 #da76bb #3041ca #604b83 #8f5c2f #5fe6fc #700048 #ce9c9b".split(" "),
 ];
-const LEAST_LUMINANCE = 0.22; // on the dark page: a contrast of about 4 against it
+const LEAST_LUMINANCE = 0.22; // in dark mode: a contrast of about 4 against the background
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -12,7 +12,7 @@ export function onSchemeChange(listener) {
   dark.addEventListener("change", listener);
 }
 
-// [red, green, blue], 0..1; class -1 has no label
+// [red, green, blue], 0..1; class -1: unlabelled
 export function colourOf(klass) {
   if (klass < 0) return dark.matches ? [0.42, 0.45, 0.49] : [0.7, 0.71, 0.72];
   const base = parse(TWENTY[klass % TWENTY.length]);

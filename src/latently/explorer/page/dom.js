@@ -1,4 +1,4 @@
-// Elements in one line.
+// Helpers for DOM elements and messages.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -14,7 +14,7 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-// A line that fades after a while, or stays until the next one where it tells of work that goes on.
+// Shows a message that fades after a while, or stays until the next one (for work in progress).
 export function say(sentence, stays = false) {
   const line = $("status");
   line.textContent = sentence;

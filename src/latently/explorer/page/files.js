@@ -1,4 +1,4 @@
-// The page without a server: points from files, the network in this browser, labels in its storage.
+// The page without a server: points from files, the network run in the browser, labels in local storage.
 
 import { run as forward } from "./network.js";
 import { array, ask, asPlane, size, Source, split } from "./server.js";
@@ -72,7 +72,7 @@ export class Files extends Source {
     return [this.#pixels(noisy), this.#pixels(rebuilt)];
   }
 
-  // Bytes, row by row with the channels last -> numbers of the model's range, the channels first.
+  // Bytes, channels last -> numbers in the model's range, channels first.
   #values(pixels) {
     const { low, high } = this.run.model;
     const [channels, height, width] = this.tensor;
@@ -83,7 +83,7 @@ export class Files extends Source {
     });
   }
 
-  // As `values`, black and white for a model that was trained so; the server draws by the grey value instead.
+  // Like `values`, thresholded for a model of binarised images; the server samples by the grey value instead.
   #seen(pixels) {
     const x = this.#values(pixels);
     return this.run.model.binarised ? x.map((value) => (value > 0.5 ? 1 : 0)) : x;
@@ -147,7 +147,7 @@ export class Files extends Source {
     const names = (await this.names()) ?? Array.from({ length: size([this.run.n_points]) }, (_, i) => String(i));
     const points = new Map(names.map((name, point) => [name, point]));
     const changes = lines.filter(([name, label]) => points.has(name) && label);
-    if (!changes.length) throw new Error("the file labels none of these images; expected lines of image, label");
+    if (!changes.length) throw new Error("the file has no labels of these images; expected lines of image, label");
     return this.changeLabels(changes.map(([name, label]) => ({ label, points: [points.get(name)] })));
   }
 
@@ -165,13 +165,13 @@ export class Files extends Source {
 
   async proposals(by, n) {
     const proposed = (await (await ask("api/proposals.json")).json())[by];
-    if (!proposed) throw new Error("This page has no classifier; the centres of clusters are here");
+    if (!proposed) throw new Error("This page has no classifier; use cluster centres");
     const kept = this.#kept();
     return proposed.filter((point) => !(point in kept)).slice(0, n);
   }
 }
 
-// Noise as the model was trained on (Vincent et al. 2010, section 3.3): level, draws from 0..1 -> pixel -> pixel.
+// The model's training noise (Vincent et al. 2010, section 3.3): level, uniform draws -> pixel -> pixel.
 const DAMAGES = {
   gaussian: (level, draw) => (x) => x + level * Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw()),
   masking: (level, draw) => (x) => (draw() < level ? 0 : x),
@@ -181,7 +181,7 @@ const DAMAGES = {
   },
 };
 
-// Numbers from 0 up to 1 that a seed repeats (mulberry32).
+// Seeded uniform random numbers in [0, 1) (mulberry32).
 function uniforms(seed) {
   let state = seed * 0x9e3779b9;
   return () => {

@@ -1,9 +1,9 @@
-// Points in square cells, so that the nearest to a place is found among a few.
+// Points in a grid of square cells, for fast nearest-neighbour search.
 
 const PER_CELL = 4;
 
 export class Grid {
-  // positions: x and y of each point in turn
+  // positions: x and y of each point, interleaved
   constructor(positions) {
     const n = positions.length / 2;
     this.positions = positions;
@@ -31,7 +31,7 @@ export class Grid {
     return Math.floor((y - this.low[1]) / this.cell) * this.columns + Math.floor((x - this.low[0]) / this.cell);
   }
 
-  // Up to n visible points nearest to (x, y), within a reach: [{point, distance}], nearest first.
+  // Up to n visible points nearest to (x, y) within `reach`: [{point, distance}], nearest first.
   nearest(x, y, n, reach, visible) {
     const found = [];
     const column = Math.floor((x - this.low[0]) / this.cell);

@@ -1,8 +1,8 @@
-// Pixels, bytes in the shape of an image, on a canvas.
+// Draws pixels (bytes in the shape of an image) on a canvas.
 
 import { element } from "./dom.js";
 
-// shape: [height, width] or [height, width, channels]; alpha lies over black, as the model was given it.
+// shape: [height, width] or [height, width, channels]; alpha is blended with black, as in the model's input.
 export function paint(canvas, pixels, shape) {
   const [height, width, channels = 1] = shape;
   canvas.classList.remove("blank");
@@ -20,14 +20,14 @@ export function paint(canvas, pixels, shape) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// Nothing yet, in the shape of an image.
+// An empty canvas in the shape of an image.
 export function blank(canvas, shape) {
   canvas.classList.add("blank");
   canvas.width = shape[1];
   canvas.height = shape[0];
 }
 
-// A small image, a button where a click means something.
+// A small image; a button if there is an onclick.
 export function thumbnail(pixels, shape, label, onclick = null) {
   const canvas = element("canvas", { role: "img", "aria-label": label });
   paint(canvas, pixels, shape);

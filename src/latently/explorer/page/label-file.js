@@ -1,4 +1,4 @@
-// The file of labels: where it is, its export and import, and what to type to train on it.
+// The label file: its path, export and import, and the command to train on it.
 
 import { counted, element, say } from "./dom.js";
 
@@ -25,26 +25,26 @@ export function labelFile(page) {
   const failed = (error) => say(error.message);
   const refresh = () => {
     kept.textContent = labels.count
-      ? `${counted(labels.count, "label")} given here, kept in ${run.labels_file}.`
-      : `Labels will be kept in ${run.labels_file}.`;
+      ? `${counted(labels.count, "label")}, saved in ${run.labels_file}.`
+      : `Labels will be saved in ${run.labels_file}.`;
   };
   labels.onChange(refresh);
   refresh();
 
   const onclick = () => download().catch(failed);
   const parts = [
-    element("h2", {}, "The file"),
+    element("h2", {}, "Label file"),
     kept,
     element(
       "div",
       { className: "row" },
       element("button", { type: "button", id: "export", onclick }, "Export labels.csv"),
       element("label", { className: "button", htmlFor: "import" }, "Import", file),
-      element("label", { htmlFor: "export-own" }, own, " with the labels the images came with"),
+      element("label", { htmlFor: "export-own" }, own, " including the labels of the source"),
     ),
   ];
   if (run.train_command) {
-    parts.push(element("p", { className: "hint" }, "A classifier from these labels:"));
+    parts.push(element("p", { className: "hint" }, "To train a classifier on these labels:"));
     parts.push(element("pre", { tabIndex: 0 }, element("code", {}, run.train_command)));
   }
   return parts;

@@ -1,6 +1,6 @@
-// The labels that a person gives here: asked of the source, kept by it, with a way back.
+// The labels given on this page: loaded from and saved to the source, with undo.
 
-const LOOKS_EVERY = 3000; // milliseconds: another tab may have labelled
+const LOOKS_EVERY = 3000; // milliseconds: labels from other tabs
 
 export class Labels {
   #names = new Map();
@@ -40,14 +40,14 @@ export class Labels {
     this.#take(await this.source.labels());
   }
 
-  // An empty label takes labels away.
+  // An empty label removes labels.
   async set(points, label) {
     const answer = await this.source.changeLabels([{ label, points }]);
     this.#undo.push(answer.before);
     this.#take(answer);
   }
 
-  // -> the points that have their former labels again
+  // -> the points whose labels were restored
   async undo() {
     const before = this.#undo.pop() ?? [];
     if (before.length) this.#take(await this.source.changeLabels(before));

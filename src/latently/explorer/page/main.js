@@ -15,7 +15,7 @@ import { sliders } from "./tool-sliders.js";
 
 // Planes -------------------------------------------------------------------------------------------
 
-// What x and y are; null where a coordinate says nothing by itself.
+// Names of the axes; null for a coordinate without meaning.
 function axesOf(name, [i, j], width) {
   if (name === "pca") return ["component 1", "component 2"];
   if (name === "code") return ["dimension 0", width > 1 ? "dimension 1" : null];
@@ -107,7 +107,7 @@ function setUpModes(page) {
     $("overlay").classList.toggle("lasso", mode === "lasso");
   };
   for (const mode of MODES) $(`mode-${mode}`).addEventListener("click", () => choose(mode));
-  const fingers = matchMedia("(hover: none)").matches; // a mouse points by itself
+  const fingers = matchMedia("(hover: none)").matches; // a mouse points without dragging
   $("mode-point").hidden = !fingers;
   choose(fingers ? "point" : "move");
   $("fit").addEventListener("click", () => page.map.fit());
@@ -134,7 +134,7 @@ async function start() {
   for (const name of ["picked", "near", "selection", "code", "drawn"]) page.state.on(name, () => page.mark());
   page.state.on("klass", () => page.showDecoded(page.state.get("code"), page.state.get("codeWords")));
   page.leave();
-  window.explorer = page; // for those who open the console
+  window.explorer = page; // for debugging in the console
   document.documentElement.dataset.ready = "yes";
 }
 

@@ -1,21 +1,21 @@
-// The map: what is looked at, and what pointer, fingers and keys do to it. Drawing points is a renderer's work.
+// The map: the view, and its control by pointer, touch and keys. Points are drawn by a renderer.
 
 import { CanvasPoints } from "./points-canvas.js";
 import { WebglPoints } from "./points-webgl.js";
 import { Grid } from "./grid.js";
 import { drawOverlay } from "./overlay.js";
 
-const FITTED = 10000; // points that the view is fitted to; of more, every so many-th
-const REACH = 14; // pixels from the pointer within which a point is meant
-const STILL = 5; // pixels that a click may move
+const FITTED = 10000; // points used to fit the view; of more, an evenly spaced subset
+const REACH = 14; // pixels: radius in which the pointer finds a point
+const STILL = 5; // pixels: largest movement during a click
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class MapView {
   // told: {hover(place, point, at), press(), leave(), click(place, point, adds), lasso(points, adds)}; place [x, y] in the plane
-  // renderer: "webgl" or "canvas"; empty: whichever is faster here
+  // renderer: "webgl" or "canvas"; empty: the faster one
   constructor(plot, canvas, overlay, told, renderer = "") {
     Object.assign(this, { plot, overlay, told, mode: "move", marks: [], axes: null });
-    this.view = { x: 0, y: 0, scale: 1 }; // the middle of the plot, and pixels per unit
+    this.view = { x: 0, y: 0, scale: 1 }; // centre of the plot, and pixels per unit
     this.pointers = new Map();
     const webgl = renderer === "canvas" ? null : WebglPoints.on(canvas, renderer === "webgl");
     this.points = webgl ?? new CanvasPoints(canvas);
@@ -36,7 +36,7 @@ export class MapView {
 
   // What is shown --------------------------------------------------------------------------------
 
-  // axes: names of x and y, null for one without; null where the coordinates say nothing
+  // axes: names of x and y, null for an axis without a name; null if the coordinates have no meaning
   setPositions(positions, axes = null) {
     Object.assign(this, { positions, axes });
     this.grid = new Grid(positions);
@@ -122,7 +122,7 @@ export class MapView {
       const [right, bottom] = this.placeAt(this.plot.clientWidth, this.plot.clientHeight);
       this.points.draw({ left, right, bottom, top }, this.#diameter());
       drawOverlay(this);
-      if (!this.hasDrawn) performance.mark("first map"); // of the browser's own list of times
+      if (!this.hasDrawn) performance.mark("first map"); // in the browser's performance timeline
       this.hasDrawn = true;
       this.drawn?.();
     });
@@ -222,15 +222,15 @@ export class MapView {
       const polygon = lasso.map(([x, y]) => this.placeAt(x, y));
       this.told.lasso(this.grid.inside(polygon, this.visible), this.adds);
     } else if (!this.moved) this.told.click(place, this.nearest(place)[0]?.point ?? null, this.adds);
-    else if (this.#pointing() && !this.pinched) this.told.click(place, null, false); // what is below the finger stays
+    else if (this.#pointing() && !this.pinched) this.told.click(place, null, false); // keep the code at the finger
   }
 
-  // Whether a finger that is dragged points, as a mouse does without being pressed.
+  // Whether dragging a finger points, like moving a mouse.
   #pointing() {
     return this.mode === "point" && !this.lasso;
   }
 
-  // imaged: whether the nearest point's image is shown beside it; a finger would hide it
+  // imaged: whether to show the image of the nearest point; a finger would hide it
   #hover(at, imaged = true) {
     if (!this.grid) return;
     const place = this.placeAt(...at);

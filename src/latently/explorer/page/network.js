@@ -1,6 +1,6 @@
-// A network in the browser: the layers that `layers.py` wrote, on one image or code at a time. Sums are in 64 bits.
+// Runs a network in the browser: the layers that `layers.py` wrote, for one image or code at a time. Sums use float64.
 
-// values: Float32Array of `shape` [channels, height, width] or [width]; klass: what a conditional network is told
+// values: Float32Array of `shape` [channels, height, width] or [width]; klass: the class, for a conditional network
 export function run(layers, weights, values, shape, klass = null) {
   let made = { values, shape };
   for (const layer of layers) made = STEPS[layer.kind](made, layer, weights, klass);
@@ -73,7 +73,7 @@ function conv({ values, shape }, { channels, kernel, stride, padding, weight, bi
   return { values: made, shape: [channels, rows, columns] };
 }
 
-// The transpose of a convolution: every value is spread over a square. weights (in, out, kernel, kernel)
+// Transposed convolution: every value is spread over a square. weights (in, out, kernel, kernel)
 function deconv({ values, shape }, { channels, kernel, stride, padding, more, weight, bias }, weights) {
   const [depth, height, width] = shape;
   const rows = (height - 1) * stride - 2 * padding[0] + kernel + more[0];
@@ -102,7 +102,7 @@ function deconv({ values, shape }, { channels, kernel, stride, padding, more, we
   return { values: Float32Array.from(sums), shape: [channels, rows, columns] };
 }
 
-// Zeros added at the edges; a negative number cuts away.
+// Zero padding at the edges; negative values crop.
 function pad({ values, shape }, { edges }) {
   const [depth, height, width] = shape;
   const [left, right, top, bottom] = edges;
@@ -118,7 +118,7 @@ function pad({ values, shape }, { edges }) {
   return { values: made, shape: [depth, rows, columns] };
 }
 
-// The largest of each square; an incomplete last square counts, too.
+// Max pooling; includes incomplete squares at the end.
 function pool({ values, shape }, { size }) {
   const [depth, height, width] = shape;
   const [rows, columns] = [Math.ceil(height / size), Math.ceil(width / size)];
@@ -134,7 +134,7 @@ function pool({ values, shape }, { size }) {
   return { values: made, shape: [depth, rows, columns] };
 }
 
-// The nearest value is repeated.
+// Nearest-neighbour upsampling.
 function upsample({ values, shape }, { size }) {
   const [depth, height, width] = shape;
   const [rows, columns] = size;
@@ -157,7 +157,7 @@ function softmax({ values, shape }) {
   return { values: powers.map((power) => power / total), shape };
 }
 
-// The class, one-hot: a constant plane for each beside the channels, or a value for each behind the values.
+// One-hot class: as additional constant channels, or appended to the values.
 function told({ values, shape }, { classes, as_planes: asPlanes }, _, klass) {
   const each = asPlanes ? shape[1] * shape[2] : 1;
   const made = new Float32Array(values.length + classes * each);
@@ -166,7 +166,7 @@ function told({ values, shape }, { classes, as_planes: asPlanes }, _, klass) {
   return { values: made, shape: asPlanes ? [shape[0] + classes, shape[1], shape[2]] : [made.length] };
 }
 
-// Abramowitz & Stegun 1964, 7.1.26: off by at most 1.5e-7
+// erf, Abramowitz & Stegun 1964, 7.1.26: error at most 1.5e-7
 function erf(x) {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const sum = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;

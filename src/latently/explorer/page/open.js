@@ -1,4 +1,4 @@
-// Where the run is: with a server, or beside the page in files.
+// Opens the run: from a server, or from files next to the page.
 
 import { ask, Server } from "./server.js";
 

@@ -1,7 +1,7 @@
-// What lies over the points: the axes' ticks, the marks' rings, the lasso, and the cross that keys move.
+// The overlay on the points: axis ticks, rings of marks, the lasso, and the keyboard cursor.
 
-const CROWDED = 200; // marks beyond which each is small
-const APART = 90; // pixels between ticks, at least
+const CROWDED = 200; // with more marks, each is small
+const APART = 90; // minimum pixels between ticks
 
 // map: a MapView; its marks, lasso, cursor and axes are drawn
 export function drawOverlay(map) {
@@ -19,7 +19,7 @@ export function drawOverlay(map) {
   if (map.cursor && overlay.matches(":focus-visible")) drawCross(context, map.cursor, colours.ink);
 }
 
-// Ticks at round numbers along the lower and the left edge, and what the axes are.
+// Ticks at round numbers along the lower and left edges, and names of the axes.
 function drawAxes(context, map, { quiet, card }) {
   const { clientWidth: width, clientHeight: height } = map.plot;
   const [left, top] = map.placeAt(0, 0);
@@ -35,7 +35,7 @@ function drawAxes(context, map, { quiet, card }) {
   const [across, up] = map.axes;
   for (const value of across ? multiples(step, left, right) : []) {
     const [x] = map.pixelAt([value, 0]);
-    if (x < 60 || x > width - 24) continue; // the corner is the other axis's
+    if (x < 60 || x > width - 24) continue; // the corner belongs to the other axis
     context.fillRect(x - 0.5, height - 5, 1, 5);
     context.textAlign = "center";
     write(asText(value, digits), x, height - 9);

@@ -1,4 +1,4 @@
-// What the tools share: the code that is shown, the image that is picked, the points that are selected, and the map.
+// State shared by the tools: the current code, the picked image, the selected points, and the map.
 
 import { $, number, say } from "./dom.js";
 import { paint } from "./images.js";
@@ -6,10 +6,10 @@ import { Labels } from "./labels.js";
 import { MapView } from "./map.js";
 import { newest, State } from "./state.js";
 
-const MARKED = 600; // rings of a selection; of more points, every so many-th has one
-const NEAR = 8; // points that share a place on a curved plane
+const MARKED = 600; // rings of a selection; of more points, an evenly spaced subset
+const NEAR = 8; // points to interpolate between on a nonlinear plane
 
-// `code` is what the page shows when the pointer is elsewhere: a picked image's, or the sliders'.
+// `code` is shown when the pointer is not on the map: that of the picked image, or of the sliders.
 export class Page {
   constructor(source) {
     this.source = source;
@@ -19,13 +19,13 @@ export class Page {
     this.state = new State({
       code: Float32Array.from(this.run.mean),
       picked: null, // a point
-      selection: [], // points that are to be labelled
-      klass: this.run.told ? 0 : null, // what a conditional decoder is told
+      selection: [], // points to label
+      klass: this.run.told ? 0 : null, // class for a conditional decoder
       visible: new Uint8Array(this.run.n_points).fill(1),
       drawn: null, // the code of a drawing
       near: [],
       plane: null,
-      shown: null, // the code that the large picture shows
+      shown: null, // the code of the large picture
       tool: "look",
     });
     const told = {
@@ -43,7 +43,7 @@ export class Page {
 
   // Codes and places -----------------------------------------------------------------------------
 
-  // The code at a place of the map.
+  // The code at a position on the map.
   async codeAt(place) {
     const { frame, name } = this.state.get("plane");
     const width = this.run.latent_dim;
@@ -59,7 +59,7 @@ export class Page {
     return code;
   }
 
-  // On a curved plane: the codes of the points around a place, the nearer the heavier.
+  // On a nonlinear plane: codes of nearby points, weighted by inverse squared distance.
   async #codeAmong(place) {
     const near = this.map.nearest(place, NEAR, Infinity);
     const codes = await this.source.codes(near.map(({ point }) => point));
@@ -70,7 +70,7 @@ export class Page {
     return mixed;
   }
 
-  // The place of a code on the map; null where the plane is curved.
+  // The position of a code on the map; null on a nonlinear plane.
   placeOf(code) {
     const { frame } = this.state.get("plane") ?? {};
     if (!frame) return null;

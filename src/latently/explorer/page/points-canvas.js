@@ -1,4 +1,4 @@
-// The points as pixels that we set ourselves: for browsers without WebGL, and where its context is lost.
+// Points drawn as pixels on a canvas: for browsers without WebGL, and after its context is lost.
 
 export class CanvasPoints {
   constructor(canvas) {
@@ -40,7 +40,7 @@ export class CanvasPoints {
       if (!visible[i]) continue;
       const x = Math.round((positions[2 * i] - view.left) * across);
       const y = Math.round((view.top - positions[2 * i + 1]) * down);
-      if (!(x > reach && y > reach && x < width - reach && y < height - reach)) continue; // whole discs alone
+      if (!(x > reach && y > reach && x < width - reach && y < height - reach)) continue; // only complete discs
       const colour = colours[classes[i]];
       const middle = y * width + x;
       for (let k = 0; k < inner.length; k++) pixels[middle + inner[k]] = colour;
@@ -53,7 +53,7 @@ export class CanvasPoints {
   }
 }
 
-// The points in the order of drawing, so that those with a label lie on those without.
+// The points in drawing order: labelled points above unlabelled ones.
 export function unlabelledFirst(classes, none) {
   const order = new Uint32Array(classes.length);
   let next = 0;
@@ -68,8 +68,8 @@ const bytes = (r, g, b) => {
   return new Uint32Array(four.buffer)[0];
 };
 
-// The pixels of a disc as steps from its middle in an image of some width: those inside, and those at the edge, each with
-// its share of 256 that the disc covers.
+// The pixels of a disc as offsets from its centre in an image of some width: those inside, and those at the edge with
+// their coverage (0..256).
 function disc(radius, width) {
   const [inner, edge] = [[], []];
   const reach = Math.ceil(radius);
@@ -84,8 +84,8 @@ function disc(radius, width) {
   return { inner: Int32Array.from(inner), edge: Int32Array.from(edge) };
 }
 
-// A colour laid over another pixel, two channels of eight bits in one product; a pixel without colour takes the share as
-// its alpha.
+// Blends a colour with a pixel, two 8-bit channels per multiplication; on an empty pixel, the coverage becomes its
+// alpha.
 function over(colour, below, share) {
   const alpha = below >>> 24;
   if (alpha === 0) return ((colour & 0xffffff) | ((share - 1) << 24)) >>> 0;

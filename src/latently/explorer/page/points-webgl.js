@@ -11,7 +11,7 @@ import { unlabelledFirst } from "./points-canvas.js";
 
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 
-// By the name of the renderer: `failIfMajorPerformanceCaveat` lets Chromium's own software through.
+// Detects software WebGL by the renderer's name: `failIfMajorPerformanceCaveat` does not exclude Chromium's.
 function isSoftware() {
   const gl = document.createElement("canvas").getContext("webgl");
   const about = gl?.getExtension("WEBGL_debug_renderer_info");
@@ -19,7 +19,7 @@ function isSoftware() {
 }
 
 export class WebglPoints {
-  // null where the browser has no WebGL, or draws it on the processor, which the pixels of points-canvas.js do faster
+  // null if the browser has no WebGL, or only in software, which is slower than points-canvas.js
   static on(canvas, evenSlow = false) {
     if (!evenSlow && isSoftware()) return null;
     const gl = canvas.getContext("webgl", { antialias: false, premultipliedAlpha: false });
@@ -60,7 +60,7 @@ export class WebglPoints {
     this.#place();
   }
 
-  // classes: of each point, an index into colours [[r, g, b], ...], of which the last is that of no label
+  // classes: of each point, an index into colours [[r, g, b], ...], the last is for unlabelled points
   setColours(classes, colours) {
     const known = colours.map((colour) => [...colour, 0.85]);
     this.order = unlabelledFirst(classes, colours.length - 1);
@@ -74,7 +74,7 @@ export class WebglPoints {
     this.attributes.defined.value((point) => visible[point]).data(this.order);
   }
 
-  // Each attribute is asked for its value of each point, in the order of drawing.
+  // Each attribute is evaluated for each point, in drawing order.
   #place() {
     const { positions, order } = this;
     if (!positions || !order) return;
@@ -95,7 +95,7 @@ export class WebglPoints {
     }
     this.x.domain([view.left, view.right]);
     this.y.domain([view.bottom, view.top]);
-    this.series.type(webglCirclePoint()); // anew: a draw adds its scales to the shader's text
+    this.series.type(webglCirclePoint()); // created anew: every draw appends its scales to the shader source
     this.series(this.n);
   }
 }

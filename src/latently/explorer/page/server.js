@@ -1,9 +1,9 @@
-// What the page asks a server that holds the run. `files.js` answers the same without one.
+// Requests to the server of a run. `files.js` implements the same interface without a server.
 
 const MOST_AT_ONCE = 1024;
-const MOST_KEPT = 20000; // images and codes that stay in memory
+const MOST_KEPT = 20000; // images and codes cached in memory
 
-// What a server answers at once and a folder holds as files.
+// Requests that work both with a server and with static files.
 export class Source {
   constructor(run) {
     this.run = run;
@@ -39,7 +39,7 @@ export class Server extends Source {
     return this.#codes.of(points);
   }
 
-  // codes: Float32Arrays; classes: none, one for all, or one for each
+  // codes: Float32Arrays; classes: null, one for all, or one for each
   async decode(codes, classes = null) {
     const words = classes === null ? "" : `?class=${classes.join(",")}`;
     return split(await array(`api/decode${words}`, Uint8Array, joined(codes)), codes.length);
@@ -92,7 +92,7 @@ export class Server extends Source {
   }
 }
 
-// Rows by their point, fetched where they are missing.
+// Cache of rows by point; missing rows are fetched.
 class Kept {
   #rows = new Map();
   #fetch;
@@ -136,13 +136,13 @@ export async function array(address, Kind, body = null) {
   return new Kind(await answer.arrayBuffer());
 }
 
-// Throws the sentence with which the server refuses.
+// Throws an error with the server's message if the request is refused.
 export async function ask(address, method = "GET", body = null) {
   let answer;
   try {
     answer = await fetch(address, { method, body });
   } catch {
-    throw new Error("The server does not answer; is it still running?");
+    throw new Error("The server does not respond; is it still running?");
   }
   if (!answer.ok) {
     const refusal = await answer.json().catch(() => ({}));

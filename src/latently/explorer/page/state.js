@@ -1,4 +1,4 @@
-// What all parts of the page share, and who wants to know when it changes.
+// Shared state of the page, with change listeners.
 
 export class State {
   #values = {};
@@ -22,7 +22,7 @@ export class State {
   }
 }
 
-// Work of which only the newest is wanted: one runs, and of those that come meanwhile the last runs next.
+// Runs only the newest request: while one runs, later requests replace each other, and the last one runs next.
 export function newest(work) {
   let running = false;
   let waiting = null;

@@ -1,4 +1,4 @@
-// From one picked image to another along a straight line of codes: a strip, and the same as an animation.
+// Interpolation between the codes of two images along a straight line: a strip and an animation.
 
 import { element, say } from "./dom.js";
 import { blank, paint, thumbnail } from "./images.js";
@@ -18,7 +18,7 @@ export function between(page) {
     return { canvas, figure: element("figure", {}, canvas, take) };
   });
   const strip = element("div", { className: "sheet strip", id: "strip" });
-  const movie = element("canvas", { role: "img", "aria-label": "From one image to the other and back" });
+  const movie = element("canvas", { role: "img", "aria-label": "Animation from one image to the other and back" });
   blank(movie, page.shape);
   const play = element("button", { type: "button", id: "play", "aria-pressed": "false", onclick: toggle }, "Play");
   const at = element("input", {
@@ -27,7 +27,7 @@ export function between(page) {
     max: 1,
     step: "any",
     value: 0,
-    "aria-label": "Share of the way",
+    "aria-label": "Position between start and end",
   });
   let frames = [];
   at.addEventListener("input", () => {
@@ -100,7 +100,7 @@ export function between(page) {
     element(
       "p",
       { className: "hint" },
-      "Pick two images on the map: the way between their codes, decoded. Set start and Set end take the picked one.",
+      "Pick two images on the map to interpolate between their codes. Set start and Set end use the picked image.",
     ),
     element("div", { className: "pair" }, ...places.map(({ figure }) => figure), element("figure", {}, movie, play)),
     at,

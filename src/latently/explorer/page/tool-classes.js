@@ -1,10 +1,10 @@
-// A conditional model: which class the decoder is told, and the code that is shown under every class.
+// For a conditional model: the class for decoding, and the current code decoded with every class.
 
 import { $, element } from "./dom.js";
 import { thumbnail } from "./images.js";
 import { newest } from "./state.js";
 
-// The switch stands below the decoder's picture, whichever tool is open: all of them decode under its class.
+// The class switch is below the decoded image and applies to all tools.
 export function setUpSwitch(page) {
   const { told } = page.run;
   if (!told) return;
@@ -32,7 +32,7 @@ export function classes(page) {
     );
     const thumbs = images.map((pixels, klass) => {
       const pick = () => page.state.set("klass", klass);
-      const thumb = thumbnail(pixels, page.shape, `the same code as ${told[klass]}`, pick);
+      const thumb = thumbnail(pixels, page.shape, `the same code, class ${told[klass]}`, pick);
       thumb.append(element("small", {}, told[klass]));
       return thumb;
     });
@@ -45,7 +45,7 @@ export function classes(page) {
     "section",
     {},
     element("h2", {}, "Analogies"),
-    element("p", { className: "hint" }, "The code shown, decoded under every class: what is left is style."),
+    element("p", { className: "hint" }, "The current code, decoded with every class: the style stays the same."),
     sheet,
   );
 }

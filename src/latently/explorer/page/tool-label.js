@@ -1,4 +1,4 @@
-// Labelling: what is selected, what it is called, and what to label next.
+// Labelling: the selection, the label names, and proposals of what to label next.
 
 import { $, counted, element, say } from "./dom.js";
 import { thumbnail } from "./images.js";
@@ -7,7 +7,7 @@ import { newest } from "./state.js";
 
 const PREVIEWED = 30;
 const PROPOSED = 20;
-const MOST_PROPOSED = 200; // that the server gives at once
+const MOST_PROPOSED = 200; // per request
 
 export function labelling(page) {
   const { run, labels, state } = page;
@@ -19,15 +19,15 @@ export function labelling(page) {
   const proposed = element("div", { className: "sheet", id: "proposed" });
   const button = (id, onclick, ...words) => element("button", { type: "button", id, onclick }, ...words);
   const undo = button("undo", () => attempt(goBack), "Undo");
-  const remove = button("unlabel", () => give(""), "Take away");
+  const remove = button("unlabel", () => give(""), "Remove label");
   const skip = button("skip", () => attempt(goPast), "Skip ", element("kbd", {}, "S"));
-  let by = "clusters"; // how the next ones are proposed
-  let queue = []; // what is proposed and not yet labelled
-  const skipped = new Set(); // what shall not be proposed again
+  let by = "clusters"; // method of the next proposals
+  let queue = []; // proposed and not yet labelled
+  const skipped = new Set(); // not to be proposed again
 
   const attempt = (work) => work().catch((error) => say(error.message));
 
-  // Give the selection a label, then go on to the next proposal, where there is one.
+  // Label the selection, then go to the next proposal, if any.
   const give = (label) =>
     attempt(async () => {
       const points = state.get("selection");
@@ -35,12 +35,12 @@ export function labelling(page) {
       await labels.set(points, label);
       const words = counted(points.length, "image");
       say(
-        label ? `${words} labelled ${label}, ${labels.count.toLocaleString("en")} in all` : `${words} without a label`,
+        label ? `${words} labelled ${label}, ${labels.count.toLocaleString("en")} in all` : `${words} unlabelled`,
       );
       await goOn(points);
     });
 
-  // Names with the keys that give them: a digit is its own key, other names take the digits that are left.
+  // Label names with their keys: a digit is its own key, other names get the remaining digits.
   function keyed() {
     const names = new Set([...run.classes, ...(run.predicts ?? []), ...labels.counts.map(([each]) => each)]);
     const digits = [..."1234567890"];
@@ -77,7 +77,7 @@ export function labelling(page) {
     say("Looking for images to label …", true);
     const found = await page.source.proposals(by, Math.min(PROPOSED + skipped.size, MOST_PROPOSED));
     queue = found.filter((point) => !skipped.has(point)).slice(0, PROPOSED);
-    say(queue.length ? "" : "There is nothing left to propose.");
+    say(queue.length ? "" : "No more images to propose.");
     await showQueue();
   }
 
@@ -94,7 +94,7 @@ export function labelling(page) {
     if (queue.length) await page.click(null, queue[0], false);
   }
 
-  // To the next proposal after some points, where they were proposed; to new ones, where those were the last.
+  // Go to the proposal after these points, if they were proposed; fetch new proposals after the last one.
   async function goOn(points) {
     const done = new Set(points);
     const left = queue.filter((point) => !done.has(point));
@@ -110,7 +110,7 @@ export function labelling(page) {
     await goOn(points);
   }
 
-  // The labels of the last change are taken back, and what had them is selected: a slip of the key costs one more.
+  // Undo the last change and select its images again.
   async function goBack() {
     const points = await labels.undo();
     if (points.length === 1 && queue.length) {
@@ -126,7 +126,7 @@ export function labelling(page) {
   const refreshSelection = newest(async (points) => {
     const words = points.length ? `${points.length.toLocaleString("en")} selected` : "Nothing selected";
     about.textContent = `${words}. Click an image, Ctrl-click adds one; Lasso or Shift-drag selects many.`;
-    const some = points.length > 1 ? points.slice(0, PREVIEWED) : []; // a single one is picked, and shown large
+    const some = points.length > 1 ? points.slice(0, PREVIEWED) : []; // a single image is picked, and shown large
     const images = await page.source.images(some);
     preview.replaceChildren(...some.map((point, place) => thumbnail(images[place], page.shape, page.nameOf(point))));
   });
@@ -143,7 +143,7 @@ export function labelling(page) {
       return element("button", { type: "button", className: "chip", "data-label": each, onclick }, ...words);
     });
     chips.replaceChildren(...made);
-    name.placeholder = made.length ? "a name, or press the key of one below" : "a name, or press a digit";
+    name.placeholder = made.length ? "a name, or press one of the keys below" : "a name, or press a digit";
     undo.disabled = !labels.canUndo;
   }
 
@@ -162,8 +162,8 @@ export function labelling(page) {
     $("overlay").focus();
   });
   const ways = [
-    element("span", { className: "quiet" }, "What next?"),
-    button("by-clusters", () => propose("clusters"), "Centres of clusters"),
+    element("span", { className: "quiet" }, "Propose:"),
+    button("by-clusters", () => propose("clusters"), "Cluster centres"),
     button("by-uncertain", () => propose("uncertain"), "Least certain"),
   ];
   return element(

@@ -1,4 +1,4 @@
-// The picked image beside its reconstruction's neighbours, and some of the images that are shown.
+// The nearest images to the picked one by code, and some of the images shown.
 
 import { element } from "./dom.js";
 import { thumbnail } from "./images.js";
@@ -13,7 +13,7 @@ export function look(page) {
   const panel = element(
     "section",
     {},
-    element("h2", {}, "Nearest in the code"),
+    element("h2", {}, "Nearest by code"),
     hint,
     near,
     element("h2", {}, "Some of the images shown"),

@@ -1,4 +1,4 @@
-// A denoising model: the picked image, the same with noise, and what is rebuilt from that.
+// For a denoising model: the picked image, with noise, and denoised.
 
 import { element, number } from "./dom.js";
 import { blank, paint } from "./images.js";
@@ -37,7 +37,7 @@ export function noise(page) {
   level.addEventListener("input", refresh);
   page.state.on("picked", refresh);
   refresh();
-  const words = about.kind === "gaussian" ? "standard deviation" : "share of the pixels";
+  const words = about.kind === "gaussian" ? "standard deviation" : "fraction of pixels";
   return element(
     "section",
     {},
@@ -53,6 +53,6 @@ export function noise(page) {
       { className: "pair" },
       ...names.map((name, i) => element("figure", {}, canvases[i], element("figcaption", {}, name))),
     ),
-    element("button", { type: "button", onclick: anew }, "Other noise"),
+    element("button", { type: "button", onclick: anew }, "New noise"),
   );
 }

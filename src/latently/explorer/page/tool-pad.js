@@ -1,4 +1,4 @@
-// Draw with mouse or finger: the drawing is encoded, shown on the map, rebuilt, and classified where a classifier is.
+// Drawing pad: the drawing is encoded, shown on the map, reconstructed, and classified if there is a classifier.
 
 import { centred } from "./centring.js";
 import { element, say } from "./dom.js";
@@ -6,7 +6,7 @@ import { blank, paint, thumbnail } from "./images.js";
 import { newest } from "./state.js";
 
 const SIDE = 280;
-const BRUSH = 0.075; // of the side, as MNIST's strokes are
+const BRUSH = 0.075; // fraction of the side, like MNIST's strokes
 
 export function pad(page) {
   const { run, shape } = page;
@@ -22,7 +22,7 @@ export function pad(page) {
   });
   const context = surface.getContext("2d", { willReadFrequently: true });
   const centring = element("input", { type: "checkbox", checked: true, id: "centring", onchange: () => refresh() });
-  const seen = element("canvas", { role: "img", "aria-label": "What the encoder sees", id: "pad-seen" });
+  const seen = element("canvas", { role: "img", "aria-label": "Input of the encoder", id: "pad-seen" });
   const rebuilt = element("canvas", { role: "img", "aria-label": "Reconstruction", id: "pad-rebuilt" });
   const bars = element("ol", {
     className: "bars",
@@ -45,7 +45,7 @@ export function pad(page) {
     page.state.set("drawn", null);
   }
 
-  // The drawing as bytes in the shape of an image; null where nothing is drawn.
+  // The drawing as bytes in the shape of an image; null if empty.
   function image() {
     const data = context.getImageData(0, 0, surface.width, surface.height).data;
     const ink = Float32Array.from({ length: data.length / 4 }, (_, i) => data[4 * i] / 255);
@@ -136,8 +136,8 @@ export function pad(page) {
         element(
           "div",
           { className: "pair" },
-          element("figure", {}, seen, element("figcaption", {}, "seen")),
-          element("figure", {}, rebuilt, element("figcaption", {}, "rebuilt")),
+          element("figure", {}, seen, element("figcaption", {}, "input")),
+          element("figure", {}, rebuilt, element("figcaption", {}, "reconstructed")),
         ),
         bars,
       ),
@@ -146,14 +146,14 @@ export function pad(page) {
       "div",
       { className: "row" },
       element("button", { type: "button", id: "pad-clear", onclick: clear }, "Clear"),
-      element("label", { htmlFor: "centring" }, centring, " Centre and scale as these images are"),
+      element("label", { htmlFor: "centring" }, centring, " Centre and scale like the training images"),
     ),
     element("h2", {}, "Nearest images"),
     near,
   );
 }
 
-// The whole pad scaled down, nothing moved.
+// The whole pad scaled down, without centring.
 function shrunk(ink, width, height, rows, columns) {
   const [across, down] = [width / columns, height / rows];
   const image = new Uint8Array(rows * columns);

@@ -1,4 +1,4 @@
-// A slider for every latent dimension, the most active first.
+// A slider for every latent dimension, most active first.
 
 import { element, number } from "./dom.js";
 
@@ -12,9 +12,10 @@ export function sliders(page) {
 
   const more = element("button", { type: "button", onclick: () => show(AT_ONCE) });
   const reset = () => page.setCode(Float32Array.from(run.mean), "Decoded from the mean code");
-  const draw = () => page.setCode(draws(run), "Decoded from a draw of the prior");
+  const draw = () => page.setCode(draws(run), "Decoded from a sample of the prior");
   const buttons = [element("button", { type: "button", id: "reset", onclick: reset }, "Mean")];
-  if (run.prior) buttons.push(element("button", { type: "button", id: "draw", onclick: draw }, "Draw from the prior"));
+  if (run.prior)
+    buttons.push(element("button", { type: "button", id: "draw", onclick: draw }, "Sample from the prior"));
   const unit = run.activity_unit === "nats" ? "KL in nats" : "variance of the code";
 
   function show(n) {
@@ -66,13 +67,13 @@ export function sliders(page) {
     "section",
     {},
     element("div", { className: "row" }, ...buttons),
-    element("p", { className: "hint" }, `Sorted by activity (${unit}); the bar shows it.`),
+    element("p", { className: "hint" }, `Sorted by activity (${unit}), shown by the bars.`),
     list,
     more,
   );
 }
 
-// A code drawn from the prior: one of its draws, or a normal for each dimension (Box & Muller 1958).
+// A code sampled from the prior: one of its samples, or a Gaussian per dimension (Box & Muller 1958).
 function draws(run) {
   if (run.prior.draws) return Float32Array.from(run.prior.draws[Math.floor(Math.random() * run.prior.draws.length)]);
   return Float32Array.from(run.prior.mean, (mean, k) => {
