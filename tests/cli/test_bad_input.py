@@ -394,9 +394,7 @@ def test_resuming_on_images_that_have_changed(refused, latently, tmp_path):
 
 
 def test_using_a_run_that_is_not_finished(refused, interrupted_run):
-    refused(
-        f"evaluate {interrupted_run}", "is not finished", f"latently train vae --out {interrupted_run} --resume"
-    )
+    refused(f"evaluate {interrupted_run}", "is not finished", f"latently train vae --out {interrupted_run} --resume")
 
 
 # Files of a run that are damaged or foreign

@@ -402,7 +402,9 @@ def test_a_conditional_model_learns_from_what_is_labelled(latently, photographs,
 def test_a_classifier_says_how_many_labels_train(latently, tmp_path):
     words = ("train", "classifier", "--data", "digits", "--layers", "dense(8)", "--epochs", 1, "--n-labels", 20)
     assert "on digits: 20 training images, 0 validation" in latently(*words, "--out", tmp_path / "a").err
-    assert "on digits: 16 training images, 4 validation" in latently(*words, "--patience", 1, "--out", tmp_path / "b").err
+    assert (
+        "on digits: 16 training images, 4 validation" in latently(*words, "--patience", 1, "--out", tmp_path / "b").err
+    )
 
 
 # Images of one's own

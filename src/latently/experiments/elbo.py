@@ -123,7 +123,7 @@ def ours(theirs: Trial, epochs: int) -> Trial:
     return Trial(theirs.name.replace("faithful", "ours"), model, Training(epochs=epochs), theirs.seed, theirs.split)
 
 
-# What they gave -----------------------------------------------------------------------------------
+# Results ------------------------------------------------------------------------------------------
 
 
 def row(bench: Bench, line: Line) -> Row:
