@@ -1,4 +1,4 @@
-"""Rewrites the table in docs/performance.md between its two marks from benchmarks/results, without measuring anything.
+"""Rewrites the table in docs/performance.md, between its two markers, from benchmarks/results; measures nothing.
 
 python benchmarks/performance_table.py
 """
@@ -18,7 +18,7 @@ FIGURES = {
 
 
 def row(path: Path) -> list[str]:
-    """One line of the table for each figure of a file of pairs."""
+    """One line of the table for each metric of a file of pairs."""
     found, lines = summary(path), []
     for name, (words, form) in FIGURES.items():
         figure = found[name]
@@ -55,7 +55,7 @@ def main() -> None:
     pairs = sorted(RESULTS.glob("*.jsonl"))
     if pairs:
         lines += [
-            "| pair | figure | ours | peer | times faster (range) | pairs | load before |",
+            "| pair | metric | ours | peer | times faster (range) | pairs | load before |",
             "|---|---|---|---|---|---|---|",
         ]
     lines += [line for path in pairs for line in row(path)]

@@ -339,7 +339,7 @@ def test_a_folder_that_is_no_run_is_left_alone(refused, tmp_path):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "thesis.tex").write_text("years of work")
     for flag in ("", "--overwrite", "--resume"):
-        refused(f"{TRAIN} --data digits --out r {flag}", "no run folder", "is not changed")
+        refused(f"{TRAIN} --data digits --out r {flag}", "not a run folder", "is not changed")
 
 
 def test_a_foreign_params_json_is_left_alone(refused, tmp_path):
@@ -393,9 +393,7 @@ def test_resuming_on_images_that_have_changed(refused, latently, tmp_path):
 
 
 def test_using_a_run_that_is_not_finished(refused, interrupted_run):
-    refused(
-        f"evaluate {interrupted_run}", "not trained to its end", f"latently train vae --out {interrupted_run} --resume"
-    )
+    refused(f"evaluate {interrupted_run}", "is not finished", f"latently train vae --out {interrupted_run} --resume")
 
 
 # Files of a run that are damaged or foreign
@@ -573,12 +571,12 @@ def test_a_checkpoint_that_is_damaged(refused, damaged):
         ("plot r canvas --grid 0", ["--grid is 0"]),
         ("plot r canvas --range -1", ["--range is -1"]),
         ("plot r samples -n 0", ["-n is 0"]),
-        ("plot r denoising", ["'denoising' wants a dae"]),
+        ("plot r denoising", ["'denoising' needs a dae"]),
         ("plot r mean-noise --noise -1", ["--noise is -1"]),
         ("denoise r --out clean", ["vae has not learned to remove noise; train a dae"]),
         ("denoise r --out photos", ["photos, which is not empty"]),
         ("denoise r --out clean.txt", ["clean.txt", ".npz, .npy, .csv, .png"]),
-        ("encode r --out r/history.csv", ["r/history.csv", "belongs to the run"]),
+        ("encode r --out r/history.csv", ["r/history.csv", "a file of the run"]),
         ("encode r --data folder.npy --out folder.npy", ["among the images"]),
         ("encode r --data photos --out photos/1.png", ["among the images"]),
         ("encode r --data photos --out photos/new.png", ["among the images"]),
@@ -643,7 +641,7 @@ def test_a_disk_that_fills_while_training_leaves_a_run_that_goes_on(latently, sm
     monkeypatch.undo()
     assert ran.code == 2
     assert "No space left on device" in ran.err
-    assert f"go on with: latently train vae --out {tmp_path / 'r'} --resume" in ran.err
+    assert f"resume with: latently train vae --out {tmp_path / 'r'} --resume" in ran.err
     assert latently("train", "vae", "--out", tmp_path / "r", "--resume").code == 0
     ours, theirs = ((run / "model.safetensors").read_bytes() for run in (tmp_path / "r", small_run))
     assert ours == theirs, "the weights differ from those of a run on a disk with space"

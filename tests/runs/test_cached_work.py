@@ -65,7 +65,7 @@ def test_outside_of_map_a_job_is_waited_for(tmp_path):
 def test_a_job_that_asks_for_another_too_late_is_an_error_and_does_not_run_it(tmp_path):
     executor = Parallel(LastFirst())
     inner = lambda: cached(tmp_path / "inner.json", {}, lambda: 1, executor)  # noqa: E731
-    with pytest.raises(RuntimeError, match=r"outer\.json needs .*inner\.json, which must be asked for before it"):
+    with pytest.raises(RuntimeError, match=r"outer\.json needs .*inner\.json, which must be requested before it"):
         executor.map(lambda _: cached(tmp_path / "outer.json", {}, inner, executor), [0])
 
 

@@ -141,7 +141,7 @@ def test_an_interrupt_of_one_is_an_interrupt_of_all(tmp_path, number):
     os.kill(processes[1].pid or 0, number)
     assert codes(processes) == [130, 130], output_of(run).read_text()
     assert Run(run).checkpoint.exists(), "an interrupt must save"
-    assert f"go on with: latently train vae --out {run} --resume" in output_of(run).read_text()
+    assert f"resume with: latently train vae --out {run} --resume" in output_of(run).read_text()
     assert not output_of(run, rank=1).read_text(), "the interrupted process speaks in the first one's place"
 
 

@@ -115,7 +115,7 @@ def test_an_interrupt_leaves_a_run_that_goes_on(whole, tmp_path, number):
     said = output_of(stopped).read_text()
     assert process.exitcode == 130, said
     assert Run(stopped).checkpoint.exists(), "an interrupt must save"
-    assert f"latently: interrupted; go on with: latently train vae --out '{stopped}' --resume" in said
+    assert f"latently: interrupted; resume with: latently train vae --out '{stopped}' --resume" in said
     assert "Traceback" not in said
     finish(stopped, "train vae --resume")
     assert_same_run(stopped, whole)

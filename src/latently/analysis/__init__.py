@@ -1,1 +1,1 @@
-"""What can be asked of a run and its images: figures, pictures, neighbours, label curves, exports."""
+"""Analyses of a run and its images: metrics, pictures, neighbours, label curves, exports."""

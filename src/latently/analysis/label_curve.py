@@ -124,9 +124,9 @@ def training(largest: int) -> Training:
 def stacked_accuracies(
     X: Any, task: Task, budgets: Sequence[int], draw: int, settings: Training | None = None
 ) -> list[float]:
-    """Accuracy by budget of classifiers that train at once; `draw` is the seed of their labels and of their weights.
+    """Accuracy by budget of classifiers that are trained as a stack; `draw` is the seed of their labels and weights.
 
-    X: all images or codes, as `fit_together` takes them.
+    X: all images or codes, in the format of `fit_together`.
     """
     settings = settings or training(max(budgets))
     drawn = [task.drawn(n, draw) for n in budgets]
@@ -144,7 +144,7 @@ def stacked_accuracies(
 
 
 def plain_accuracies(X: np.ndarray, task: Task, budgets: Sequence[int], draw: int) -> list[float]:
-    """Likewise, of our default classifier of images, one after another: what a user without codes would train."""
+    """The same for our default image classifier, one fit after another: what a user without codes would train."""
     accuracies = []
     for n in budgets:
         drawn = task.drawn(n, draw)
@@ -154,8 +154,8 @@ def plain_accuracies(X: np.ndarray, task: Task, budgets: Sequence[int], draw: in
 
 
 def scaled(codes: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
-    """Codes in units of their spread over the images of an encoder's training, one unit for all dimensions: a dimension
-    that carries nothing is not blown up."""
+    """Codes divided by the largest standard deviation of a dimension over the encoder's training images; one factor for
+    all dimensions, so that dimensions without information are not amplified."""
     return (codes / (codes[unlabelled].std(0).max() or 1)).astype(np.float32)
 
 
@@ -164,7 +164,7 @@ def scaled(codes: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Curve:
-    """accuracies: (draws, budgets), judged by `n_test` images each."""
+    """accuracies: (draws, budgets), on `n_test` test images each."""
 
     budgets: Sequence[int]
     accuracies: np.ndarray

@@ -144,7 +144,7 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparatio
 
 
 def name_within(word: str, source: str) -> str:
-    """The name that a file has among the images of a folder; of one that lies elsewhere, none."""
+    """The name of a file within the image folder `source`; for other files, an empty name."""
     path, folder = Path(word).resolve(), Path(source).expanduser().resolve()
     return path.relative_to(folder).as_posix() if folder in path.parents else ""
 

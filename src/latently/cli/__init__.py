@@ -1,1 +1,1 @@
-"""The command line `latently`: main.py reads it; the commands stand in files by subject."""
+"""The command line `latently`: main.py parses it; the commands are in files by subject."""

@@ -18,7 +18,7 @@ EvaluatedPart = Annotated[
     Part | None, default_shown("test, or all if there is no test part", help="Which part of the split.")
 ]
 PartOfImages = Annotated[Part, tyro.conf.arg(help="Which part of the split.")]
-Device = Annotated[str, tyro.conf.arg(help="auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, tyro.conf.arg(help="auto (cuda, otherwise mps, otherwise cpu), cpu, cuda, cuda:1, mps.")]
 JsonFlag = Annotated[bool, tyro.conf.arg(help="Print one JSON object instead of a table.")]
 RayAddress = Annotated[str | None, default_shown("one after another, in this process", metavar="auto|HOST:PORT")]
 CountFlag = Annotated[int, tyro.conf.arg(aliases=["-n"])]

@@ -41,7 +41,8 @@ def demo(run: Run, watchers: Sequence[Watcher] = (), seed: int = 0) -> dict[str,
 
 
 def few_labels(codes: np.ndarray, digits: ImageSet, seed: int) -> dict[str, float]:
-    """Accuracy of one classifier on codes (N, Z) and on pixels, for each budget: mean and spread over draws."""
+    """Accuracy of one classifier on codes (N, Z) and on pixels, for each budget: mean and standard deviation over
+    draws."""
     pixels = unit(digits.pixels.reshape(len(digits), -1))
     figures: dict[str, float] = {}
     for n_labels in BUDGETS:

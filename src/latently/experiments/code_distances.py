@@ -93,7 +93,7 @@ def clusters(X: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, 
     return figures_by_method
 
 
-# What they gave -----------------------------------------------------------------------------------
+# Results ------------------------------------------------------------------------------------------
 
 
 def row(name: str, seeds: Sequence[Figures]) -> Row:

@@ -123,7 +123,7 @@ def ours(theirs: Trial, epochs: int) -> Trial:
     return Trial(theirs.name.replace("faithful", "ours"), model, Training(epochs=epochs), theirs.seed, theirs.split)
 
 
-# What they gave -----------------------------------------------------------------------------------
+# Results ------------------------------------------------------------------------------------------
 
 
 def row(bench: Bench, line: Line) -> Row:
@@ -241,7 +241,7 @@ def notes(lines: Sequence[Line]) -> list[str]:
     return [
         "Continuous Bernoulli likelihood, nats per image. Training values are means over the batches of the epoch "
         "while the weights change, as the studies print them; test values use one sample of z per image and the "
-        "final weights. Ours trains the same network for as many epochs as faithful with the same seed.",
+        "weights that were kept. Ours trains the same network for as many epochs as faithful with the same seed.",
         *some(single, "one seed, so no interval"),
         *some(
             patient,

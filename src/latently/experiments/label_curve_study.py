@@ -108,7 +108,7 @@ def timed(
     return cached(bench, name, settings, compute, lambda: trial and bench.trained(trial))["accuracies"]
 
 
-# What they gave -----------------------------------------------------------------------------------
+# Results ------------------------------------------------------------------------------------------
 
 
 def row(bench: Bench, n: int, mine: Curves, theirs: Curve) -> Row:

@@ -22,7 +22,7 @@ class Plane:
     frame: np.ndarray | None
 
     def to_bytes(self) -> bytes:
-        """The positions, then the frame where there is one, little-endian."""
+        """The positions, then the frame if there is one, little-endian."""
         parts = [self.positions] if self.frame is None else [self.positions, self.frame]
         return b"".join(np.ascontiguousarray(part, dtype="<f4").tobytes() for part in parts)
 

@@ -83,7 +83,7 @@ class Scene:
 
     @property
     def predicts(self) -> list[str] | None:
-        """The classes of the run's classifier; None where it has none."""
+        """The classes of the run's classifier; None without a classifier."""
         return None if self.few is None else [str(name) for name in self.few.classes_]
 
     def names(self) -> list[str]:
@@ -232,7 +232,7 @@ class Scene:
         return kept.of("probabilities", lambda: few.predict_proba(self.images.images))
 
     def neighbours(self, code: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """The points whose codes are nearest to one (Z,), nearest first, and their distances, (n,) each."""
+        """The points with codes nearest to a code (Z,), nearest first, and their distances, (n,) each."""
         places, distances = nearest(self.codes, code[None], min(n, len(self.codes)))
         return places[0], distances[0]
 

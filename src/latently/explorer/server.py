@@ -235,7 +235,7 @@ def how_many(request: Request, default: int) -> int:
 
 
 def classes(request: Request) -> np.ndarray | None:
-    """Class numbers, `?class=3` or `?class=0,1,2`; None where none is given."""
+    """Class indices, `?class=3` or `?class=0,1,2`; None without the parameter."""
     text = request.query_params.get("class", "")
     if not text:
         return None
@@ -263,7 +263,7 @@ def as_changes(body: bytes, n_points: int) -> list[tuple[str, np.ndarray]]:
 
 
 def serve(scene: Scene, labels: LabelFile, host: str, port: int, open_browser: bool) -> None:
-    """Serve until Ctrl-C. Prints the address on stdout; port 0 takes a free one."""
+    """Serve until Ctrl-C. Prints the address on stdout; port 0 picks a free one."""
     require(0 <= port < 65536, f"--port is {port}; expected a whole number from 0 (any free port) to 65535")
     torch.set_num_threads(min(torch.get_num_threads(), 4))  # images are small: more threads only wait for each other
     listening = bound(host, port)

@@ -81,7 +81,7 @@ def _curve(axes: Axes, epochs: Floats, train: Floats | None, validation: Floats 
     drawn = []
     for values, colour, dashes in ((train, TRAIN, "-"), (validation, VALIDATION, (0, (4, 1.2)))):
         if values is not None and np.isfinite(values).any():
-            seen = np.isfinite(values)  # validation may come every few epochs only
+            seen = np.isfinite(values)  # validation may run only every few epochs
             axes.plot(epochs[seen], values[seen], color=colour, ls=dashes, lw=1.4, marker=marker, ms=2.6)
             drawn.append((epochs[seen], values[seen]))
     if len(epochs) == 1:

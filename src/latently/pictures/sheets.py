@@ -112,12 +112,12 @@ def traversals(
     block, steps = np.asarray(images), np.asarray(values, float)
     require(
         block.ndim >= 4 and block.shape[:2] == (len(dims), len(steps)),
-        f"images of shape {block.shape} came for {len(dims)} dimensions and {len(steps)} values; "
-        "a traversal wants (dimensions, values, height, width[, channels])",
+        f"got images of shape {block.shape} for {len(dims)} dimensions and {len(steps)} values; "
+        "expected (dimensions, values, height, width[, channels])",
     )
     require(
         activity is None or len(activity) == len(dims),
-        f"{length_of(activity)} activities came for {len(dims)} dimensions; give one for each",
+        f"got {length_of(activity)} activities for {len(dims)} dimensions; give one for each",
     )
     names = [f"z{dim + 1}" for dim in dims]
     if activity is not None:

@@ -26,7 +26,7 @@ TWENTY_COLOURS = (
 TRAIN, VALIDATION = "#0072b2", "#d55e00"
 INK, QUIET, UNLABELLED, OTHER = "#222222", "#6b6b6b", "#cfcfcf", "#8a8a8a"
 STYLE = {
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
+    "font.family": ["DejaVu Sans"],  # included in matplotlib: the same picture on every machine
     "font.size": 8.5,
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
@@ -55,14 +55,14 @@ STYLE = {
     "pdf.fonttype": 42,  # embedded TrueType fonts, which journals require and which keep the text searchable
     "svg.hashsalt": "latently",  # the same figure gives the same file
 }
-MINUS = "\N{MINUS SIGN}"  # a hyphen is too short for a number
+MINUS = "\N{MINUS SIGN}"  # longer than a hyphen
 DPI = 200
 MOST_NAMES_INSIDE = 5  # more would cover the lines
 PAGE_WIDTH = 6.8  # inches across: a text column of A4 or letter
 PAGE_HEIGHT = 8.0
 MARGIN = 0.12  # inches of white around a picture
 LARGEST_IMAGE = 1.2  # inches; larger tiles show nothing more
-TITLE_HEIGHT = 0.3  # inches that a title takes above a picture
+TITLE_HEIGHT = 0.3  # inches
 CAPTION_LINE = 0.15  # inches, height of a line of 8-point text
 
 

@@ -30,7 +30,7 @@ class Executor(Protocol):
 
 
 class Sequential:
-    """Runs each job in this process, where it is asked for."""
+    """Runs each job in this process, when it is requested."""
 
     def run(self, name: str, work: Callable[[], Any]) -> None:
         work()
@@ -43,10 +43,10 @@ def cached(
     path: Path, settings: dict[str, Any], compute: Callable[[], Any], executor: Executor,
     complete: Callable[[Any], Any] = lambda settings: settings,
 ) -> Any:  # fmt: skip
-    """The result of `compute`, read from the JSON file at `path`; computed and written first where that is missing.
+    """The result of `compute`, read from the JSON file at `path`; computed and written first if that is missing.
 
     settings: everything that the result depends on. complete: fills in settings that are newer than the file.
-    Raises InputError where the file was written with other settings.
+    Raises InputError if the file was written with other settings.
     """
     asked = json.loads(json.dumps(settings))
     if not path.exists():
@@ -68,7 +68,7 @@ class Job:
 
     name: str
     work: Callable[[], Any]
-    executor: "Parallel"  # asked by `work` for other jobs
+    executor: "Parallel"  # runs other jobs that `work` requests
 
     def run(self) -> None:
         """Called in the worker's process."""
@@ -77,11 +77,11 @@ class Job:
             self.work()
         except MissingJobs as missing:
             names = ", ".join(missing.jobs)
-            raise RuntimeError(f"{self.name} needs {names}, which must be asked for before it") from missing
+            raise RuntimeError(f"{self.name} needs {names}, which must be requested before it") from missing
 
 
 class MissingJobs(Exception):
-    """Jobs that were asked for and have no result on disk yet, by name."""
+    """Requested jobs without a result on disk yet, by name."""
 
     def __init__(self, jobs: dict[str, Job]) -> None:
         super().__init__(", ".join(jobs))
@@ -121,7 +121,7 @@ class Parallel:
             self.wait()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Raises what a failed job raised, and InputError where a job ended and its result is not on this disk."""
+        """Raises the error of a failed job, and InputError if a job ended and its result is not on this disk."""
         items, results = list(items), {}
         awaited: dict[int, set[str]] = {index: set() for index in range(len(items))}  # names of jobs by item
         while awaited:
@@ -143,7 +143,7 @@ class Parallel:
         return [results[index] for index in range(len(items))]
 
     def collect(self, function: Callable[[Item], Result], item: Item) -> Result:
-        """Call the function. Raises MissingJobs where it asks for a result that is not on disk."""
+        """Call the function. Raises MissingJobs if it requests a result that is not on disk."""
         before, self.collecting = self.collecting, True
         try:
             return function(item)

@@ -141,11 +141,11 @@ class Run:
         _ = self.params  # never replace a params.json of another program
 
     def begin(self, description: dict[str, Any]) -> None:
-        """Write params.json, the first file of a new run, or take up the unfinished run that is there.
+        """Write params.json, the first file of a new run, or resume the unfinished run in this folder.
 
-        description: what the estimator says of itself; params.json holds it beside the context's `about`.
-        A run that is to be replaced goes only once the new params.json is on the disk. Raises InputError where the
-        place is taken, and where the run to take up has other settings.
+        description: the estimator's entries of params.json, in addition to the context's `about`.
+        A run to be replaced is deleted only after the new params.json is on disk. Raises InputError if the folder is
+        already used, or if the run to resume has other settings.
         """
         params = {**self.context.about, **description}
         if self.started and not self.overwrite:

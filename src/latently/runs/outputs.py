@@ -31,7 +31,7 @@ def require_apart(out: Path, source: str, adds_images: bool) -> None:
     place, origin = out.resolve(), Path(source).expanduser().resolve()
     inside = origin in place.parents and (adds_images or out.exists())
     among = source not in NAMED and (place == origin or inside)
-    require(not among, f"--out is {out}, which is inside the images of {source}; choose another place")
+    require(not among, f"--out is {out}, which is among the images of {source}; choose another place")
 
 
 def write_arrays(out: Path, names: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
