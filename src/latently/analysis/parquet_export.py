@@ -33,7 +33,7 @@ def write_codes(opened: Opened, source: str, out: Path, device: str, address: st
 
     Raises InputError where the images are not of the run's shape, or `out` holds something else.
     """
-    images = open_ranges(source, opened.preparation)
+    images = open_ranges(source, opened.preparation_for(source))
     opened.require_shape(images.read(0, 1).shape[1:], images.source)
     about = {"source": images.source, "n_images": len(images), "rows": ROWS, "content": images.content}
     about |= {"weights": hashlib.blake2b((opened.run.path / "model.safetensors").read_bytes()).hexdigest()}

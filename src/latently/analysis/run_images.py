@@ -11,6 +11,7 @@ from latently.common.console import note
 from latently.common.errors import InputError, require
 from latently.common.files import input_errors_for
 from latently.data import ImageSet, Split
+from latently.data.preparation import AS_THEY_ARE
 from latently.evaluation.figures import evaluate
 from latently.runs.folder import Run
 from latently.runs.outputs import require_apart
@@ -29,7 +30,29 @@ class Opened:
     @property
     def preparation(self) -> data.Preparation:
         """How the run's images were made alike."""
-        return data.Preparation.from_json(self.record.preparation) if self.record else data.Preparation()
+        return data.Preparation.from_json(self.record.preparation) if self.record else AS_THEY_ARE
+
+    @property
+    def preparation_of_new(self) -> data.Preparation:
+        """What makes a photograph of any size like the run's images."""
+        height, width, *colours = self.estimator.image_shape_
+        channels = {(): 1, (3,): 3}.get(tuple(colours))
+        return data.Preparation((height, width), channels, self.preparation.fit if self.has_size else "crop")
+
+    @property
+    def has_size(self) -> bool:
+        """Whether the run's images were given their size; else it was their own."""
+        return self.preparation.image_size is not None
+
+    def preparation_for(self, source: str) -> data.Preparation:
+        """How images of `source` are read: photographs of any size become like the run's; an array stays as it is."""
+        path = Path(source).expanduser()
+        own = self.record is not None and str(path.absolute()) == self.record.source
+        if own or source in data.NAMED or not (path.is_dir() or data.is_image_name(path.name)):
+            return self.preparation
+        if not self.has_size:
+            data.note_fitting(path, self.preparation_of_new, f"as the images of {self.run.path}")
+        return self.preparation_of_new
 
     @property
     def label_file(self) -> Path | None:
@@ -62,7 +85,7 @@ class Opened:
             raise InputError(f"{run} was fitted to arrays, so it does not know where images are; give --data")
         there = self.source is not None or source in data.NAMED or os.path.exists(source)
         require(there, f"the images of {run} are not at {source} any more; give --data with the place where they are")
-        images = data.load(source, self.preparation, progress=sys.stderr.isatty())
+        images = data.load(source, self.preparation_for(source), progress=sys.stderr.isatty())
         if record and self.source is None:
             require(record.describes(images), f"{changed(images, record, run)}; give --data to take them as new images")
         elif record and images.source == record.source and not record.describes(images):

@@ -4,7 +4,7 @@ Distances are Euclidean, between codes as they are; searches run over blocks, so
 images and never with its square.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,9 +119,10 @@ def in_parts(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[np.ndarray
 # Queries --------------------------------------------------------------------------------------------------------------
 
 
-def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparation) -> ImageSet:
+def read_queries(words: Sequence[str], images: ImageSet, preparation_for: Callable[[str], Preparation]) -> ImageSet:
     """What the words name, as images: a number (from 0) or name of one of `images`, or an image file, which is made
-    like them and carries no label. Raises InputError for what is neither, and for a file of another shape.
+    like them, as `preparation_for` it says, and carries no label. Raises InputError for what is neither, and for a file
+    of another shape.
     """
     index_of = indices(images)
     rows = [index_of.get(composed(word), index_of.get(composed(name_within(word, images.source)))) for word in words]
@@ -133,7 +134,7 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparatio
             continue
         known = f"a number from 0 to {len(images) - 1}, or a name, of an image of {images.source}, or an image file"
         require(Path(word).is_file(), f"--query is {word}; expected {known}")
-        pixels = read_image(Path(word), preparation)
+        pixels = read_image(Path(word), preparation_for(word))
         have, want = pixels.shape, images.image_shape
         fits = f"--query is {word}, an image of shape {have}; those of {images.source} are {want}: resize it"
         require(have == want, fits)

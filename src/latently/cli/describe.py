@@ -14,13 +14,15 @@ from latently.common.console import (
 if TYPE_CHECKING:
     pass
 
-from latently.cli.arguments import SplitKind, default_shown
+from latently.cli.arguments import Fit, SplitKind, default_shown
+from latently.cli.shared import largest_side_for
 
 
 def data(
     source: tyro.conf.Positional[str],
     split: SplitKind = "auto",
     image_size: Annotated[tuple[int, int] | None, default_shown("as they are")] = None,
+    fit: Fit = "auto",
     channels: Annotated[int | None, default_shown("as they are")] = None,
     json: bool = False,
 ) -> None:
@@ -30,13 +32,15 @@ def data(
         source: digits, mnist, fashion-mnist, kmnist, or the path of a folder, .npy, .npz, .csv or IDX file.
         split: Which split to describe; auto is the source's own where it has one, else 80/10/10 per class.
         image_size: Height and width in pixels to resize every image to.
+        fit: How images get that shape: cut at the centre, padded with black, stretched; none refuses images that
+            differ. auto: crop where sizes differ.
         channels: 1 turns every image grey, 3 makes it colour.
         json: Print one JSON object instead of tables.
     """
     from latently.data import Preparation, load
     from latently.data import split as split_images
 
-    images = load(source, Preparation(image_size, channels), progress=sys.stderr.isatty())
+    images = load(source, Preparation(image_size, channels, fit), sys.stderr.isatty(), largest_side_for(source))
     parts = split_images(images, split)
     counts = {name: int((images.labels == label).sum()) for label, name in enumerate(images.classes)}
     figures = {

@@ -35,7 +35,10 @@ class RunOptions(Settings):
     limit: Count | None = None
     """Train on no more than the first so many training images."""
     image_size: tuple[int, int] | None = None
-    """Height and width in pixels to resize every image to."""
+    """Height and width in pixels to resize every image to; left out: as they are, or as suits images that differ."""
+    fit: Literal["auto", "crop", "pad", "stretch", "none"] = "auto"
+    """How images get that shape: cut at the centre, padded with black, stretched; none refuses images that differ.
+    auto: crop where sizes differ."""
     channels: int | None = None
     """1 turns every image grey, 3 makes it colour."""
     seed: Seed = 0
@@ -247,6 +250,7 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
             seed=record.seed,
             image_size=prepared.image_size,
             channels=prepared.channels,
+            fit=prepared.fit,
             **own,
             **watching,
         ).check()

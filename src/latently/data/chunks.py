@@ -10,7 +10,8 @@ import numpy as np
 from latently.common.errors import InputError, require
 from latently.data.arrays import as_images, as_pixels
 from latently.data.cache import last_written, letters
-from latently.data.folder import index_folder, read_image
+from latently.data.folder import index_folder
+from latently.data.image_file import read_image
 from latently.data.preparation import Preparation
 from latently.data.reading import reading
 

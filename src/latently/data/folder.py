@@ -4,29 +4,27 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
-from latently.common.errors import InputError, require
+from latently.common.errors import DataNote, InputError, require
 from latently.data.cache import kept, last_written
 from latently.data.classes import is_missing_label
+from latently.data.folder_survey import LARGEST_SIDE, look_at
+from latently.data.image_file import SUFFIXES, is_image_name, large_images, read_image
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
-from latently.data.preparation import Preparation, over_black
-from latently.data.reading import reading, require_memory
+from latently.data.preparation import AS_THEY_ARE, Preparation
+from latently.data.reading import in_threads, require_memory
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no others: Pillow's EPS would start Ghostscript
-FILES_AT_ONCE, FILES_IN_A_PART = 64, 1024  # of a thread; decoded between two writes to the disk
+FILES_IN_A_PART = 1024  # decoded between two writes to the disk
 
 
-def read_folder(folder: Path, preparation: Preparation, progress: bool = False) -> ImageSet:
+def read_folder(
+    folder: Path, preparation: Preparation, progress: bool = False, largest_side: int = LARGEST_SIDE
+) -> ImageSet:
     """Every image in `folder`, sorted by relative path, decoded to uint8 and prepared one by one.
 
     Many of them are decoded once, with a bar on stderr where `progress`, into a memory-mapped
@@ -34,15 +32,41 @@ def read_folder(folder: Path, preparation: Preparation, progress: bool = False) 
 
     Grey files give (N, H, W), colour (N, H, W, 3). Alpha is composed over black. A palette that shows greys only is
     grey. 16-bit grey is value / 257, rounded. The EXIF orientation is applied. Of an animation the first frame counts.
-    Raises `InputError` naming the file that is damaged, or of another size or channel count than the first one.
+    Images that differ are made alike as `preparation` says, or as suits them, up to `largest_side`; a `DataNote` tells.
+    Raises `InputError` naming the file that is damaged, or where `preparation` forbids it, unlike the first one.
     """
     names, labels, classes = index_folder(folder)
-    with warnings.catch_warnings():
-        from PIL import Image
-
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    preparation = chosen_preparation(folder, names, preparation, largest_side)
+    with large_images:
         images = _images(folder, names, preparation, progress)
-    return ImageSet(images, labels, classes, np.array(names), str(folder.absolute()))
+    return ImageSet(images, labels, classes, np.array(names), str(folder.absolute()), preparation=preparation)
+
+
+def read_one(path: Path, preparation: Preparation, largest_side: int = LARGEST_SIDE) -> ImageSet:
+    """One image file, without a label, as `read_folder` reads it."""
+    preparation = chosen_preparation(path.parent, [path.name], preparation, largest_side)
+    pixels = read_image(path, preparation)[None]
+    return ImageSet(
+        pixels, np.array([UNLABELLED]), (), np.array([path.name]), str(path.absolute()), preparation=preparation
+    )
+
+
+def chosen_preparation(folder: Path, names: list[str], asked: Preparation, largest_side: int) -> Preparation:
+    """How these images are made alike; a `DataNote` tells what was chosen. Where all is said, no file is opened."""
+    if asked.fit == "none" or (asked.fit != "auto" and asked.image_size and asked.channels):
+        return asked
+    survey = look_at(folder, names)
+    chosen = survey.choose(asked, largest_side)
+    if sentence := survey.sentence(asked, chosen):
+        warnings.warn(DataNote(f"{folder}: {sentence}"), stacklevel=2)
+    return chosen
+
+
+def note_fitting(path: Path, preparation: Preparation, why: str) -> None:
+    """A `DataNote` where images of a folder, or one image, must be fitted to be as a run's are."""
+    folder, names = (path, index_folder(path)[0]) if path.is_dir() else (path.parent, [path.name])
+    if sentence := look_at(folder, names).sentence(AS_THEY_ARE, preparation, why):
+        warnings.warn(DataNote(f"{path}: {sentence}"), stacklevel=2)
 
 
 def index_folder(folder: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
@@ -65,20 +89,16 @@ def _image_names(folder: Path) -> Iterator[str]:
         if (
             not entry.is_dir()
         ):  # a class folder may be a link; links deeper down are not followed, so there are no loops
-            yield from (name for name in [entry.name] if _is_image(name))
+            yield from (name for name in [entry.name] if is_image_name(name))
             continue
         for root, subfolders, files in os.walk(entry.path, onerror=_raise):
             subfolders[:] = [name for name in subfolders if not name.startswith(".")]
             below = Path(root).relative_to(folder).as_posix()
-            yield from (f"{below}/{name}" for name in files if _is_image(name))
+            yield from (f"{below}/{name}" for name in files if is_image_name(name))
 
 
 def _visible(entries: Iterator[os.DirEntry]) -> Iterator[os.DirEntry]:
     return (entry for entry in entries if not entry.name.startswith("."))
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def _raise(error: OSError) -> NoReturn:
@@ -105,19 +125,13 @@ def _decoded(
     """These images, which must be like the first of all."""
     images = np.empty((len(names), *first.shape), np.uint8)
 
-    def decode_some(start: int) -> None:
-        for i in range(start, min(start + FILES_AT_ONCE, len(names))):
-            image = _decode(folder / names[i], preparation)
-            if image.shape != first.shape:
-                raise InputError(_odd_one(folder / names[i], image, first_name, first))
-            images[i] = image
+    def decode(place: int) -> None:
+        image = _decode(folder / names[place], preparation)
+        if image.shape != first.shape:
+            raise InputError(_odd_one(folder / names[place], image, first_name, first))
+        images[place] = image
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        try:
-            list(pool.map(decode_some, range(0, len(names), FILES_AT_ONCE)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # the first bad file ends it, not the last good one
-            raise
+    in_threads(decode, range(len(names)))
     return images
 
 
@@ -138,33 +152,4 @@ def _size(image: np.ndarray) -> str:
 
 
 def _decode(path: Path, preparation: Preparation) -> np.ndarray:
-    """One file -> (H, W) or (H, W, 3) uint8, prepared."""
-    from PIL import Image, ImageOps
-
-    with reading(str(path), "an image"), Image.open(path, formats=FORMATS) as image:
-        pixels = _pixels(ImageOps.exif_transpose(image), path)
-    return preparation.apply_one(pixels)
-
-
-def read_image(path: Path, preparation: Preparation) -> np.ndarray:
-    """One image file -> (H, W) or (H, W, 3) uint8, prepared. Raises `InputError` where it cannot be read."""
-    return _decode(path, preparation)
-
-
-def _pixels(image: "Image", path: Path) -> np.ndarray:
-    mode = image.mode
-    require(mode != "F", f"{path} holds floats, which have no known range; save them as a .npy array (N, H, W)")
-    if mode.startswith("I"):
-        return _from_16_bit(np.asarray(image), path)
-    has_alpha = image.has_transparency_data
-    if mode in ("1", "L", "LA", "La"):
-        return over_black(np.asarray(image.convert("LA" if has_alpha else "L")))
-    pixels = over_black(np.asarray(image.convert("RGBA" if has_alpha else "RGB")))
-    is_grey = mode in ("P", "PA") and bool((pixels == pixels[..., :1]).all())
-    return pixels[..., 0] if is_grey else pixels
-
-
-def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
-    low, high = int(values.min()), int(values.max())
-    require(low >= 0 and high <= 65535, f"{path} holds grey values from {low} to {high}; expected 16 bits, 0..65535")
-    return ((values.astype(np.int32) + 128) // 257).astype(np.uint8)  # 257 = 65535 / 255
+    return read_image(path, preparation)

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from latently.data.mapped import Images, Mapped, taken
+from latently.data.preparation import AS_THEY_ARE, Preparation
 
 UNLABELLED = -1  # as in sklearn.semi_supervised
 
@@ -22,6 +23,7 @@ class ImageSet:
     names: (N,) strings: the file's path relative to its folder, or the index as text.
     source: how the user named it: a known name, or an absolute path.
     n_train: where the source has its own test split, the number of images before it (60,000 for MNIST), else None.
+    preparation: how they were made alike, every choice as it was made.
     """
 
     images: Images
@@ -30,6 +32,7 @@ class ImageSet:
     names: np.ndarray
     source: str
     n_train: int | None = None
+    preparation: Preparation = AS_THEY_ARE
 
     def __len__(self) -> int:
         return len(self.images)

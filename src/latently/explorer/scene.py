@@ -262,6 +262,8 @@ class Scene:
         preparation = record.preparation if record else {}
         if preparation.get("image_size"):
             words += ["--image-size", *map(str, preparation["image_size"])]
+        if preparation.get("fit"):
+            words += ["--fit", preparation["fit"]]
         if preparation.get("channels"):
             words += ["--channels", str(preparation["channels"])]
         if self.told is None:
