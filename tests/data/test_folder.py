@@ -1,5 +1,7 @@
 """Folders of other people's photographs: of all sizes, turned, grey among coloured."""
 
+import os
+import shutil
 import warnings
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from latently.common.errors import DataNote, InputError
-from latently.data import Preparation, image_file, load
+from latently.data import Preparation, image_file, load, split
 from latently.data.image_file import read_header, read_image
 
 RNG = np.random.default_rng(0)
@@ -199,3 +201,191 @@ def test_a_photograph_is_a_source_of_its_own(tmp_path):
     photograph(tmp_path / "cat.jpg", 30, 40)
     data = load(tmp_path / "cat.jpg", Preparation((16, 16), 3, "crop"))
     assert (data.images.shape, data.names.tolist(), data.labels.tolist()) == ((1, 16, 16, 3), ["cat.jpg"], [-1])
+
+
+# Files of other kinds
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "JPG", "webp", "avif", "heic"])
+def test_endings_that_are_read(tmp_path, ending):
+    if ending == "heic":
+        pytest.importorskip("pillow_heif")
+    if ending == "avif" and ".avif" not in image_file.readable_suffixes():
+        pytest.skip("this Pillow does not read AVIF")
+    formats = {"jfif": "JPEG", "jpe": "JPEG", "JPG": "JPEG", "heic": "HEIF"}
+    photograph(tmp_path / "plain.png", 64, 64).save(
+        tmp_path / f"a.{ending}", formats.get(ending, ending.upper()), quality=95
+    )
+    images = load(tmp_path).images
+    assert np.abs(images[0].astype(int) - images[1]).mean() < 8, "another picture was read"
+
+
+def test_files_that_are_passed_over_are_counted_by_kind(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_file, "formats", lambda: image_file.FORMATS)
+    image_file.readable_suffixes.cache_clear()
+    photograph(tmp_path / "a/1.png", 8, 8)
+    for i in range(3):
+        (tmp_path / f"a/{i}.HEIC").write_bytes(b"")
+    for name in ("readme", "b.mov"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / ".DS_Store").write_bytes(b"")
+    told = notes_of(tmp_path)
+    image_file.readable_suffixes.cache_clear()
+    assert len(told) == 1
+    assert "5 files are passed over: 3 .heic, " in told[0]
+    assert "1 .mov" in told[0]
+    assert "1 without an ending" in told[0]
+    assert told[0].endswith("pip install 'latently[heic]' reads .heic")
+
+
+def test_frames_beyond_the_first_are_counted(tmp_path):
+    frames = [Image.fromarray(np.full((8, 8), value, np.uint8)) for value in (10, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "b.tiff", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "c.png")
+    with pytest.warns(DataNote, match="2 files have several frames or pages, of which the first is read"):
+        images = load(tmp_path).images
+    assert (images == 10).all()
+
+
+# Files that cannot be read
+
+
+@pytest.fixture
+def broken(tmp_path) -> Path:
+    """Ten photographs, seven of them broken, some only behind their header."""
+    for i in range(10):
+        photograph(tmp_path / f"broken/{i}.png", 40, 40)
+    for i in range(7):
+        path = tmp_path / f"broken/{i}.png"
+        path.write_bytes(b"text" if i < 3 else path.read_bytes()[:-200])
+    return tmp_path / "broken"
+
+
+def test_broken_files_are_listed_together(broken):
+    with pytest.raises(InputError) as caught:
+        load(broken)
+    told = str(caught.value)
+    assert "7 of 10 images cannot be read: 0.png (" in told
+    assert "4.png (" in told
+    assert "5.png" not in told
+    assert "and 2 more" in told
+    assert "--skip-broken" in told
+
+
+def test_broken_files_are_left_out_where_that_is_asked(broken):
+    with pytest.warns(DataNote, match="7 of 10 images cannot be read and left out"):
+        data = load(broken, Preparation(skip_broken=True))
+    assert data.names.tolist() == ["7.png", "8.png", "9.png"]
+    assert len(data.images) == len(data.labels) == 3
+    assert data.images.all(axis=(1, 2, 3)).any() or data.images.any(), "a broken file was read as black"
+    again = load(broken, Preparation.from_json(data.preparation.to_json()))
+    assert np.array_equal(again.images, data.images), "a run would not find its images again"
+
+
+def test_a_large_folder_remembers_which_files_are_broken(broken, monkeypatch, tmp_path):
+    monkeypatch.setattr("latently.data.mapped.IN_MEMORY_BYTES", 0)
+    monkeypatch.setenv("LATENTLY_DATA", str(tmp_path / "cache"))
+    for _ in range(2):
+        with pytest.warns(DataNote, match="7 of 10 images"):
+            images = load(broken, Preparation(skip_broken=True)).images
+        assert len(images) == 3
+    with pytest.raises(InputError, match=r"7 of 10 images cannot be read.*0\.png"):
+        load(broken)
+
+
+def test_one_broken_file_is_named_with_its_reason(tmp_path):
+    photograph(tmp_path / "a.png", 8, 8)
+    (tmp_path / "b.png").write_bytes(b"text")
+    with pytest.raises(InputError, match=r"b\.png cannot be read as an image: .* replace or remove it"):
+        load(tmp_path)
+
+
+# Links and pipes
+
+
+def test_a_folder_that_links_to_itself_is_walked_once(tmp_path):
+    photograph(tmp_path / "a/1.png", 8, 8)
+    photograph(tmp_path / "elsewhere.png", 8, 8)
+    (tmp_path / "a/loop").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to(tmp_path)
+    (tmp_path / "same").symlink_to(tmp_path / "a")
+    data = load(tmp_path)
+    assert data.names.tolist() == ["a/1.png", "elsewhere.png"]
+    assert data.classes == ("a",)
+
+
+def test_a_class_folder_may_be_a_link(tmp_path):
+    photograph(tmp_path / "far/away/1.png", 8, 8)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/cat").symlink_to(tmp_path / "far/away")
+    assert load(tmp_path / "here").names.tolist() == ["cat/1.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_opened(tmp_path):
+    photograph(tmp_path / "a.png", 8, 8)
+    os.mkfifo(tmp_path / "b.png")
+    (tmp_path / "c.png").symlink_to(tmp_path / "nothing")
+    with pytest.warns(DataNote, match="2 files are passed over"):
+        assert load(tmp_path).names.tolist() == ["a.png"]
+
+
+# Folders that are a split
+
+
+@pytest.fixture
+def parted(tmp_path) -> Path:
+    """Sixty images to train on, ten each to validate and to test, of two classes."""
+    for part, n in {"train": 60, "val": 10, "Test": 10}.items():
+        for i in range(n):
+            path = tmp_path / "parted" / part / "ab"[i % 2] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((8, 8), i, np.uint8)).save(path)
+    return tmp_path / "parted"
+
+
+def test_train_val_and_test_are_the_split(parted):
+    with pytest.warns(DataNote, match=r"its subfolders are the split: train \(60\), val \(10\), Test \(10\)"):
+        data = load(parted)
+    assert data.classes == ("a", "b")
+    parts = split(data)
+    for name, indices in {"train/": parts.train, "val/": parts.validation, "Test/": parts.test}.items():
+        assert sorted(indices) == [i for i, of in enumerate(data.names) if of.startswith(name)]
+    assert len(set(data.labels[split(data, limit=20).train])) == 2, "the first training images are no fair sample"
+    assert split(data, "random").kind == "random"
+    assert len(split(data, "random").train) == 64
+
+
+def test_without_a_validation_folder_a_tenth_of_each_class_validates(parted):
+    shutil.rmtree(parted / "val")
+    with pytest.warns(DataNote):
+        data = load(parted)
+    first, second = split(data, seed=1), split(data, seed=2)
+    assert (len(first.train), len(first.validation), len(first.test)) == (54, 6, 10)
+    assert np.bincount(data.labels[first.validation]).tolist() == [3, 3]
+    assert first.validation.tolist() != second.validation.tolist()
+    assert all(data.names[i].startswith("Test/") for i in first.test), "an image that trains would judge"
+
+
+def test_without_a_test_folder_nothing_is_taken_from_training_for_it(parted):
+    shutil.rmtree(parted / "Test")
+    with pytest.warns(DataNote):
+        parts = split(load(parted))
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (60, 10, 0)
+
+
+@pytest.mark.parametrize("others", ["boat/1.png", "loose.png"])
+def test_among_other_folders_they_are_classes(parted, others):
+    photograph(parted / others, 8, 8, grey=True)
+    with pytest.warns(DataNote, match="test and train and val are taken as classes"):
+        data = load(parted)
+    assert set(data.classes) >= {"train", "val", "Test"}
+    assert split(data).kind == "random"
+
+
+def test_a_class_of_trains_is_a_class(tmp_path):
+    for name in ("train", "boat"):
+        photograph(tmp_path / name / "1.png", 8, 8)
+    assert not notes_of(tmp_path)
+    assert load(tmp_path).classes == ("boat", "train")

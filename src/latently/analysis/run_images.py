@@ -2,13 +2,14 @@
 
 import os
 import sys
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from latently import data, estimator
 from latently.common.console import note
-from latently.common.errors import InputError, require
+from latently.common.errors import DataNote, InputError, require
 from latently.common.files import input_errors_for
 from latently.data import ImageSet, Split
 from latently.data.preparation import AS_THEY_ARE
@@ -37,7 +38,8 @@ class Opened:
         """What makes a photograph of any size like the run's images."""
         height, width, *colours = self.estimator.image_shape_
         channels = {(): 1, (3,): 3}.get(tuple(colours))
-        return data.Preparation((height, width), channels, self.preparation.fit if self.has_size else "crop")
+        fit = self.preparation.fit if self.has_size else "crop"
+        return data.Preparation((height, width), channels, fit, self.preparation.skip_broken)
 
     @property
     def has_size(self) -> bool:
@@ -48,7 +50,7 @@ class Opened:
         """How images of `source` are read: photographs of any size become like the run's; an array stays as it is."""
         path = Path(source).expanduser()
         own = self.record is not None and str(path.absolute()) == self.record.source
-        if own or source in data.NAMED or not (path.is_dir() or data.is_image_name(path.name)):
+        if own or source in data.NAMED or not (path.is_dir() or data.is_image_path(path)):
             return self.preparation
         if not self.has_size:
             data.note_fitting(path, self.preparation_of_new, f"as the images of {self.run.path}")
@@ -85,7 +87,10 @@ class Opened:
             raise InputError(f"{run} was fitted to arrays, so it does not know where images are; give --data")
         there = self.source is not None or source in data.NAMED or os.path.exists(source)
         require(there, f"the images of {run} are not at {source} any more; give --data with the place where they are")
-        images = data.load(source, self.preparation_for(source), progress=sys.stderr.isatty())
+        with warnings.catch_warnings():
+            if self.source is None:  # what there is to say of them was said when they were trained on
+                warnings.simplefilter("ignore", DataNote)
+            images = data.load(source, self.preparation_for(source), progress=sys.stderr.isatty())
         if record and self.source is None:
             require(record.describes(images), f"{changed(images, record, run)}; give --data to take them as new images")
         elif record and images.source == record.source and not record.describes(images):
@@ -117,11 +122,12 @@ class Opened:
         """The run's own images are split as they were then; others are new, and count as one part."""
         if self.is_own:
             return stored_split(self.run, self.images)
-        return data.split(self.images, "all" if self.images.n_train is None else "standard")
+        return data.split(self.images, "standard" if self.images.has_split else "all")
 
     @property
     def judged_part(self) -> str:
-        return "test" if len(self.split.test) else "all"
+        """Test images; where there are none, those that chose; else all."""
+        return "test" if len(self.split.test) else "validation" if len(self.split.validation) else "all"
 
     def part(self, name: str) -> ImageSet:
         """Of a model that is told classes, the images that have one, where any has. Raises InputError for a part that

@@ -24,6 +24,7 @@ def data(
     image_size: Annotated[tuple[int, int] | None, default_shown("as they are")] = None,
     fit: Fit = "auto",
     channels: Annotated[int | None, default_shown("as they are")] = None,
+    skip_broken: bool = False,
     json: bool = False,
 ) -> None:
     """Fetch a data set or read one of your own, verify it, describe it.
@@ -35,12 +36,14 @@ def data(
         fit: How images get that shape: cut at the centre, padded with black, stretched; none refuses images that
             differ. auto: crop where sizes differ.
         channels: 1 turns every image grey, 3 makes it colour.
+        skip_broken: Leave out the files of a folder that cannot be read.
         json: Print one JSON object instead of tables.
     """
     from latently.data import Preparation, load
     from latently.data import split as split_images
 
-    images = load(source, Preparation(image_size, channels, fit), sys.stderr.isatty(), largest_side_for(source))
+    prepared = Preparation(image_size, channels, fit, skip_broken)
+    images = load(source, prepared, sys.stderr.isatty(), largest_side_for(source))
     parts = split_images(images, split)
     counts = {name: int((images.labels == label).sum()) for label, name in enumerate(images.classes)}
     figures = {

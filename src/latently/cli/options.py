@@ -41,6 +41,8 @@ class RunOptions(Settings):
     auto: crop where sizes differ."""
     channels: int | None = None
     """1 turns every image grey, 3 makes it colour."""
+    skip_broken: bool = False
+    """Leave out the files of a folder that cannot be read."""
     seed: Seed = 0
     """Seed of split, weights, order and noise."""
     resume: bool = False
@@ -251,6 +253,7 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
             image_size=prepared.image_size,
             channels=prepared.channels,
             fit=prepared.fit,
+            skip_broken=prepared.skip_broken,
             **own,
             **watching,
         ).check()

@@ -113,7 +113,7 @@ class TrainingPlan:
 def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> TrainingPlan:
     """Read the images, split them, build the estimator. `request` is one that `check` let pass. Raises InputError."""
     model, training, options = request.model, request.training, request.options
-    prepared = Preparation(options.image_size, options.channels, options.fit)
+    prepared = Preparation(options.image_size, options.channels, options.fit, options.skip_broken)
     with processes.local_rank_zero_first():
         side = largest_side_for(str(options.data), training.device)
         images = load(str(options.data), prepared, sys.stderr.isatty(), side)

@@ -10,7 +10,7 @@ import numpy as np
 from latently.common.errors import InputError, require
 from latently.data.arrays import as_images, as_pixels
 from latently.data.cache import last_written, letters
-from latently.data.folder import index_folder
+from latently.data.folder_index import index_folder
 from latently.data.image_file import read_image
 from latently.data.preparation import Preparation
 from latently.data.reading import reading
@@ -41,8 +41,9 @@ def open_ranges(source: str, preparation: Preparation) -> Ranges:
     """Raises InputError for a source of another kind, or one that holds no images."""
     path = Path(source).expanduser().absolute()
     if path.is_dir():
-        names, labels, classes = index_folder(path)
-        label_names = np.array([*classes, ""])[labels] if classes else None
+        index = index_folder(path)
+        names = index.names
+        label_names = np.array([*index.classes, ""])[index.labels] if index.classes else None
         read, content = partial(_of_folder, path, names, preparation), letters(last_written(path, names))
         return Ranges(len(names), read, str(path), content, np.array(names), label_names)
     readable = path.is_file() and path.suffix.lower() == ".npy"

@@ -1,25 +1,25 @@
 """A folder of images: one subfolder per class; images directly inside are unlabelled."""
 
 import math
-import os
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
 from latently.common.errors import DataNote, InputError, require
 from latently.data.cache import kept, last_written
-from latently.data.classes import is_missing_label
+from latently.data.folder_index import index_folder
 from latently.data.folder_survey import LARGEST_SIDE, look_at
-from latently.data.image_file import SUFFIXES, is_image_name, large_images, read_image
+from latently.data.image_file import large_images, read_image
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import AS_THEY_ARE, Preparation
-from latently.data.reading import in_threads, require_memory
+from latently.data.reading import UnreadableError, in_threads, require_memory
 
 FILES_IN_A_PART = 1024  # decoded between two writes to the disk
+BROKEN_SHOWN = 5  # files that cannot be read, of which a sentence tells the reason
 
 
 def read_folder(
@@ -32,14 +32,26 @@ def read_folder(
 
     Grey files give (N, H, W), colour (N, H, W, 3). Alpha is composed over black. A palette that shows greys only is
     grey. 16-bit grey is value / 257, rounded. The EXIF orientation is applied. Of an animation the first frame counts.
-    Images that differ are made alike as `preparation` says, or as suits them, up to `largest_side`; a `DataNote` tells.
-    Raises `InputError` naming the file that is damaged, or where `preparation` forbids it, unlike the first one.
+    Images that differ are made alike as `preparation` says, or as suits them, up to `largest_side`. `DataNote`s tell
+    what was chosen, and which files were passed over. Raises `InputError` naming the files that are damaged, unless
+    `preparation` leaves them out, or the one that is unlike the first where `preparation` forbids that.
     """
-    names, labels, classes = index_folder(folder)
-    preparation = chosen_preparation(folder, names, preparation, largest_side)
+    index = index_folder(folder)
+    for text in index.notes():
+        _note(folder, text)
+    preparation = chosen_preparation(folder, index.names, preparation, largest_side)
     with large_images:
-        images = _images(folder, names, preparation, progress)
-    return ImageSet(images, labels, classes, np.array(names), str(folder.absolute()), preparation=preparation)
+        images, broken = _images(folder, index.names, preparation, progress)
+    names, parts = np.array(index.names), index.parts
+    data = ImageSet(
+        images, index.labels, index.classes, names, str(folder.absolute()), parts=parts, preparation=preparation
+    )
+    if not broken:
+        return data
+    require(preparation.skip_broken, _broken_sentence(folder, broken, len(names)))
+    _note(folder, f"{_broken_files(broken, len(names))} and left out: {_listed(broken)}")
+    readable = np.flatnonzero(~np.isin(names, list(broken)))
+    return replace(data.take(readable), parts=None if parts is None else parts[readable])
 
 
 def read_one(path: Path, preparation: Preparation, largest_side: int = LARGEST_SIDE) -> ImageSet:
@@ -56,83 +68,100 @@ def chosen_preparation(folder: Path, names: list[str], asked: Preparation, large
     if asked.fit == "none" or (asked.fit != "auto" and asked.image_size and asked.channels):
         return asked
     survey = look_at(folder, names)
+    if not survey.headers:  # all are damaged, as reading them will tell
+        return asked
     chosen = survey.choose(asked, largest_side)
-    if sentence := survey.sentence(asked, chosen):
-        warnings.warn(DataNote(f"{folder}: {sentence}"), stacklevel=2)
+    for sentence in (survey.sentence(asked, chosen), survey.frames()):
+        if sentence:
+            _note(folder, sentence)
     return chosen
 
 
 def note_fitting(path: Path, preparation: Preparation, why: str) -> None:
     """A `DataNote` where images of a folder, or one image, must be fitted to be as a run's are."""
-    folder, names = (path, index_folder(path)[0]) if path.is_dir() else (path.parent, [path.name])
-    if sentence := look_at(folder, names).sentence(AS_THEY_ARE, preparation, why):
-        warnings.warn(DataNote(f"{path}: {sentence}"), stacklevel=2)
+    folder, names = (path, index_folder(path).names) if path.is_dir() else (path.parent, [path.name])
+    survey = look_at(folder, names)
+    if survey.headers and (sentence := survey.sentence(AS_THEY_ARE, preparation, why)):
+        _note(path, sentence)
 
 
-def index_folder(folder: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
-    """The sorted relative paths of its images, their labels (N,) and the classes; none of them is opened.
-
-    Images in a subfolder whose name means no label (`is_missing_label`: nan, -1) are unlabelled.
-    """
-    names = sorted(_image_names(folder))
-    require(bool(names), f"{folder} holds no image; expected {' '.join(SUFFIXES)} in it or in one subfolder per class")
-    tops = [name.split("/")[0] if "/" in name else None for name in names]
-    tops = [None if is_missing_label(top) else top for top in tops]
-    classes = tuple(sorted({top for top in tops if top is not None}))
-    code_of = {top: code for code, top in enumerate(classes)}
-    return names, np.array([UNLABELLED if top is None else code_of[top] for top in tops], dtype=np.int64), classes
+def _note(place: Path, text: str) -> None:
+    warnings.warn(DataNote(f"{place}: {text}"), stacklevel=3)
 
 
-def _image_names(folder: Path) -> Iterator[str]:
-    """Relative paths, with "/", of the images in `folder`; hidden files and folders are passed over."""
-    for entry in _visible(os.scandir(folder)):
-        if (
-            not entry.is_dir()
-        ):  # a class folder may be a link; links deeper down are not followed, so there are no loops
-            yield from (name for name in [entry.name] if is_image_name(name))
-            continue
-        for root, subfolders, files in os.walk(entry.path, onerror=_raise):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            below = Path(root).relative_to(folder).as_posix()
-            yield from (f"{below}/{name}" for name in files if is_image_name(name))
+Broken = dict[str, str]  # file -> why it cannot be read
 
 
-def _visible(entries: Iterator[os.DirEntry]) -> Iterator[os.DirEntry]:
-    return (entry for entry in entries if not entry.name.startswith("."))
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
-
-
-def _images(folder: Path, names: list[str], preparation: Preparation, progress: bool) -> Images:
-    first = _decode(folder / names[0], preparation)
+def _images(folder: Path, names: list[str], preparation: Preparation, progress: bool) -> tuple[Images, Broken]:
+    """One for each name, black where the file is broken."""
+    first_name, first = _first(folder, names, preparation)
     shape = (len(names), *first.shape)
+    broken: Broken = {}
+
+    def decoded(some: list[str]) -> np.ndarray:
+        return _decoded(folder, some, preparation, first_name, first, broken)
+
     if not stays_on_disk(math.prod(shape)):
         require_memory(math.prod(shape), f"{folder}, {len(names):,} images of {_size(first)},")
-        return _decoded(folder, names, preparation, names[0], first)
-    parts = (
-        _decoded(folder, names[start : start + FILES_IN_A_PART], preparation, names[0], first)
-        for start in range(0, len(names), FILES_IN_A_PART)
-    )
-    array = kept(folder, preparation, last_written(folder, names), shape, first.dtype, parts, progress)
-    return Mapped(array, str(folder))
+        return decoded(names), broken
+
+    def parts() -> Iterator[np.ndarray]:
+        for start in range(0, len(names), FILES_IN_A_PART):
+            yield decoded(names[start : start + FILES_IN_A_PART])
+        require(preparation.skip_broken or not broken, _broken_sentence(folder, broken, len(names)))
+
+    found = kept(folder, preparation, last_written(folder, names), shape, first.dtype, parts(), progress, broken)
+    return Mapped(found, str(folder)), broken
+
+
+def _first(folder: Path, names: list[str], preparation: Preparation) -> tuple[str, np.ndarray]:
+    """The first image that can be read, with its name. Raises `InputError` where none can."""
+    broken: Broken = {}
+    for name in names:
+        try:
+            return name, _decode(folder / name, preparation)
+        except UnreadableError as error:
+            broken[name] = error.reason
+    raise InputError(_broken_sentence(folder, broken, len(names)))
 
 
 def _decoded(
-    folder: Path, names: list[str], preparation: Preparation, first_name: str, first: np.ndarray
+    folder: Path, names: list[str], preparation: Preparation, first_name: str, first: np.ndarray, broken: Broken
 ) -> np.ndarray:
-    """These images, which must be like the first of all."""
-    images = np.empty((len(names), *first.shape), np.uint8)
+    """These images, which must be like the first of all; those that cannot be read join `broken`."""
+    images = np.zeros((len(names), *first.shape), np.uint8)
 
     def decode(place: int) -> None:
-        image = _decode(folder / names[place], preparation)
+        try:
+            image = _decode(folder / names[place], preparation)
+        except UnreadableError as error:
+            broken[names[place]] = error.reason
+            return
         if image.shape != first.shape:
             raise InputError(_odd_one(folder / names[place], image, first_name, first))
         images[place] = image
 
     in_threads(decode, range(len(names)))
     return images
+
+
+def _broken_files(broken: Broken, n: int) -> str:
+    return f"{len(broken):,} of {n:,} images cannot be read"
+
+
+def _listed(broken: Broken) -> str:
+    """The first of them, each with its reason."""
+    some = [f"{name} ({broken[name]})" for name in sorted(broken)[:BROKEN_SHOWN]]
+    return "; ".join(some) + (f"; and {len(broken) - BROKEN_SHOWN:,} more" if len(broken) > BROKEN_SHOWN else "")
+
+
+def _broken_sentence(folder: Path, broken: Broken, n: int) -> str:
+    help_ = "replace or remove them; --skip-broken of train and data leaves them out"
+    if len(broken) != 1:
+        return f"{folder}: {_broken_files(broken, n)}: {_listed(broken)}; {help_}"
+    ((name, reason),) = broken.items()
+    help_ = help_.replace("them", "it")
+    return f"{folder / name} cannot be read as an image: {reason}; it is damaged or of another kind: {help_}"
 
 
 def _odd_one(path: Path, image: np.ndarray, first_name: str, first: np.ndarray) -> str:

@@ -1,6 +1,7 @@
 """What the images of a folder are like before any is decoded, and how they are made alike where they differ."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from latently.data.image_file import Header, read_header
 from latently.data.preparation import Fit, Preparation
-from latently.data.reading import in_threads
+from latently.data.reading import UnreadableError, in_threads
 
 LARGEST_SIDE = 64  # that is chosen for images where there is no GPU
 SIDES = (8, 12, 16, 24, 32, 48, 64, 96, 128)  # to choose from
@@ -51,7 +52,7 @@ class Survey:
         side = self.side(largest_side)
         channels = asked.channels or (3 if self.n_colour else 1)
         fit: Fit = "crop" if asked.fit == "auto" else asked.fit
-        return Preparation(asked.image_size or (side, side), channels, fit)
+        return Preparation(asked.image_size or (side, side), channels, fit, asked.skip_broken)
 
     def side(self, largest: int) -> int:
         """Of the square that suits these images: the largest of `SIDES` that few of them are smaller than."""
@@ -92,6 +93,12 @@ class Survey:
         first, last = (f"{height:,} x {width:,}" for height, width in (by_area[0], by_area[-1]))
         return f"{len(sizes):,} sizes ({first} to {last}, height x width)" if len(sizes) > 1 else first
 
+    def frames(self) -> str:
+        n = sum(header.has_frames for header in self.headers)
+        if not n:
+            return ""
+        return f"{n:,} {'file has' if n == 1 else 'files have'} several frames or pages, of which the first is read"
+
     def turned(self) -> str:
         n = sum(header.is_turned for header in self.headers)
         return f" ({n:,} turned upright first)" if n else ""
@@ -102,5 +109,11 @@ def _colour(chosen: Preparation) -> str:
 
 
 def look_at(folder: Path, names: Sequence[str]) -> Survey:
-    """The headers of these files. Raises `InputError` naming those that cannot be read."""
-    return Survey(in_threads(lambda name: read_header(folder / name), names))
+    """The headers of these files, as far as they can be read."""
+
+    def header(name: str) -> Header | None:
+        with suppress(UnreadableError):
+            return read_header(folder / name)
+        return None
+
+    return Survey([header for header in in_threads(header, names) if header])

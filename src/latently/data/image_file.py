@@ -3,6 +3,8 @@
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +12,15 @@ import numpy as np
 
 from latently.common.errors import require
 from latently.data.preparation import Preparation, over_black
-from latently.data.reading import reading
+from latently.data.reading import UnreadableError, reading
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no others: Pillow's EPS would start Ghostscript
+OPTIONAL = {"AVIF": (".avif",), "HEIF": (".heic", ".heif")}  # that some installations read
+EXTRAS = dict.fromkeys(OPTIONAL["HEIF"], "heic")  # what to install for them
 LARGEST_BYTES = 2**30  # of one decoded image, at four bytes a pixel: 268 megapixels
 LARGE_BYTES = 2**28  # of these, one is decoded at a time
 DRAFT = 2  # a JPEG is decoded at no less than this times the size that it is resized to
@@ -38,9 +42,41 @@ class Header:
     """Whether other frames or pages follow the first."""
 
 
+@cache
+def formats() -> tuple[str, ...]:
+    """Pillow's names of what is read here."""
+    from PIL import features
+
+    found = list(FORMATS)
+    if "avif" in features.modules and features.check("avif"):
+        found.append("AVIF")
+    if find_spec("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        found.append("HEIF")
+    return tuple(found)
+
+
+@cache
+def readable_suffixes() -> tuple[str, ...]:
+    """The endings of files that are read here."""
+    return SUFFIXES + tuple(suffix for name in OPTIONAL if name in formats() for suffix in OPTIONAL[name])
+
+
 def is_image_name(name: str) -> bool:
     """Whether a file of this name is read as an image; hidden files are not."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(readable_suffixes()) and not name.startswith(".")
+
+
+def is_image_path(path: Path) -> bool:
+    """Whether a file of this name is one image. Raises `InputError` where only another installation reads it."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES and not any(suffix in endings for endings in OPTIONAL.values()):
+        return False
+    install = f"pip install 'latently[{EXTRAS[suffix]}]'" if suffix in EXTRAS else "update Pillow"
+    require(is_image_name(f"image{suffix}"), f"{path} is not read by this installation: {install}")
+    return True
 
 
 class LargeImages:
@@ -75,7 +111,7 @@ def read_header(path: Path) -> Header:
     """Raises `InputError` where the file is no image. A palette is decoded: only its pixels tell whether it is grey."""
     from PIL import Image
 
-    with large_images, reading(str(path), "an image"), Image.open(path, formats=FORMATS) as image:
+    with large_images, reading(str(path), "an image"), Image.open(path, formats=formats()) as image:
         # Pillow would decode a whole PNG to look for an orientation behind its pixels.
         told = image.format != "PNG" or not image.info.keys().isdisjoint(("exif", "xmp", "XML:com.adobe.xmp"))
         orientation = image.getexif().get(0x0112, 1) if told else 1
@@ -99,14 +135,15 @@ def read_image(path: Path, preparation: Preparation) -> np.ndarray:
     """
     from PIL import Image, ImageOps
 
-    with large_images, reading(str(path), "an image"), Image.open(path, formats=FORMATS) as image:
+    with large_images, reading(str(path), "an image"), Image.open(path, formats=formats()) as image:
         if preparation.fit in ("crop", "pad") and preparation.image_size:
             least = DRAFT * max(preparation.image_size)
             image.draft(None, (least, least))
         n_bytes = 4 * image.width * image.height
-        require(
+        _require_readable(
             n_bytes <= LARGEST_BYTES,
-            f"{path} is {image.height:,} x {image.width:,} pixels, which take {n_bytes / 1e9:,.1f} GB once decoded; "
+            path,
+            f"is {image.height:,} x {image.width:,} pixels, which take {n_bytes / 1e9:,.1f} GB once decoded; "
             f"one image may take {LARGEST_BYTES / 1e9:,.1f} GB: save it smaller",
         )
         with _one_large_image if n_bytes > LARGE_BYTES else nullcontext():
@@ -115,7 +152,8 @@ def read_image(path: Path, preparation: Preparation) -> np.ndarray:
 
 def _pixels(image: "Image", path: Path) -> np.ndarray:
     mode = image.mode
-    require(mode != "F", f"{path} holds floats, which have no known range; save them as a .npy array (N, H, W)")
+    floats = "holds floats, which have no known range; save them as a .npy array (N, H, W)"
+    _require_readable(mode != "F", path, floats)
     if mode.startswith("I"):
         return _from_16_bit(np.asarray(image), path)
     has_alpha = image.has_transparency_data
@@ -126,7 +164,13 @@ def _pixels(image: "Image", path: Path) -> np.ndarray:
     return pixels[..., 0] if is_grey else pixels
 
 
+def _require_readable(condition: bool, path: Path, reason: str) -> None:
+    if not condition:
+        raise UnreadableError(f"{path} {reason}", reason)
+
+
 def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
     low, high = int(values.min()), int(values.max())
-    require(low >= 0 and high <= 65535, f"{path} holds grey values from {low} to {high}; expected 16 bits, 0..65535")
+    beyond = f"holds grey values from {low} to {high}; expected 16 bits, 0..65535"
+    _require_readable(low >= 0 and high <= 65535, path, beyond)
     return ((values.astype(np.int32) + 128) // 257).astype(np.uint8)  # 257 = 65535 / 255

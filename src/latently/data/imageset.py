@@ -10,6 +10,7 @@ from latently.data.mapped import Images, Mapped, taken
 from latently.data.preparation import AS_THEY_ARE, Preparation
 
 UNLABELLED = -1  # as in sklearn.semi_supervised
+TRAIN, VALIDATION, TEST = range(3)  # parts of a split that a source has of its own
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class ImageSet:
     names: (N,) strings: the file's path relative to its folder, or the index as text.
     source: how the user named it: a known name, or an absolute path.
     n_train: where the source has its own test split, the number of images before it (60,000 for MNIST), else None.
+    parts: where the source has a whole split of its own, (N,) TRAIN, VALIDATION or TEST; else None.
     preparation: how they were made alike, every choice as it was made.
     """
 
@@ -32,6 +34,7 @@ class ImageSet:
     names: np.ndarray
     source: str
     n_train: int | None = None
+    parts: np.ndarray | None = None
     preparation: Preparation = AS_THEY_ARE
 
     def __len__(self) -> int:
@@ -53,6 +56,11 @@ class ImageSet:
         return pixel_hash(self.images)
 
     @property
+    def has_split(self) -> bool:
+        """Whether the source has test images, or a whole split, of its own."""
+        return self.n_train is not None or self.parts is not None
+
+    @property
     def label_names(self) -> np.ndarray:
         """(N,) strings: the name of each image's class, empty where it is unlabelled."""
         return np.array([*self.classes, ""])[self.labels]
@@ -68,7 +76,9 @@ class ImageSet:
     def take(self, index: np.ndarray) -> "ImageSet":
         """The images at `index`, as a set of their own without a split."""
         images = taken(self.images, index)
-        return replace(self, images=images, labels=self.labels[index], names=self.names[index], n_train=None)
+        return replace(
+            self, images=images, labels=self.labels[index], names=self.names[index], n_train=None, parts=None
+        )
 
 
 def pixel_hash(images: Images) -> str:

@@ -25,6 +25,8 @@ class Preparation:
         auto     none, or stretch, where all images have one size; else crop. A folder whose images differ, or have more
                  than a megapixel, gets an image_size that suits them where none is given (`folder_survey`).
 
+    skip_broken: leave out the files of a folder that cannot be read.
+
     >>> Preparation(image_size=(4, 4), channels=1).apply(np.zeros((5, 8, 6, 3), np.uint8)).shape
     (5, 4, 4)
     """
@@ -32,6 +34,7 @@ class Preparation:
     image_size: tuple[int, int] | None = None
     channels: int | None = None
     fit: Fit = "auto"
+    skip_broken: bool = False
 
     def __post_init__(self) -> None:
         size = self.image_size
@@ -79,19 +82,22 @@ class Preparation:
 
     def to_json(self) -> dict[str, Any]:
         """{"image_size": [h, w] or None, "channels": 1, 3 or None}, and "fit" where images of another shape are not
-        stretched."""
+        stretched, and "skip_broken" where that is so."""
         size = None if self.image_size is None else list(self.image_size)
-        values = {"image_size": size, "channels": self.channels}
-        return values if self.fit == _unsaid_fit(size) else values | {"fit": self.fit}
+        values: dict[str, Any] = {"image_size": size, "channels": self.channels}
+        values |= {} if self.fit == _unsaid_fit(size) else {"fit": self.fit}
+        return values | ({"skip_broken": True} if self.skip_broken else {})
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Preparation":
         """The inverse of `to_json`; `InputError` on anything else."""
-        if not isinstance(values, dict) or set(values) - {"fit"} != {"image_size", "channels"}:
+        if not isinstance(values, dict) or set(values) - {"fit", "skip_broken"} != {"image_size", "channels"}:
             raise InputError(f"the images' preparation was {values!r}; expected the keys image_size and channels")
         size = values["image_size"]
         fit = values.get("fit", _unsaid_fit(size))
-        return cls(tuple(size) if isinstance(size, list) else size, values["channels"], fit)
+        return cls(
+            tuple(size) if isinstance(size, list) else size, values["channels"], fit, values.get("skip_broken") is True
+        )
 
 
 AS_THEY_ARE = Preparation(fit="none")

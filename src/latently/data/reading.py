@@ -17,6 +17,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class UnreadableError(InputError):
+    """A file that cannot be read. reason: why, for a sentence that names the file itself."""
+
+    def __init__(self, sentence: str, reason: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
 @contextmanager
 def reading(where: str, expected: str) -> Iterator[None]:
     """Turn what a decoder raises on broken bytes into an `InputError` that names the file `where`.
@@ -31,10 +39,9 @@ def reading(where: str, expected: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise InputError(
-            f"{where} cannot be read as {expected}: {reason}; it is damaged or of another kind: replace or remove it"
-        ) from error
+        reason = " ".join(str(error).replace(f" {where!r}", "").split()).rstrip(".") or type(error).__name__
+        told = f"{where} cannot be read as {expected}: {reason}; it is damaged or of another kind: replace or remove it"
+        raise UnreadableError(told, reason) from error
 
 
 @contextmanager

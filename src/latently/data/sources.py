@@ -13,7 +13,7 @@ from latently.data import arrays, download, idx, table
 from latently.data.cache import kept, last_written
 from latently.data.folder import read_folder, read_one
 from latently.data.folder_survey import LARGEST_SIDE
-from latently.data.image_file import is_image_name
+from latently.data.image_file import is_image_path
 from latently.data.imageset import ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation
@@ -65,7 +65,7 @@ def load(
         require(bool(name) and os.path.exists(path), _unknown(name))
         if path.is_dir():
             return read_folder(path, preparation, progress, largest_side)
-        if is_image_name(path.name):
+        if is_image_path(path):
             return read_one(path, preparation, largest_side)
         data = _read_file(path)
         if isinstance(data.images, Mapped):

@@ -266,6 +266,8 @@ class Scene:
             words += ["--fit", preparation["fit"]]
         if preparation.get("channels"):
             words += ["--channels", str(preparation["channels"])]
+        if preparation.get("skip_broken"):
+            words += ["--skip-broken"]
         if self.told is None:
             words += ["--encoder", str(self.run.path if self.few is None else self.run.path / "encoder")]
         return shlex.join([*words, "--labels", str(labels), "--out", f"{self.run.path}-classes"])
