@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from latently.cli.main import main
+from latently.data import Preparation, load
 
 RNG = np.random.default_rng(0)
 
@@ -73,3 +74,30 @@ def test_a_run_on_images_of_one_size_takes_a_photograph_and_says_how(latently, s
     ran = latently("encode", small_run, "--data", new, "--out", tmp_path / "out.npy")
     assert ran.code == 0, ran.err
     assert "an image of 30 x 50 is cropped at the centre to 8 x 8 pixels; as the images of" in ran.err
+
+
+def test_data_shows_the_sizes_and_what_a_model_will_see(latently, photographs, tmp_path):
+    ran = latently("data", photographs, "--out", tmp_path / "sheet.png", "--json")
+    found = {key: ran.json[key] for key in ("n_sizes", "heights", "widths", "image_shape", "fit")}
+    assert found == {
+        "n_sizes": 30, "heights": "20 to 26", "widths": "11 to 40", "image_shape": [12, 12, 3], "fit": "crop",
+    }  # fmt: skip
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert min(sheet.size) > 100
+    among = latently("data", photographs, "--out", photographs / "sheet.png")
+    assert among.code == 2, "a sheet among the images would be one of them next time"
+
+
+def test_pictures_show_every_class_and_not_the_first_files_of_one(latently, run, monkeypatch, tmp_path):
+    seen = []
+    if run.name != "vae":
+        pytest.skip("a classifier has no reconstructions")
+    from latently import pictures
+
+    draw = pictures.reconstructions
+    monkeypatch.setattr(pictures, "reconstructions", lambda images, *a, **b: (seen.append(images), draw(images, *a))[1])
+    words = ["plot", run, "reconstructions", "--part", "all", "--n", 6, "--out", tmp_path / "r.png"]
+    assert latently(*words).code == 0
+    images = load(run.parent / "photos", Preparation((12, 12), 3, "crop"))
+    shown = [int(np.abs(images.images / 255 - image).sum((1, 2, 3)).argmin()) for image in seen[0]]
+    assert images.labels[shown].tolist() == [0, 1, 0, 1, 0, 1]

@@ -98,8 +98,9 @@ def denoise(
     if is_folder:
         outputs.write_images(out, images.names, rebuilt)
     elif out.suffix.lower() == ".png":
-        noisy, names = images.images[:20], ("noisy", "rebuilt")
-        pictures.save(pictures.reconstructions(noisy, rebuilt[:20], names=names, title="Noisy images, rebuilt"), out)
+        some, names = images.spread(20), ("noisy", "rebuilt")
+        noisy = images.images[some]
+        pictures.save(pictures.reconstructions(noisy, rebuilt[some], names=names, title="Noisy images, rebuilt"), out)
     else:
         outputs.write_arrays(out, images.names, {"images": rebuilt})
     print(out)

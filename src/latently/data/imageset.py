@@ -73,6 +73,23 @@ class ImageSet:
         """The images that carry a label."""
         return self.take(np.flatnonzero(self.labels >= 0))
 
+    def spread(self, n: int) -> np.ndarray:
+        """Places of at most `n` images to show: the first ones, or, where these are of few of the classes, as the first
+        files of a folder are, of each class in turn.
+
+        >>> files = ImageSet(np.zeros((6, 1, 1)), np.repeat([0, 1, 2], 2), ("a", "b", "c"), np.arange(6), "here")
+        >>> files.spread(4).tolist()
+        [0, 2, 4, 1]
+        """
+        n = min(n, len(self))
+        n_shown, n_classes = len(np.unique(self.labels[:n])), len(np.unique(self.labels))
+        if 2 * n_shown > min(n, n_classes):
+            return np.arange(n)
+        order = np.argsort(self.labels, kind="stable")
+        _, first, counts = np.unique(self.labels[order], return_index=True, return_counts=True)
+        turn = np.arange(len(self)) - np.repeat(first, counts)  # place of an image in its class
+        return order[np.argsort(turn, kind="stable")[:n]]
+
     def take(self, index: np.ndarray) -> "ImageSet":
         """The images at `index`, as a set of their own without a split."""
         images = taken(self.images, index)
