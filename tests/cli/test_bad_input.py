@@ -241,8 +241,6 @@ BAD_IMAGES: dict[str, tuple[str, Callable[[Path], None], list[str]]] = {
     "an empty folder": ("photos", empty_folder, ["photos holds no image", ".png"]),
     "a truncated PNG": ("photos", truncated_png, ["b.png", "cannot be read", "replace or remove"]),
     "a text called .png": ("photos", text_called_png, ["b.png", "cannot be read"]),
-    "one odd size": ("photos", other_size, ["b.png is 9x8", "--image-size"]),
-    "one odd colour": ("photos", other_channels, ["b.png is colour", "--channels"]),
     "a truncated IDX": ("a-idx3-ubyte", write(idx(12, 8, 8, n_bytes=700)), ["12x8x8", "700 follow", "truncated"]),
     "an IDX with too much": ("a-idx3-ubyte", write(idx(12, 8, 8, n_bytes=900)), ["12x8x8", "more follow"]),
     "an IDX that lies": (
@@ -277,6 +275,16 @@ def test_images_that_cannot_be_used(refused, tmp_path, name):
     make(tmp_path / source)
     refused(f"{TRAIN} --data {source} --out r", *parts)
     refused(f"data {source}", *parts)
+
+
+@pytest.mark.parametrize(
+    ("make", "parts"),
+    [(other_size, ["b.png is 9x8", "--image-size"]), (other_channels, ["b.png is colour", "--channels"])],
+)
+def test_images_that_differ_are_refused_where_that_is_asked(refused, tmp_path, make, parts):
+    make(tmp_path / "photos")
+    refused(f"{TRAIN} --data photos --fit none --out r", *parts)
+    refused("data photos --fit none", *parts)
 
 
 def test_a_data_name_that_does_not_exist(refused):

@@ -13,7 +13,7 @@ from torch import nn
 
 from latently import InputError
 from latently.common.files import atomic_write, nan_to_null, write_json
-from latently.data import ImageSet, Preparation, load, split
+from latently.data import ImageSet, load, split
 from latently.data.imageset import pixel_hash
 from latently.runs.folder import FORMAT, Context, Run
 from latently.runs.record import DataRecord
@@ -172,7 +172,7 @@ def of_pixels(images: np.ndarray, source: str = "/somewhere") -> ImageSet:
 def test_images_are_known_again_by_their_pixels_alone():
     images = load("digits").images[:20]
     ours = of_pixels(images)
-    record = DataRecord.of(ours, split(ours), Preparation(), seed=3, limit=5)
+    record = DataRecord.of(ours, split(ours), seed=3, limit=5)
     assert DataRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
     assert record.describes(of_pixels(images.copy(), "/elsewhere"))
     assert record.describes(of_pixels(np.asfortranarray(images)))
@@ -183,7 +183,7 @@ def test_images_are_known_again_by_their_pixels_alone():
 
 def test_a_run_without_a_digest_goes_by_place_and_number():
     ours = of_pixels(load("digits").images[:20])
-    old = DataRecord.from_json(DataRecord.of(ours, split(ours), Preparation()).to_json() | {"digest": ""})
+    old = DataRecord.from_json(DataRecord.of(ours, split(ours)).to_json() | {"digest": ""})
     assert old.describes(ours)
     assert not old.describes(of_pixels(ours.images, "/elsewhere"))
     assert not old.describes(of_pixels(ours.images[:19]))

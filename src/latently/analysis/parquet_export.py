@@ -33,7 +33,7 @@ def write_codes(opened: RunImages, source: str, out: Path, device: str, address:
 
     Raises InputError if the images do not have the run's shape, or `out` contains something else.
     """
-    images = open_chunks(source, opened.preparation)
+    images = open_chunks(source, opened.preparation_for(source))
     opened.require_shape(images.read(0, 1).shape[1:], images.source)
     about = {"source": images.source, "n_images": len(images), "rows": ROWS, "content": images.content}
     about |= {"weights": hashlib.blake2b((opened.run.path / "model.safetensors").read_bytes()).hexdigest()}

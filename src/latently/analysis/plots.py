@@ -78,12 +78,13 @@ def draw_curves(estimator: Any, data: ImageSet, drawing: PlotOptions) -> Figure:
 
 
 def draw_reconstructions(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    images, labels = data.images[: drawing.n or 20], data.label_names[: drawing.n or 20]
+    some = data.spread(drawing.n or 20)
+    images, labels = data.images[some], data.label_names[some]
     return pictures.reconstructions(estimator.seen(images), estimator.reconstruct(images, labels))
 
 
 def draw_scatter(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    some = slice(drawing.n or SCATTER_POINTS)
+    some = data.spread(drawing.n or SCATTER_POINTS)
     codes = estimator.transform(data.images[some], data.label_names[some])
     return pictures.scatter(codes, data.labels[some], data.classes)
 
@@ -97,7 +98,7 @@ def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) ->
         mean, stddev = estimator.prior_moments()
         codes = mean + stddev * pictures.quantile_codes(drawing.grid)
     else:
-        own = estimator.transform(data.images[:SCATTER_POINTS])
+        own = estimator.transform(data.images[data.spread(SCATTER_POINTS)])
         codes = pictures.canvas_codes(drawing.grid, *np.quantile(own, [0.01, 0.99], axis=0))
     label, title = drawing.label, None
     if estimator.model_.takes_labels:
@@ -120,7 +121,7 @@ def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions
     """Variations of the first image's code in one latent dimension at a time, most active dimensions first."""
     require(can(estimator.model_, "prior"), "traversals need a prior, which sets the scale of the codes; train a vae")
     labels = data.label_names
-    some = slice(SCATTER_POINTS)
+    some = data.spread(SCATTER_POINTS)
     kl = estimator.bound_terms(data.images[some], labels[some])["kl"]  # (N, Z), or (N,) if not computed per dimension
     nats = kl.mean(0) if kl.ndim == 2 else None
     activity = estimator.transform(data.images[some], labels[some]).var(0) if nats is None else nats  # (Z,)
@@ -148,7 +149,7 @@ def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> 
 
 def draw_denoising(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     """Four rows: originals, noisy images, their reconstructions, and the residuals."""
-    originals, noisy, rebuilt = denoised(estimator, data.images[: drawing.n or 10], drawing)
+    originals, noisy, rebuilt = denoised(estimator, data.images[data.spread(drawing.n or 10)], drawing)
     title = f"Denoising: {noise_in_words(estimator, drawing)}"
     rows = {
         "original": originals,
@@ -160,14 +161,15 @@ def draw_denoising(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions)
 
 
 def draw_noisy(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    images = data.images[: drawing.n or 25]
+    images = data.images[data.spread(drawing.n or 25)]
     noisy = estimator.corrupt(images, drawing.noise, drawing.seed)
     return pictures.sheet(noisy, None, noise_in_words(estimator, drawing), columns=5)
 
 
 def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     """Reconstructions of noisy images minus the originals: examples, mean, and first principal components."""
-    originals, _, rebuilt = denoised(estimator, data.images[:SCATTER_POINTS], drawing)
+    some = data.spread(SCATTER_POINTS)
+    originals, _, rebuilt = denoised(estimator, data.images[some], drawing)
     residuals = rebuilt - originals
     flat = residuals.reshape(len(residuals), -1)
     from sklearn.decomposition import PCA
@@ -178,7 +180,7 @@ def draw_residuals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions)
     scaled = [
         pattern / max(np.abs(pattern).max(), 1e-12) for pattern in patterns
     ]  # the scale of a component is arbitrary
-    captions = [f"image {name}" for name in data.names[: len(shown)]] + ["mean, scaled"]
+    captions = [f"image {name}" for name in data.names[some[: len(shown)]]] + ["mean, scaled"]
     captions += [f"PC {place}, {share:.0%}" for place, share in enumerate(pca.explained_variance_ratio_, 1)]
     title = f"Residuals: denoised minus original, grey is 0. {noise_in_words(estimator, drawing)}"
     return pictures.sheet(about_grey(np.concatenate([shown, scaled])), captions, title, columns=6)
@@ -209,7 +211,7 @@ def about_grey(differences: np.ndarray) -> np.ndarray:
 def draw_analogies(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     """An image of each class (or the first n images), then its code decoded with every label."""
     first = np.array([np.flatnonzero(data.labels == label)[0] for label in np.unique(data.labels[data.labels >= 0])])
-    some = np.arange(len(data))[: drawing.n] if drawing.n else first[:MOST_CLASSES]
+    some = data.spread(drawing.n) if drawing.n else first[:MOST_CLASSES]
     require(len(some) > 0, "none of these images has a label, and analogies start from labelled images")
     chosen = data.take(some)
     under = estimator.analogies(chosen.images, chosen.label_names)[:, :MOST_CLASSES]  # (n, classes, ...)

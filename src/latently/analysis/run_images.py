@@ -2,15 +2,17 @@
 
 import os
 import sys
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from latently import data, estimator
 from latently.common.console import note
-from latently.common.errors import InputError, require
+from latently.common.errors import DataNote, InputError, require
 from latently.common.files import input_errors_for
 from latently.data import ImageSet, Split
+from latently.data.preparation import AS_THEY_ARE
 from latently.evaluation.figures import evaluate
 from latently.runs.folder import Run
 from latently.runs.outputs import require_apart
@@ -29,7 +31,30 @@ class RunImages:
     @property
     def preparation(self) -> data.Preparation:
         """How the run's images were resized and converted."""
-        return data.Preparation.from_json(self.record.preparation) if self.record else data.Preparation()
+        return data.Preparation.from_json(self.record.preparation) if self.record else AS_THEY_ARE
+
+    @property
+    def preparation_of_new(self) -> data.Preparation:
+        """What makes a photograph of any size like the run's images."""
+        height, width, *colours = self.estimator.image_shape_
+        channels = {(): 1, (3,): 3}.get(tuple(colours))
+        fit = self.preparation.fit if self.has_size else "crop"
+        return data.Preparation((height, width), channels, fit, self.preparation.skip_broken)
+
+    @property
+    def has_size(self) -> bool:
+        """Whether the run's images were given their size; else it was their own."""
+        return self.preparation.image_size is not None
+
+    def preparation_for(self, source: str) -> data.Preparation:
+        """How images of `source` are read: photographs of any size become like the run's; an array stays as it is."""
+        path = Path(source).expanduser()
+        own = self.record is not None and str(path.absolute()) == self.record.source
+        if own or source in data.NAMED or not (path.is_dir() or data.is_image_path(path)):
+            return self.preparation
+        if not self.has_size:
+            data.note_fitting(path, self.preparation_of_new, f"as the images of {self.run.path}")
+        return self.preparation_of_new
 
     @property
     def label_file(self) -> Path | None:
@@ -62,7 +87,10 @@ class RunImages:
             raise InputError(f"{run} was fitted to arrays and has no record of an image source; give --data")
         there = self.source is not None or source in data.NAMED or os.path.exists(source)
         require(there, f"the images of {run} are no longer at {source}; give --data with their new path")
-        images = data.load(source, self.preparation, progress=sys.stderr.isatty())
+        with warnings.catch_warnings():
+            if self.source is None:  # its notes were shown when the run was trained
+                warnings.simplefilter("ignore", DataNote)
+            images = data.load(source, self.preparation_for(source), progress=sys.stderr.isatty())
         if record and self.source is None:
             require(
                 record.describes(images), f"{changed(images, record, run)}; give --data to treat them as new images"
@@ -96,11 +124,12 @@ class RunImages:
         """The run's own images are split as in training; other images are not split."""
         if self.is_own:
             return stored_split(self.run, self.images)
-        return data.split(self.images, "all" if self.images.n_train is None else "standard")
+        return data.split(self.images, "standard" if self.images.has_split else "all")
 
     @property
     def judged_part(self) -> str:
-        return "test" if len(self.split.test) else "all"
+        """Test images; where there are none, those that chose; else all."""
+        return "test" if len(self.split.test) else "validation" if len(self.split.validation) else "all"
 
     def part(self, name: str) -> ImageSet:
         """The images of a part; for a conditional model only the labelled ones, if there are any. Raises InputError for

@@ -3,7 +3,7 @@
 Distances are Euclidean, between unscaled codes. Searches run in blocks, so memory is linear in the number of images.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,9 +119,10 @@ def in_parts(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[np.ndarray
 # Queries --------------------------------------------------------------------------------------------------------------
 
 
-def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparation) -> ImageSet:
+def read_queries(words: Sequence[str], images: ImageSet, preparation_for: Callable[[str], Preparation]) -> ImageSet:
     """The images that the words name: the index (from 0) or name of one of `images`, or an image file, which is
-    prepared like them and has no label. Raises InputError for any other word, and for a file of another shape.
+    prepared by `preparation_for` its path and has no label. Raises InputError for any other word, and for a file of
+    another shape.
     """
     index_of = indices(images)
     rows = [index_of.get(composed(word), index_of.get(composed(name_within(word, images.source)))) for word in words]
@@ -133,7 +134,7 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation: Preparatio
             continue
         known = f"a number from 0 to {len(images) - 1}, or a name, of an image of {images.source}, or an image file"
         require(Path(word).is_file(), f"--query is {word}; expected {known}")
-        pixels = read_image(Path(word), preparation)
+        pixels = read_image(Path(word), preparation_for(word))
         have, want = pixels.shape, images.image_shape
         fits = f"--query is {word}, an image of shape {have}; those of {images.source} have {want}: resize it"
         require(have == want, fits)

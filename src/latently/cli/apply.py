@@ -98,8 +98,9 @@ def denoise(
     if is_folder:
         outputs.write_images(out, images.names, rebuilt)
     elif out.suffix.lower() == ".png":
-        noisy, names = images.images[:20], ("noisy", "denoised")
-        pictures.save(pictures.reconstructions(noisy, rebuilt[:20], names=names, title="Noisy images, denoised"), out)
+        some, names = images.spread(20), ("noisy", "denoised")
+        noisy = images.images[some]
+        pictures.save(pictures.reconstructions(noisy, rebuilt[some], names=names, title="Noisy images, denoised"), out)
     else:
         outputs.write_arrays(out, images.names, {"images": rebuilt})
     print(out)

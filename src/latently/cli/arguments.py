@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 Part = Literal["all", "train", "validation", "test"]
+Fit = Literal["auto", "crop", "pad", "stretch", "none"]
 SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
 
 

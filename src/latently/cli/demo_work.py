@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from latently import pictures
 from latently.analysis import plots
-from latently.data import ImageSet, Preparation, label_budget, load, split, unit
+from latently.data import ImageSet, label_budget, load, split, unit
 from latently.estimator import Autoencoder
 from latently.evaluation.figures import evaluate
 from latently.models import VAE
@@ -28,7 +28,7 @@ def demo(run: Run, watchers: Sequence[Watcher] = (), seed: int = 0) -> dict[str,
     """
     digits = load("digits")
     estimator = Autoencoder(VAE(latent_dim=6), epochs=100, random_state=seed)
-    record = DataRecord.of(digits, split(digits, "all"), Preparation())
+    record = DataRecord.of(digits, split(digits, "all"))
     about = {"data": record.to_json(), "classes": list(digits.classes), "command": "latently demo"}
     run = Run(run.path, run.overwrite, Context(about))
     estimator.fit(digits.images, run=run, watchers=watchers)

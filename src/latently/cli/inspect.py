@@ -121,7 +121,7 @@ def similar(
         about: dict[str, Any] = {"threshold": found.threshold, "n_pairs": len(found.first)}
         title = f"{len(found.first):,} pairs of {len(images):,} images have a distance of at most {found.threshold:.4g}"
     else:
-        queries = similar_room.read_queries(query, opened.images, opened.preparation)
+        queries = similar_room.read_queries(query, opened.images, opened.preparation_for)
         found, about = similar_room.neighbours(autoencoder, images, queries, n), {}
         title = f"Nearest of {len(images):,} images, by the codes of {run}"
     columns = found.columns(images)

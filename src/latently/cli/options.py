@@ -36,9 +36,14 @@ class RunOptions(Settings):
     limit: Count | None = None
     """Train on at most this many training images, the first ones."""
     image_size: tuple[int, int] | None = None
-    """Height and width in pixels to resize every image to."""
+    """Height and width in pixels to resize every image to; left out: as they are, or as suits images that differ."""
+    fit: Literal["auto", "crop", "pad", "stretch", "none"] = "auto"
+    """How images are fitted to that size: cropped at the centre, padded with black, or stretched; none refuses images
+    of different sizes. auto: crop if sizes differ."""
     channels: int | None = None
     """1 converts every image to grey, 3 to colour."""
+    skip_broken: bool = False
+    """Leave out files that cannot be read."""
     seed: Seed = 0
     """Seed of the split, the weights, the order of images and the noise."""
     resume: bool = False
@@ -252,6 +257,8 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
             seed=record.seed,
             image_size=prepared.image_size,
             channels=prepared.channels,
+            fit=prepared.fit,
+            skip_broken=prepared.skip_broken,
             **own,
             **watching,
         ).check()

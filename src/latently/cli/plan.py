@@ -21,6 +21,7 @@ from latently.cli.options import (
     RunOptions,
     stored_settings,
 )
+from latently.cli.shared import largest_side_for
 from latently.common.console import note
 from latently.common.errors import InputError, require
 from latently.common.settings import Settings
@@ -113,14 +114,15 @@ class TrainingPlan:
 def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> TrainingPlan:
     """Read the images, split them, build the estimator. Call `request.check` first. Raises InputError."""
     model, training, options = request.model, request.training, request.options
-    prepared = Preparation(options.image_size, options.channels)
+    prepared = Preparation(options.image_size, options.channels, options.fit, options.skip_broken)
     with processes.local_rank_zero_first():
-        images = load(str(options.data), prepared, progress=sys.stderr.isatty())
+        side = largest_side_for(str(options.data), training.device)
+        images = load(str(options.data), prepared, sys.stderr.isatty(), side)
     if isinstance(options, LabelledOptions) and options.labels:
         images = read_labels(options.labels, images)
     split = split_of(request, images)
     about: dict[str, Any] = {
-        "data": DataRecord.of(images, split, prepared, options.seed, options.limit).to_json(),
+        "data": DataRecord.of(images, split, options.seed, options.limit).to_json(),
         "classes": list(images.classes),
         "preset": options.preset,
         "command": request.command,
@@ -197,7 +199,7 @@ def require_unchanged(run: Run, model: Model, training: Training, options: RunOp
     kept = [name for name in vars(then_options) if name not in watched]
     for name in (*then_model.get_params(), *then_training.get_params(), *kept):
         # A setting that was given as `auto` may be given as `auto` again.
-        undecided = "auto" if name == "split" else run.params["training"].get(name, then[name])
+        undecided = "auto" if name in ("split", "fit") else run.params["training"].get(name, then[name])
         same = isinstance(then[name], Settings) or asked[name] in (then[name], undecided)
         flag = "--" + name.rpartition("__")[2].replace("_", "-")
         require(

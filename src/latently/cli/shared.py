@@ -20,6 +20,17 @@ def open_run(path: Path, source: str | None, device: str) -> "RunImages":
     return RunImages(path, source, device)
 
 
+def largest_side_for(source: str, device: str = "auto") -> int:
+    """Of the square that is chosen for photographs, as this machine trains; torch is asked only for a folder."""
+    from latently.data.folder_survey import LARGEST_SIDE
+
+    if not Path(source).expanduser().is_dir():
+        return LARGEST_SIDE
+    from latently.training.hardware import largest_side
+
+    return largest_side(device)
+
+
 def require_autoencoder(estimator: Any, path: Path) -> "Autoencoder":
     """Raises InputError for a run without codes."""
     require_codes(estimator.kind, path)

@@ -17,8 +17,8 @@ from latently.common.errors import require
 if TYPE_CHECKING:
     pass
 
-from latently.cli.arguments import Device, JsonFlag, RayAddress, default_shown
-from latently.cli.shared import executor_for, open_run, require_autoencoder
+from latently.cli.arguments import Device, Fit, JsonFlag, RayAddress, default_shown
+from latently.cli.shared import executor_for, largest_side_for, open_run, require_autoencoder
 
 
 def presets(json: JsonFlag = False) -> None:
@@ -92,6 +92,7 @@ def label_curve(
     encoder: Annotated[Path | None, default_shown("a VAE, trained on the training images first")] = None,
     labels: Annotated[Path | None, default_shown("the source's own")] = None,
     image_size: Annotated[tuple[int, int] | None, default_shown("as they are")] = None,
+    fit: Fit = "auto",
     channels: Annotated[int | None, default_shown("as they are")] = None,
     draws: int = 5,
     plain_up_to: int = 1000,
@@ -111,6 +112,8 @@ def label_curve(
         encoder: Run folder of an autoencoder to compute codes with.
         labels: A CSV file of labels that replaces those of the source: image (file name or number from 0), label.
         image_size: Height and width in pixels to resize every image to; not with --encoder, which has its own.
+        fit: How images are fitted to that size: cropped at the centre, padded with black, or stretched; none refuses
+            images of different sizes. auto: crop if sizes differ.
         channels: 1 converts every image to grey, 3 to colour.
         draws: Number of random draws of the labels of each budget.
         plain_up_to: The largest budget for the default image classifier, at most three draws; 0 leaves it out.
@@ -128,14 +131,16 @@ def label_curve(
     require(draws >= 1, f"--draws is {draws}; expected at least 1")
     require(plain_up_to >= 0, f"--plain-up-to is {plain_up_to}; expected at least 0")
     require(0 <= seed < 2**31, f"--seed is {seed}; expected a whole number from 0 to 2147483647")
-    prepared_already = encoder is not None and (image_size, channels) != (None, None)
-    require(not prepared_already, "--image-size and --channels cannot be combined with --encoder, which has its own")
+    prepared_already = encoder is not None and (image_size, channels, fit) != (None, None, "auto")
+    require(
+        not prepared_already, "--image-size, --fit and --channels cannot be combined with --encoder, which has its own"
+    )
     if encoder:
         opened = open_run(encoder, data, device)
         fitted, images, parts = require_autoencoder(opened.estimator, encoder), opened.images, opened.split
     else:
-        prepared = data_room.Preparation(image_size, channels)
-        images = data_room.load(data, prepared, progress=sys.stderr.isatty())
+        prepared = data_room.Preparation(image_size, channels, fit)
+        images = data_room.load(data, prepared, sys.stderr.isatty(), largest_side_for(data, device))
         parts = data_room.split(images, seed=seed)
     outputs.check_folder(out, ("encoder", "draws", "label-curve.json", "label-curve.png"))
     outputs.require_apart(out, images.source, adds_images=True)

@@ -8,6 +8,13 @@ class InputError(ValueError):
     """
 
 
+class DataNote(UserWarning):
+    """How images or labels were read where that may not be what was meant.
+
+    The command line prints it as a note; in Python, `warnings.simplefilter("error", DataNote)` turns it into an error.
+    """
+
+
 def require(condition: bool, sentence: str) -> None:
     """Raise `InputError(sentence)` unless `condition` holds."""
     if not condition:

@@ -1,6 +1,7 @@
 """Images from anywhere, as one thing: `ImageSet`, (N, H, W[, C]) with labels where -1 means unlabelled."""
 
-from latently.data.folder import read_image
+from latently.data.folder import note_fitting
+from latently.data.image_file import is_image_path, read_image
 from latently.data.imageset import ImageSet
 from latently.data.label_file import read_labels, within_budget
 from latently.data.mapped import Images, Mapped, taken
@@ -17,8 +18,10 @@ __all__ = [
     "Mapped",
     "Preparation",
     "Split",
+    "is_image_path",
     "label_budget",
     "load",
+    "note_fitting",
     "read_image",
     "read_labels",
     "split",

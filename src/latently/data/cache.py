@@ -10,14 +10,15 @@ import errno
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from latently.common.errors import InputError, require
-from latently.common.files import atomic_write, remove_stale_temporaries
+from latently.common.files import atomic_write, read_json, remove_stale_temporaries, write_json
 from latently.data.download import cache_folder
 from latently.data.preparation import Preparation
 from latently.data.reading import reading
@@ -31,19 +32,30 @@ def decoded_array(
     dtype: np.dtype,
     parts: Iterable[np.ndarray],
     progress: bool,
+    left_out: dict[str, str] | None = None,
 ) -> np.memmap:
     """The array of all `parts`, memory-mapped: from the cache, else written there first, which alone asks for parts.
 
-    content: what the images are known by. shape: (N, ...). Raises `InputError` where the disk has no room.
+    content: what the images are known by. shape: (N, ...). left_out: which rows say nothing, and why,
+    which asking for the last part fills; it is kept beside the array. Raises `InputError` where the disk has no room.
     """
     folder = cache_folder() / "decoded"
-    place = short_hash([str(source.absolute()), repr(preparation.to_json())])
+    place = short_hash([str(source.absolute()), repr(replace(preparation, skip_broken=False).to_json())])
     path = folder / f"{place}-{short_hash(content)}.npy"
+    beside = path.with_suffix(".json")
+    if path.exists() and left_out is not None and beside.exists():
+        left_out |= read_json(beside)
+
+    def all_parts() -> Iterator[np.ndarray]:
+        yield from parts
+        if left_out:  # before the array takes its place
+            write_json(beside, left_out)
+
     if not path.exists():
         require_room(folder, source, shape, dtype)
-        write(path, source, shape, dtype, parts, progress)
-        for old in folder.glob(f"{place}-*.npy"):
-            if old != path:
+        write(path, source, shape, dtype, all_parts(), progress)
+        for old in folder.glob(f"{place}-*"):
+            if old not in (path, beside):
                 with contextlib.suppress(OSError):  # Windows keeps a file that is still mapped
                     old.unlink()
     with reading(str(path), "decoded images"):

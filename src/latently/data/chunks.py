@@ -10,7 +10,8 @@ import numpy as np
 from latently.common.errors import InputError, require
 from latently.data.arrays import as_images, as_pixels
 from latently.data.cache import file_states, short_hash
-from latently.data.folder import index_folder, read_image
+from latently.data.folder_index import index_folder
+from latently.data.image_file import read_image
 from latently.data.preparation import Preparation
 from latently.data.reading import reading
 
@@ -40,8 +41,9 @@ def open_chunks(source: str, preparation: Preparation) -> Chunks:
     """Raises InputError for a source of another kind, or one that holds no images."""
     path = Path(source).expanduser().absolute()
     if path.is_dir():
-        names, labels, classes = index_folder(path)
-        label_names = np.array([*classes, ""])[labels] if classes else None
+        index = index_folder(path)
+        names = index.names
+        label_names = np.array([*index.classes, ""])[index.labels] if index.classes else None
         read, content = partial(_of_folder, path, names, preparation), short_hash(file_states(path, names))
         return Chunks(len(names), read, str(path), content, np.array(names), label_names)
     readable = path.is_file() and path.suffix.lower() == ".npy"

@@ -1,32 +1,30 @@
 """A folder of images: one subfolder per class; images directly inside are unlabelled."""
 
 import math
-import os
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from latently.common.errors import InputError, require
+from latently.common.errors import DataNote, InputError, require
 from latently.data.cache import decoded_array, file_states
-from latently.data.classes import is_missing_label
+from latently.data.folder_index import index_folder
+from latently.data.folder_survey import LARGEST_SIDE, look_at
+from latently.data.image_file import large_images, read_image
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
-from latently.data.preparation import Preparation, over_black
-from latently.data.reading import reading, require_memory
+from latently.data.preparation import AS_THEY_ARE, Preparation
+from latently.data.reading import UnreadableError, in_threads, require_memory
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no others: Pillow's EPS would start Ghostscript
-FILES_AT_ONCE, FILES_IN_A_PART = 64, 1024  # of a thread; decoded between two writes to the disk
+FILES_IN_A_PART = 1024  # decoded between two writes to the disk
+BROKEN_SHOWN = 5  # files that cannot be read, of which a sentence tells the reason
 
 
-def read_folder(folder: Path, preparation: Preparation, progress: bool = False) -> ImageSet:
+def read_folder(
+    folder: Path, preparation: Preparation, progress: bool = False, largest_side: int = LARGEST_SIDE
+) -> ImageSet:
     """Every image in `folder`, sorted by relative path, decoded to uint8 and prepared one by one.
 
     Many of them are decoded once, with a bar on stderr where `progress`, into a memory-mapped
@@ -34,91 +32,138 @@ def read_folder(folder: Path, preparation: Preparation, progress: bool = False) 
 
     Grey files give (N, H, W), colour (N, H, W, 3). Alpha is composed over black. A palette that shows greys only is
     grey. 16-bit grey is value / 257, rounded. The EXIF orientation is applied. Of an animation the first frame counts.
-    Raises `InputError` naming the file that is damaged, or of another size or channel count than the first one.
+    Images that differ are made alike as `preparation` says, or as suits them, up to `largest_side`. `DataNote`s tell
+    what was chosen, and which files were passed over. Raises `InputError` naming the files that are damaged, unless
+    `preparation` leaves them out, or the one that is unlike the first where `preparation` forbids that.
     """
-    names, labels, classes = index_folder(folder)
-    with warnings.catch_warnings():
-        from PIL import Image
-
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        images = _images(folder, names, preparation, progress)
-    return ImageSet(images, labels, classes, np.array(names), str(folder.absolute()))
-
-
-def index_folder(folder: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
-    """The sorted relative paths of its images, their labels (N,) and the classes; none of them is opened.
-
-    Images in a subfolder whose name means no label (`is_missing_label`: nan, -1) are unlabelled.
-    """
-    names = sorted(_image_names(folder))
-    require(bool(names), f"{folder} holds no image; expected {' '.join(SUFFIXES)} in it or in one subfolder per class")
-    tops = [name.split("/")[0] if "/" in name else None for name in names]
-    tops = [None if is_missing_label(top) else top for top in tops]
-    classes = tuple(sorted({top for top in tops if top is not None}))
-    code_of = {top: code for code, top in enumerate(classes)}
-    return names, np.array([UNLABELLED if top is None else code_of[top] for top in tops], dtype=np.int64), classes
+    index = index_folder(folder)
+    for text in index.notes():
+        _note(folder, text)
+    preparation = chosen_preparation(folder, index.names, preparation, largest_side)
+    with large_images:
+        images, broken = _images(folder, index.names, preparation, progress)
+    names, parts = np.array(index.names), index.parts
+    data = ImageSet(
+        images, index.labels, index.classes, names, str(folder.absolute()), parts=parts, preparation=preparation
+    )
+    if not broken:
+        return data
+    require(preparation.skip_broken, _broken_sentence(folder, broken, len(names)))
+    _note(folder, f"{_broken_files(broken, len(names))} and left out: {_listed(broken)}")
+    readable = np.flatnonzero(~np.isin(names, list(broken)))
+    return replace(data.take(readable), parts=None if parts is None else parts[readable])
 
 
-def _image_names(folder: Path) -> Iterator[str]:
-    """Relative paths, with "/", of the images in `folder`; hidden files and folders are passed over."""
-    for entry in _visible(os.scandir(folder)):
-        if (
-            not entry.is_dir()
-        ):  # a class folder may be a link; links deeper down are not followed, so there are no loops
-            yield from (name for name in [entry.name] if _is_image(name))
-            continue
-        for root, subfolders, files in os.walk(entry.path, onerror=_raise):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            below = Path(root).relative_to(folder).as_posix()
-            yield from (f"{below}/{name}" for name in files if _is_image(name))
+def read_one(path: Path, preparation: Preparation, largest_side: int = LARGEST_SIDE) -> ImageSet:
+    """One image file, without a label, as `read_folder` reads it."""
+    preparation = chosen_preparation(path.parent, [path.name], preparation, largest_side)
+    pixels = read_image(path, preparation)[None]
+    return ImageSet(
+        pixels, np.array([UNLABELLED]), (), np.array([path.name]), str(path.absolute()), preparation=preparation
+    )
 
 
-def _visible(entries: Iterator[os.DirEntry]) -> Iterator[os.DirEntry]:
-    return (entry for entry in entries if not entry.name.startswith("."))
+def chosen_preparation(folder: Path, names: list[str], asked: Preparation, largest_side: int) -> Preparation:
+    """How these images are made alike; a `DataNote` tells what was chosen. Where all is said, no file is opened."""
+    if asked.fit == "none" or (asked.fit != "auto" and asked.image_size and asked.channels):
+        return asked
+    survey = look_at(folder, names)
+    if not survey.headers:  # all are damaged, as reading them will tell
+        return asked
+    chosen = survey.choose(asked, largest_side)
+    for sentence in (survey.sentence(asked, chosen), survey.frames()):
+        if sentence:
+            _note(folder, sentence)
+    return chosen
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+def note_fitting(path: Path, preparation: Preparation, why: str) -> None:
+    """A `DataNote` where images of a folder, or one image, must be fitted to be as a run's are."""
+    folder, names = (path, index_folder(path).names) if path.is_dir() else (path.parent, [path.name])
+    survey = look_at(folder, names)
+    if survey.headers and (sentence := survey.sentence(AS_THEY_ARE, preparation, why)):
+        _note(path, sentence)
 
 
-def _raise(error: OSError) -> NoReturn:
-    raise error
+def _note(place: Path, text: str) -> None:
+    warnings.warn(DataNote(f"{place}: {text}"), stacklevel=3)
 
 
-def _images(folder: Path, names: list[str], preparation: Preparation, progress: bool) -> Images:
-    first = _decode(folder / names[0], preparation)
+Broken = dict[str, str]  # file -> why it cannot be read
+
+
+def _images(folder: Path, names: list[str], preparation: Preparation, progress: bool) -> tuple[Images, Broken]:
+    """One for each name, black where the file is broken."""
+    first_name, first = _first(folder, names, preparation)
     shape = (len(names), *first.shape)
+    broken: Broken = {}
+
+    def decoded(some: list[str]) -> np.ndarray:
+        return _decoded(folder, some, preparation, first_name, first, broken)
+
     if not stays_on_disk(math.prod(shape)):
         require_memory(math.prod(shape), f"{folder}, {len(names):,} images of {_size(first)},")
-        return _decoded(folder, names, preparation, names[0], first)
-    parts = (
-        _decoded(folder, names[start : start + FILES_IN_A_PART], preparation, names[0], first)
-        for start in range(0, len(names), FILES_IN_A_PART)
+        return decoded(names), broken
+
+    def parts() -> Iterator[np.ndarray]:
+        for start in range(0, len(names), FILES_IN_A_PART):
+            yield decoded(names[start : start + FILES_IN_A_PART])
+        require(preparation.skip_broken or not broken, _broken_sentence(folder, broken, len(names)))
+
+    found = decoded_array(
+        folder, preparation, file_states(folder, names), shape, first.dtype, parts(), progress, broken
     )
-    array = decoded_array(folder, preparation, file_states(folder, names), shape, first.dtype, parts, progress)
-    return Mapped(array, str(folder))
+    return Mapped(found, str(folder)), broken
+
+
+def _first(folder: Path, names: list[str], preparation: Preparation) -> tuple[str, np.ndarray]:
+    """The first image that can be read, with its name. Raises `InputError` where none can."""
+    broken: Broken = {}
+    for name in names:
+        try:
+            return name, _decode(folder / name, preparation)
+        except UnreadableError as error:
+            broken[name] = error.reason
+    raise InputError(_broken_sentence(folder, broken, len(names)))
 
 
 def _decoded(
-    folder: Path, names: list[str], preparation: Preparation, first_name: str, first: np.ndarray
+    folder: Path, names: list[str], preparation: Preparation, first_name: str, first: np.ndarray, broken: Broken
 ) -> np.ndarray:
-    """These images, which must be like the first of all."""
-    images = np.empty((len(names), *first.shape), np.uint8)
+    """These images, which must be like the first of all; those that cannot be read join `broken`."""
+    images = np.zeros((len(names), *first.shape), np.uint8)
 
-    def decode_some(start: int) -> None:
-        for i in range(start, min(start + FILES_AT_ONCE, len(names))):
-            image = _decode(folder / names[i], preparation)
-            if image.shape != first.shape:
-                raise InputError(_odd_one(folder / names[i], image, first_name, first))
-            images[i] = image
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    def decode(place: int) -> None:
         try:
-            list(pool.map(decode_some, range(0, len(names), FILES_AT_ONCE)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # the first bad file ends it, not the last good one
-            raise
+            image = _decode(folder / names[place], preparation)
+        except UnreadableError as error:
+            broken[names[place]] = error.reason
+            return
+        if image.shape != first.shape:
+            raise InputError(_odd_one(folder / names[place], image, first_name, first))
+        images[place] = image
+
+    in_threads(decode, range(len(names)))
     return images
+
+
+def _broken_files(broken: Broken, n: int) -> str:
+    return f"{len(broken):,} of {n:,} images cannot be read"
+
+
+def _listed(broken: Broken) -> str:
+    """The first of them, each with its reason."""
+    some = [f"{name} ({broken[name]})" for name in sorted(broken)[:BROKEN_SHOWN]]
+    return "; ".join(some) + (f"; and {len(broken) - BROKEN_SHOWN:,} more" if len(broken) > BROKEN_SHOWN else "")
+
+
+def _broken_sentence(folder: Path, broken: Broken, n: int) -> str:
+    help_ = "replace or remove them; --skip-broken of train and data leaves them out"
+    if len(broken) != 1:
+        return f"{folder}: {_broken_files(broken, n)}: {_listed(broken)}; {help_}"
+    ((name, reason),) = broken.items()
+    help_ = help_.replace("them", "it")
+    return f"{folder / name} cannot be read as an image: {reason}; it is damaged or of another kind: {help_}"
 
 
 def _odd_one(path: Path, image: np.ndarray, first_name: str, first: np.ndarray) -> str:
@@ -138,33 +183,4 @@ def _size(image: np.ndarray) -> str:
 
 
 def _decode(path: Path, preparation: Preparation) -> np.ndarray:
-    """One file -> (H, W) or (H, W, 3) uint8, prepared."""
-    from PIL import Image, ImageOps
-
-    with reading(str(path), "an image"), Image.open(path, formats=FORMATS) as image:
-        pixels = _pixels(ImageOps.exif_transpose(image), path)
-    return preparation.apply_one(pixels)
-
-
-def read_image(path: Path, preparation: Preparation) -> np.ndarray:
-    """One image file -> (H, W) or (H, W, 3) uint8, prepared. Raises `InputError` where it cannot be read."""
-    return _decode(path, preparation)
-
-
-def _pixels(image: "Image", path: Path) -> np.ndarray:
-    mode = image.mode
-    require(mode != "F", f"{path} holds floats, which have no known range; save them as a .npy array (N, H, W)")
-    if mode.startswith("I"):
-        return _from_16_bit(np.asarray(image), path)
-    has_alpha = image.has_transparency_data
-    if mode in ("1", "L", "LA", "La"):
-        return over_black(np.asarray(image.convert("LA" if has_alpha else "L")))
-    pixels = over_black(np.asarray(image.convert("RGBA" if has_alpha else "RGB")))
-    is_grey = mode in ("P", "PA") and bool((pixels == pixels[..., :1]).all())
-    return pixels[..., 0] if is_grey else pixels
-
-
-def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
-    low, high = int(values.min()), int(values.max())
-    require(low >= 0 and high <= 65535, f"{path} holds grey values from {low} to {high}; expected 16 bits, 0..65535")
-    return ((values.astype(np.int32) + 128) // 257).astype(np.uint8)  # 257 = 65535 / 255
+    return read_image(path, preparation)

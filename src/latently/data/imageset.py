@@ -7,8 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from latently.data.mapped import Images, Mapped, taken
+from latently.data.preparation import AS_THEY_ARE, Preparation
 
 UNLABELLED = -1  # as in sklearn.semi_supervised
+TRAIN, VALIDATION, TEST = range(3)  # parts of a split that a source has of its own
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class ImageSet:
     names: (N,) strings: the file's path relative to its folder, or the index as text.
     source: how the user named it: a known name, or an absolute path.
     n_train: where the source has its own test split, the number of images before it (60,000 for MNIST), else None.
+    parts: where the source has a whole split of its own, (N,) TRAIN, VALIDATION or TEST; else None.
+    preparation: how they were made alike, every choice as it was made.
     """
 
     images: Images
@@ -30,6 +34,8 @@ class ImageSet:
     names: np.ndarray
     source: str
     n_train: int | None = None
+    parts: np.ndarray | None = None
+    preparation: Preparation = AS_THEY_ARE
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,6 +56,11 @@ class ImageSet:
         return pixel_hash(self.images)
 
     @property
+    def has_split(self) -> bool:
+        """Whether the source has test images, or a whole split, of its own."""
+        return self.n_train is not None or self.parts is not None
+
+    @property
     def label_names(self) -> np.ndarray:
         """(N,) strings: the name of each image's class, empty where it is unlabelled."""
         return np.array([*self.classes, ""])[self.labels]
@@ -62,10 +73,29 @@ class ImageSet:
         """The images that carry a label."""
         return self.take(np.flatnonzero(self.labels >= 0))
 
+    def spread(self, n: int) -> np.ndarray:
+        """Places of at most `n` images to show: the first ones, or, where these are of few of the classes, as the first
+        files of a folder are, of each class in turn.
+
+        >>> files = ImageSet(np.zeros((6, 1, 1)), np.repeat([0, 1, 2], 2), ("a", "b", "c"), np.arange(6), "here")
+        >>> files.spread(4).tolist()
+        [0, 2, 4, 1]
+        """
+        n = min(n, len(self))
+        n_shown, n_classes = len(np.unique(self.labels[:n])), len(np.unique(self.labels))
+        if 2 * n_shown > min(n, n_classes):
+            return np.arange(n)
+        order = np.argsort(self.labels, kind="stable")
+        _, first, counts = np.unique(self.labels[order], return_index=True, return_counts=True)
+        turn = np.arange(len(self)) - np.repeat(first, counts)  # place of an image in its class
+        return order[np.argsort(turn, kind="stable")[:n]]
+
     def take(self, index: np.ndarray) -> "ImageSet":
         """The images at `index`, as a set of their own without a split."""
         images = taken(self.images, index)
-        return replace(self, images=images, labels=self.labels[index], names=self.names[index], n_train=None)
+        return replace(
+            self, images=images, labels=self.labels[index], names=self.names[index], n_train=None, parts=None
+        )
 
 
 def pixel_hash(images: Images) -> str:

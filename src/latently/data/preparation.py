@@ -1,7 +1,7 @@
 """How images are made alike: size and channels. A run remembers it and does the same to whatever it is given later."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -10,9 +10,22 @@ from latently.common.errors import InputError, require
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601: grey = weighted R, G, B
 
 
+Fit = Literal["auto", "crop", "pad", "stretch", "none"]
+
+
 @dataclass(frozen=True)
 class Preparation:
     """Resize to `image_size` (height, width), bicubic and antialiased, and turn to `channels` 1 or 3; None keeps them.
+
+    fit: how an image of another shape becomes `image_size`.
+        crop     resized until it covers that size, then cut equally on both sides.
+        pad      resized until it fits in, with black beside it.
+        stretch  each side resized by itself.
+        none     images are to be of one size already, or `image_size` makes them so by stretching.
+        auto     none, or stretch, where all images have one size; else crop. A folder whose images differ, or have more
+                 than a megapixel, gets an image_size that suits them where none is given (`folder_survey`).
+
+    skip_broken: leave out the files of a folder that cannot be read.
 
     >>> Preparation(image_size=(4, 4), channels=1).apply(np.zeros((5, 8, 6, 3), np.uint8)).shape
     (5, 4, 4)
@@ -20,6 +33,8 @@ class Preparation:
 
     image_size: tuple[int, int] | None = None
     channels: int | None = None
+    fit: Fit = "auto"
+    skip_broken: bool = False
 
     def __post_init__(self) -> None:
         size = self.image_size
@@ -29,13 +44,23 @@ class Preparation:
             f"--image-size was {size}; expected height and width in pixels, whole numbers from 1",
         )
         require(self.channels in (None, 1, 3), f"--channels was {self.channels}; expected 1 (grey) or 3 (colour)")
+        require(self.fit in get_args(Fit), f"--fit was {self.fit!r}; expected {', '.join(get_args(Fit))}")
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether images stay as they are."""
+        return self.image_size is None and self.channels is None
+
+    def of_one_size(self) -> "Preparation":
+        """What `auto` means where all images have one size."""
+        return replace(self, fit="stretch" if self.image_size else "none") if self.fit == "auto" else self
 
     def apply(self, images: np.ndarray) -> np.ndarray:
         """(N, H, W[, C]) uint8 or float -> (N, h, w) where channels is 1, (N, h, w, 3) where 3; the type is kept.
 
         Colour to grey is BT.601 luma, grey to colour repeats; alpha (2 or 4 channels) is composed over black.
         """
-        if self == Preparation():
+        if self.keeps_all:
             return images
         first = self.apply_one(images[0])
         prepared = np.empty((len(images), *first.shape), first.dtype)
@@ -50,22 +75,37 @@ class Preparation:
         if self.channels == 1:
             image = _grey(image)
         if self.image_size not in (None, image.shape[:2]):
-            image = _resize(image, self.image_size)
+            image = _fitted(image, self.image_size, self.fit)
         if self.channels == 3 and (image.ndim == 2 or image.shape[2] == 1):
             image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
         return image
 
     def to_json(self) -> dict[str, Any]:
-        """{"image_size": [h, w] or None, "channels": 1, 3 or None}."""
-        return {"image_size": None if self.image_size is None else list(self.image_size), "channels": self.channels}
+        """{"image_size": [h, w] or None, "channels": 1, 3 or None}, and "fit" where images of another shape are not
+        stretched, and "skip_broken" where that is so."""
+        size = None if self.image_size is None else list(self.image_size)
+        values: dict[str, Any] = {"image_size": size, "channels": self.channels}
+        values |= {} if self.fit == _unsaid_fit(size) else {"fit": self.fit}
+        return values | ({"skip_broken": True} if self.skip_broken else {})
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Preparation":
         """The inverse of `to_json`; `InputError` on anything else."""
-        if not isinstance(values, dict) or set(values) != {"image_size", "channels"}:
+        if not isinstance(values, dict) or set(values) - {"fit", "skip_broken"} != {"image_size", "channels"}:
             raise InputError(f"the images' preparation was {values!r}; expected the keys image_size and channels")
         size = values["image_size"]
-        return cls(tuple(size) if isinstance(size, list) else size, values["channels"])
+        fit = values.get("fit", _unsaid_fit(size))
+        return cls(
+            tuple(size) if isinstance(size, list) else size, values["channels"], fit, values.get("skip_broken") is True
+        )
+
+
+AS_THEY_ARE = Preparation(fit="none")
+
+
+def _unsaid_fit(size: Any) -> Fit:
+    """Of a preparation that was written down without one, as older versions did."""
+    return "none" if size is None else "stretch"
 
 
 def over_black(image: np.ndarray) -> np.ndarray:
@@ -88,14 +128,35 @@ def _grey(image: np.ndarray) -> np.ndarray:
     return image[..., 0] if image.shape[2] == 1 else _like(image, image @ LUMA)
 
 
-def _resize(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+def _fitted(image: np.ndarray, size: tuple[int, int] | None, fit: Fit) -> np.ndarray:
+    """(H, W[, C]) -> (h, w[, C])"""
+    assert size is not None
+    height, width = image.shape[:2]
+    if fit == "crop":
+        share = min(height / size[0], width / size[1])  # pixels that become one
+        inner = (share * size[0], share * size[1])
+        top, left = (height - inner[0]) / 2, (width - inner[1]) / 2
+        return _resize(image, size, (left, top, left + inner[1], top + inner[0]))
+    if fit == "pad":
+        share = max(height / size[0], width / size[1])
+        inside = max(1, round(height / share)), max(1, round(width / share))
+        padded = np.zeros((*size, *image.shape[2:]), image.dtype)
+        top, left = (size[0] - inside[0]) // 2, (size[1] - inside[1]) // 2
+        padded[top : top + inside[0], left : left + inside[1]] = _resize(image, inside)
+        return padded
+    return _resize(image, size)
+
+
+def _resize(
+    image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
+    """box: left, top, right, bottom of the part to take; None: all."""
     from PIL import Image
 
-    assert size is not None
     if image.ndim == 3:
-        return np.stack([_resize(image[..., channel], size) for channel in range(image.shape[2])], axis=-1)
+        return np.stack([_resize(image[..., channel], size, box) for channel in range(image.shape[2])], axis=-1)
     plane = np.ascontiguousarray(image, dtype=np.uint8 if image.dtype == np.uint8 else np.float32)
-    resized = np.asarray(Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+    resized = np.asarray(Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.BICUBIC, box))
     # Bicubic overshoots at edges; uint8 is clipped by Pillow, and floats in [0, 1] must stay there.
     return resized if plane.dtype == np.uint8 else resized.clip(plane.min(), plane.max())
 

@@ -11,7 +11,9 @@ import numpy as np
 from latently.common.errors import InputError, require
 from latently.data import arrays, download, idx, table
 from latently.data.cache import decoded_array, file_states
-from latently.data.folder import read_folder
+from latently.data.folder import read_folder, read_one
+from latently.data.folder_survey import LARGEST_SIDE
+from latently.data.image_file import is_image_path
 from latently.data.imageset import ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation
@@ -23,7 +25,7 @@ NAMED = {
     "fashion-mnist": "60,000 + 10,000 pictures of clothes, 28x28, grey",
     "kmnist": "60,000 + 10,000 cursive Japanese characters, 28x28, grey",
 }
-KINDS = "a folder of images, .npy, .npz, .csv or IDX, gzipped or not"
+KINDS = "a folder of images, one image, .npy, .npz, .csv or IDX, gzipped or not"
 
 DIGITS = tuple("0123456789")
 CLASSES = {
@@ -37,13 +39,19 @@ CLASSES = {
 READERS = {".npy": arrays.read_npy, ".npz": arrays.read_npz, ".csv": table.read_csv}
 
 
-def load(source: str | Path, preparation: Preparation | None = None, progress: bool = False) -> ImageSet:
-    """The images of a known name (`NAMED`) or a path: a folder, .npy, .npz, .csv or IDX, gzipped or not.
+def load(
+    source: str | Path,
+    preparation: Preparation | None = None,
+    progress: bool = False,
+    largest_side: int = LARGEST_SIDE,
+) -> ImageSet:
+    """The images of a known name (`NAMED`) or a path: a folder, one image, .npy, .npz, .csv or IDX, gzipped or not.
 
-    `preparation` makes sizes and channels alike, `progress` shows a bar on stderr while a named set downloads
-    or a large folder is decoded. Large .npy arrays and folders are not read into memory (`Mapped`). A name wins over a
-    path: write ./mnist for a folder of that name. Raises `InputError` on data that cannot be used; what
-    the disk itself refuses (a right to read, for one) stays an `OSError` with its path.
+    `preparation` makes sizes and channels alike; a folder of images that differ is made alike without it, as a
+    `DataNote` tells: cropped at the centre to a square of at most `largest_side`. `progress` shows a bar on stderr
+    while a named set downloads or a large folder is decoded. Large .npy arrays and folders are not read into memory
+    (`Mapped`). A name wins over a path: write ./mnist for a folder of that name. Raises `InputError` on data that
+    cannot be used; what the disk itself refuses (a right to read, for one) stays an `OSError` with its path.
 
     >>> load("digits").images.shape
     (1797, 8, 8)
@@ -56,16 +64,20 @@ def load(source: str | Path, preparation: Preparation | None = None, progress: b
         path = Path(os.path.expanduser(source))
         require(bool(name) and os.path.exists(path), _unknown(name))
         if path.is_dir():
-            return read_folder(path, preparation, progress)
+            return read_folder(path, preparation, progress, largest_side)
+        if is_image_path(path):
+            return read_one(path, preparation, largest_side)
         data = _read_file(path)
         if isinstance(data.images, Mapped):
-            return replace(data, images=_prepared(data.images, preparation, path, progress))
-    return replace(data, images=preparation.apply(np.asarray(data.images)))
+            images = _prepared(data.images, preparation, path, progress)
+            return replace(data, images=images, preparation=preparation.of_one_size())
+    images = preparation.apply(np.asarray(data.images))
+    return replace(data, images=images, preparation=preparation.of_one_size())
 
 
 def _prepared(images: Mapped, preparation: Preparation, path: Path, progress: bool) -> Images:
     """As `preparation.apply`; what is still large afterwards is kept in the cache."""
-    if preparation == Preparation():
+    if preparation.keeps_all:
         return images
     first, parts = preparation.apply(images[:1]), (preparation.apply(part) for part in images.parts())
     if not stays_on_disk(first.nbytes * len(images)):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from latently.common.errors import InputError, require
-from latently.data.imageset import UNLABELLED, ImageSet
+from latently.data.imageset import TEST, TRAIN, UNLABELLED, VALIDATION, ImageSet
 
 SPLITS = ("auto", "standard", "pooled", "random", "all")
 N_VALIDATION = 5_000  # of the standard split
@@ -43,21 +43,23 @@ class Split:
 def split(data: ImageSet, kind: str = "auto", seed: int = 0, limit: int | None = None) -> Split:
     """Split `data`; `limit` keeps the first so many training images.
 
-    auto      standard where the source has its own test images, else random.
+    auto      standard where the source has its own test images or split, else random.
     standard  validation = the first 5,000 images, train = the others of the source's training part, test = its test
-              part; in order, so nothing is drawn.
+              part; in order, so nothing is drawn. Of a folder with train, val and test in it, these; where there is no
+              val, a tenth of the training images of each class.
     pooled    all images re-split per class, 70 / 20 / 10 %: 0.3 held out, then 0.34 of that is the test.
     random    80 / 10 / 10 % per class, unlabelled images counting as one more class.
     all       every image trains; validation and test are empty.
 
-    The drawn kinds (pooled, random) hold `train` in random order, so that its first N are a fair sample; all else is
-    sorted. Raises `InputError` on an unknown kind, too few images, and a limit outside 1..len(train).
+    The drawn kinds (pooled, random), and a folder's own parts, hold `train` in random order, so that its first N are a
+    fair sample; all else is sorted. Raises `InputError` on an unknown kind, too few images, and a limit outside
+    1..len(train).
     """
     require(kind in SPLITS, f"no split is called {kind!r}; expected one of {', '.join(SPLITS)}")
     if kind == "auto":
-        kind = "random" if data.n_train is None else "standard"
+        kind = "standard" if data.has_split else "random"
     if kind == "standard":
-        train, validation, test = _standard(data)
+        train, validation, test = _standard(data) if data.parts is None else _own(data, np.random.default_rng(seed))
     elif kind == "all":
         train, validation, test = np.arange(len(data)), np.arange(0), np.arange(0)
     else:
@@ -80,6 +82,17 @@ def _standard(data: ImageSet) -> Parts:
         f"{data.source} has no test images of its own, as the standard split needs; use --split random",
     )
     return np.arange(N_VALIDATION, data.n_train), np.arange(N_VALIDATION), np.arange(data.n_train or 0, len(data))
+
+
+def _own(data: ImageSet, rng: np.random.Generator) -> Parts:
+    """The parts that the source names; without validation images a tenth of each training class."""
+    assert data.parts is not None
+    train, validation, test = (np.flatnonzero(data.parts == part) for part in (TRAIN, VALIDATION, TEST))
+    if not len(validation):
+        classes = [train[members] for members in _shuffled_classes(data.labels[train], rng)]
+        validation = np.sort(np.concatenate([members[: len(members) // 10] for members in classes]))
+        train = np.setdiff1d(train, validation)
+    return rng.permutation(train), validation, test
 
 
 def _pooled(data: ImageSet, rng: np.random.Generator) -> Parts:

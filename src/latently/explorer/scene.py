@@ -248,8 +248,12 @@ class Scene:
         preparation = record.preparation if record else {}
         if preparation.get("image_size"):
             words += ["--image-size", *map(str, preparation["image_size"])]
+        if preparation.get("fit"):
+            words += ["--fit", preparation["fit"]]
         if preparation.get("channels"):
             words += ["--channels", str(preparation["channels"])]
+        if preparation.get("skip_broken"):
+            words += ["--skip-broken"]
         if self.label_classes is None:
             words += ["--encoder", str(self.run.path if self.few is None else self.run.path / "encoder")]
         return shlex.join([*words, "--labels", str(labels), "--out", f"{self.run.path}-classes"])

@@ -7,7 +7,7 @@ import numpy as np
 from torch import nn
 
 from latently.common.settings import Count, Settings, WholeNumber
-from latently.data import ImageSet, Preparation, Split
+from latently.data import ImageSet, Split
 from latently.data.imageset import pixel_hash
 
 
@@ -30,12 +30,10 @@ class DataRecord(Settings):
     """Hash of the labels."""
 
     @classmethod
-    def of(
-        cls, images: ImageSet, split: Split, preparation: Preparation, seed: int = 0, limit: int | None = None
-    ) -> "DataRecord":
+    def of(cls, images: ImageSet, split: Split, seed: int = 0, limit: int | None = None) -> "DataRecord":
         return cls(
             source=images.source,
-            preparation=preparation.to_json(),
+            preparation=images.preparation.to_json(),
             split=split.kind,
             seed=seed,
             limit=limit,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from latently.common.errors import require
+from latently.data.folder_survey import LARGEST_SIDE
 
 
 def resolve_device(name: str) -> torch.device:
@@ -27,6 +28,11 @@ def resolve_device(name: str) -> torch.device:
         known = False
     require(known, f"device is {name!r}; this machine and its torch do not have it: give auto or cpu")
     return device
+
+
+def largest_side(device: str) -> int:
+    """Of the square that is chosen for photographs: what this device trains on in reasonable time."""
+    return LARGEST_SIDE if resolve_device(device).type == "cpu" else 2 * LARGEST_SIDE
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -1,0 +1,176 @@
+"""One image file: its header, and its pixels, upright and prepared."""
+
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latently.common.errors import require
+from latently.data.preparation import Preparation, over_black
+from latently.data.reading import UnreadableError, reading
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no others: Pillow's EPS would start Ghostscript
+OPTIONAL = {"AVIF": (".avif",), "HEIF": (".heic", ".heif")}  # that some installations read
+EXTRAS = dict.fromkeys(OPTIONAL["HEIF"], "heic")  # what to install for them
+LARGEST_BYTES = 2**30  # of one decoded image, at four bytes a pixel: 268 megapixels
+LARGE_BYTES = 2**28  # of these, one is decoded at a time
+DRAFT = 2  # a JPEG is decoded at no less than this times the size that it is resized to
+
+_one_large_image = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its image before it is decoded: size in pixels once it is upright, and whether it has
+    colours."""
+
+    height: int
+    width: int
+    is_colour: bool
+    is_turned: bool
+    """Whether its EXIF orientation turns or mirrors it."""
+    has_frames: bool
+    """Whether other frames or pages follow the first."""
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Pillow's names of what is read here."""
+    from PIL import features
+
+    found = list(FORMATS)
+    if "avif" in features.modules and features.check("avif"):
+        found.append("AVIF")
+    if find_spec("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        found.append("HEIF")
+    return tuple(found)
+
+
+@cache
+def readable_suffixes() -> tuple[str, ...]:
+    """The endings of files that are read here."""
+    return SUFFIXES + tuple(suffix for name in OPTIONAL if name in formats() for suffix in OPTIONAL[name])
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is read as an image; hidden files are not."""
+    return name.lower().endswith(readable_suffixes()) and not name.startswith(".")
+
+
+def is_image_path(path: Path) -> bool:
+    """Whether a file of this name is one image. Raises `InputError` where only another installation reads it."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES and not any(suffix in endings for endings in OPTIONAL.values()):
+        return False
+    install = f"pip install 'latently[{EXTRAS[suffix]}]'" if suffix in EXTRAS else "update Pillow"
+    require(is_image_name(f"image{suffix}"), f"{path} is not read by this installation: {install}")
+    return True
+
+
+class LargeImages:
+    """Inside, in any number of threads at once, Pillow opens images of any size: `read_image` holds them to
+    `LARGEST_BYTES` by itself."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.before: int | None = None
+
+    def __enter__(self) -> None:
+        from PIL import Image
+
+        with self.lock:
+            if not self.inside:
+                self.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        from PIL import Image
+
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                Image.MAX_IMAGE_PIXELS = self.before
+
+
+large_images = LargeImages()
+
+
+def read_header(path: Path) -> Header:
+    """Raises `InputError` where the file is no image. A palette is decoded: only its pixels tell whether it is grey."""
+    from PIL import Image
+
+    with large_images, reading(str(path), "an image"), Image.open(path, formats=formats()) as image:
+        # Pillow would decode a whole PNG to look for an orientation behind its pixels.
+        told = image.format != "PNG" or not image.info.keys().isdisjoint(("exif", "xmp", "XML:com.adobe.xmp"))
+        orientation = image.getexif().get(0x0112, 1) if told else 1
+        has_frames = image.format != "MPO" and bool(getattr(image, "is_animated", False))  # a telephone's preview
+        width, height = image.size
+        if orientation in range(5, 9) and image.format != "TIFF":  # Pillow turns a TIFF by itself
+            width, height = height, width
+        is_turned = orientation in range(2, 9)
+        if image.mode in ("P", "PA"):
+            image.seek(0)
+            is_colour = _pixels(image, path).ndim == 3
+        else:
+            is_colour = image.mode not in ("1", "L", "LA", "La", "F") and not image.mode.startswith("I")
+    return Header(height, width, is_colour, is_turned, has_frames)
+
+
+def read_image(path: Path, preparation: Preparation) -> np.ndarray:
+    """One image file -> (H, W) or (H, W, 3) uint8, prepared. Raises `InputError` where it cannot be read.
+
+    A JPEG that is to be cropped or padded is decoded at a fraction of its size: no smaller than twice what is wanted.
+    """
+    from PIL import Image, ImageOps
+
+    with large_images, reading(str(path), "an image"), Image.open(path, formats=formats()) as image:
+        if preparation.fit in ("crop", "pad") and preparation.image_size:
+            least = DRAFT * max(preparation.image_size)
+            image.draft(None, (least, least))
+        n_bytes = 4 * image.width * image.height
+        _require_readable(
+            n_bytes <= LARGEST_BYTES,
+            path,
+            f"is {image.height:,} x {image.width:,} pixels, which take {n_bytes / 1e9:,.1f} GB once decoded; "
+            f"one image may take {LARGEST_BYTES / 1e9:,.1f} GB: save it smaller",
+        )
+        with _one_large_image if n_bytes > LARGE_BYTES else nullcontext():
+            return preparation.apply_one(_pixels(ImageOps.exif_transpose(image), path))
+
+
+def _pixels(image: "Image", path: Path) -> np.ndarray:
+    mode = image.mode
+    floats = "holds floats, which have no known range; save them as a .npy array (N, H, W)"
+    _require_readable(mode != "F", path, floats)
+    if mode.startswith("I"):
+        return _from_16_bit(np.asarray(image), path)
+    has_alpha = image.has_transparency_data
+    if mode in ("1", "L", "LA", "La"):
+        return over_black(np.asarray(image.convert("LA" if has_alpha else "L")))
+    pixels = over_black(np.asarray(image.convert("RGBA" if has_alpha else "RGB")))
+    is_grey = mode in ("P", "PA") and bool((pixels == pixels[..., :1]).all())
+    return pixels[..., 0] if is_grey else pixels
+
+
+def _require_readable(condition: bool, path: Path, reason: str) -> None:
+    if not condition:
+        raise UnreadableError(f"{path} {reason}", reason)
+
+
+def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
+    low, high = int(values.min()), int(values.max())
+    beyond = f"holds grey values from {low} to {high}; expected 16 bits, 0..65535"
+    _require_readable(low >= 0 and high <= 65535, path, beyond)
+    return ((values.astype(np.int32) + 128) // 257).astype(np.uint8)  # 257 = 65535 / 255
