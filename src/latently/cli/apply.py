@@ -170,11 +170,16 @@ def sample(
 ) -> None:
     """Generate images: draw codes and decode them.
 
-    Args: run: Run folder. n: Number of images. label: For a conditional model (cvae): the class of the images. sampler:
-    Distribution of the codes: the model's prior, or a Gaussian mixture, which is fitted to the codes of the run's
-    training images once and saved in the run folder. components: Number of mixture components. data: Path of the run's
-    own images, if they have moved; for fitting the mixture. out: File to write: .png, .npz, .npy or .csv. seed: Random
-    seed.
+    Args:
+        run: Run folder.
+        n: Number of images.
+        label: For a conditional model (cvae): the class of the images.
+        sampler: Distribution of the codes: the model's prior, or a Gaussian mixture, which is fitted to the codes of
+            the run's training images once and saved in the run folder.
+        components: Number of mixture components.
+        data: Path of the run's own images, if they have moved; for fitting the mixture.
+        out: File to write: .png, .npz, .npy or .csv.
+        seed: Random seed.
     """
     import numpy as np
 

@@ -50,12 +50,14 @@ def evaluate(
 
     Bounds, reconstruction error or accuracy are always computed; expensive metrics have a flag.
 
-    Args: run: Run folder. data: Images to evaluate on, a name or a path. codes: Evaluate the codes by labels: linear
-    probe, nearest neighbours, clusters; all fitted on training images. samples: Draw this many samples and evaluate
-    them with a classifier: Frechet distance, precision and recall. judge: Run folder of the classifier that evaluates
-    the samples, trained on images of the same kind and size. all: All metrics that the model supports; with as many
-    samples as there are images, at most 10,000. importance_samples: Samples of z per image for the importance-weighted
-    bound on log p(x); typically 500 or 5,000.
+    Args:
+        run: Run folder.
+        data: Images to evaluate on, a name or a path.
+        codes: Evaluate the codes by labels: linear probe, nearest neighbours, clusters; all fitted on training images.
+        samples: Draw this many samples and evaluate them with a classifier: Frechet distance, precision and recall.
+        judge: Run folder of the classifier that evaluates the samples, trained on images of the same kind and size.
+        all: All metrics that the model supports; with as many samples as there are images, at most 10,000.
+        importance_samples: Samples of z per image for the importance-weighted bound on log p(x), such as 500 or 5,000.
     """
     from latently.analysis.measure import OptionalFigures, measure
 
