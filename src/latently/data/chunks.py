@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from latently.common.errors import InputError, require
-from latently.data.arrays import as_images, as_pixels
+from latently.data.arrays import as_images
 from latently.data.cache import last_written, letters
 from latently.data.folder import index_folder, read_image
+from latently.data.pixels import as_pixels
 from latently.data.preparation import Preparation
 from latently.data.reading import reading
 

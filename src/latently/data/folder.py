@@ -73,7 +73,7 @@ def _image_names(folder: Path) -> Iterator[str]:
             yield from (f"{below}/{name}" for name in files if _is_image(name))
 
 
-def _visible(entries: Iterator[os.DirEntry]) -> Iterator[os.DirEntry]:
+def _visible(entries: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
     return (entry for entry in entries if not entry.name.startswith("."))
 
 
