@@ -107,12 +107,12 @@ class Batches:
         flat = index.flatten()
         y = self.labels.index_select(0, flat).to(self.device)
         raw = self.raw.index_select(0, flat) if self.on_disk is None else self.prepared(self.on_disk[flat.numpy()])
-        return raw.unflatten(0, index.shape), y.view(index.shape)
+        return raw.view(index.shape + raw.shape[1:]), y.view(index.shape)
 
     def split(self, size: int) -> Iterable[Tensor]:
         """All raw images in order, so many at a time."""
         if self.on_disk is None:
-            return self.raw.split(size)
+            return torch.split(self.raw, size)
         images = self.on_disk
         return (self.prepared(images[start : start + size]) for start in range(0, len(images), size))
 
@@ -121,7 +121,7 @@ class Batches:
         raw = to_channels_first(images).to(self.device)
         if self.binarise != "static":
             return raw
-        return torch.cat([binary(part, self.seed) for part in raw.split(1024)])
+        return torch.cat([binary(part, self.seed) for part in torch.split(raw, 1024)])
 
     def training_pixels(self, raw: Tensor) -> Tensor:
         """What a training step sees: float32, drawn anew from the global generator if binarisation is dynamic."""

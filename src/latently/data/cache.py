@@ -59,7 +59,8 @@ def decoded_array(
                 with contextlib.suppress(OSError):  # Windows keeps a file that is still mapped
                     old.unlink()
     with reading(str(path), "decoded images"):
-        return np.load(path, mmap_mode="r")
+        images: np.memmap = np.load(path, mmap_mode="r")
+    return images
 
 
 def file_states(folder: Path, names: Iterable[str]) -> Iterable[str]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from latently.common.errors import InputError, require
-from latently.data.arrays import as_images, as_pixels
+from latently.data.arrays import as_images
 from latently.data.cache import file_states, short_hash
 from latently.data.folder_index import index_folder
 from latently.data.image_file import read_image
+from latently.data.pixels import as_pixels
 from latently.data.preparation import Preparation
 from latently.data.reading import reading
 

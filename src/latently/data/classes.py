@@ -39,9 +39,9 @@ def as_labels(y: Any) -> np.ndarray:
 def is_missing(y: np.ndarray) -> np.ndarray:
     """Which labels are missing, by the one rule of `is_missing_label`. (n,) of any type -> (n,) bool"""
     if y.dtype.kind in "biu":
-        return y == -1
+        return np.asarray(y == -1)
     if y.dtype.kind == "f":
-        return (y == -1) | np.isnan(y)
+        return np.asarray((y == -1) | np.isnan(y))
     labels, places = (y, None) if y.dtype.kind == "O" else np.unique(y, return_inverse=True)
     missing = np.array([is_missing_label(label) for label in labels.tolist()], dtype=bool)
     return missing if places is None else missing[places]

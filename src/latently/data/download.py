@@ -138,7 +138,9 @@ def _download(name: str, which: int, progress: bool, problem: str, folder: Path)
     """The archive and its content, from the first mirror that gives the published bytes."""
     import pooch
 
-    download: Callable = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 16, timeout=TIMEOUT_SECONDS)
+    download: Callable[..., None] = pooch.HTTPDownloader(
+        progressbar=progress, chunk_size=1 << 16, timeout=TIMEOUT_SECONDS
+    )
     reason = ""
     for mirror in MIRRORS[name]:
         received = io.BytesIO()

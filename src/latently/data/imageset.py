@@ -63,7 +63,8 @@ class ImageSet:
     @property
     def label_names(self) -> np.ndarray:
         """(N,) strings: the name of each image's class, empty where it is unlabelled."""
-        return np.array([*self.classes, ""])[self.labels]
+        names: np.ndarray = np.array([*self.classes, ""])[self.labels]
+        return names
 
     def unlabelled(self) -> "ImageSet":
         """The same images, and no labels."""

@@ -105,7 +105,8 @@ class Mapped:
         return isinstance(file.base, mmap) and file.shape == self.array.shape and self.array.flags.c_contiguous
 
     def _stored(self, rows: Any) -> np.ndarray:
-        return self.array[rows if self.index is None else self.index[rows]]
+        stored: np.ndarray = self.array[rows if self.index is None else self.index[rows]]
+        return stored
 
     def _slices(self) -> Iterator[slice]:
         size = max(1, PART_BYTES // (math.prod(self.shape[1:]) * max(self.array.itemsize, self.dtype.itemsize)))

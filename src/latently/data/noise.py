@@ -47,7 +47,8 @@ def image_normal(x: Tensor, n: int, seed: int = 0, start: int = 0) -> Tensor:
     """n standard normals for each image, through the normal's quantile function. -> (B, n)"""
     # Apple's MPS has neither float64 nor the quantile function.
     uniform = image_uniform(x.cpu() if x.device.type == "mps" else x, n, seed, start)
-    return torch.special.ndtri(uniform.double()).float().to(x.device)
+    normal: Tensor = torch.special.ndtri(uniform.double())
+    return normal.float().to(x.device)
 
 
 def binarise(x: Tensor, seed: int = 0) -> Tensor:

@@ -43,7 +43,7 @@ VALUES_DECODED = {"cpu": 2**20, "cuda": 2**26, "mps": 2**24}
 
 
 @dataclass(eq=False, repr=False)
-class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstimator):
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstimator):  # type: ignore[misc]
     """An autoencoder of any kind as a scikit-learn transformer: images to codes and back.
 
     X is (n, h, w), (n, h, w, c) or (n, features): uint8 0..255, which is scaled to 0..1, or numbers, which are taken as
@@ -131,7 +131,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     @property
     def _n_features_out(self) -> int:
-        return self.model_.latent_dim
+        return int(self.model_.latent_dim)
 
     def _check_pixels(self, images: Images) -> None:
         super()._check_pixels(images)
@@ -186,7 +186,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
         One sample of z per image, by noise that belongs to the image: repeatable, independent of order and batch.
         """
-        return -sum(terms.reshape(len(terms), -1).sum(1) for terms in self.bound_terms(X, y).values())
+        terms = self.bound_terms(X, y).values()
+        return np.asarray(-sum(term.reshape(len(term), -1).sum(1) for term in terms))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`: nats per image, larger is better."""
@@ -305,7 +306,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         require_setting("level", level, NonNegative)
 
         def corrupted(x: Tensor) -> Tensor:
-            return self.model_.corrupt(x, level, image_normal(x, x[0].numel(), seed).view_as(x))
+            noisy: Tensor = self.model_.corrupt(x, level, image_normal(x, x[0].numel(), seed).view_as(x))
+            return noisy
 
         return self._trained.to_images(self._map_images(X, corrupted))
 

@@ -41,7 +41,7 @@ class Rehearsal:
 
 
 @dataclass(eq=False, repr=False)
-class ImageEstimator(BaseEstimator, Training):
+class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-learn has no types
     """A model and its training over images X: (n, h, w), (n, h, w, c) or (n, features).
 
     uint8 0..255 is scaled to 0..1; other numbers are taken as they are (float32). A fit on a CPU with one int
@@ -191,10 +191,11 @@ class ImageEstimator(BaseEstimator, Training):
             self.image_shape_ = X.shape[1:]
         expected = f"X holds images of shape {X.shape[1:]}; this model was fitted on {self.image_shape_}"
         require(X.shape[1:] == self.image_shape_, expected)
-        if isinstance(X, Mapped) or X.dtype == np.uint8:
-            return X
+        images: Images = X
+        if isinstance(images, Mapped) or images.dtype == np.uint8:
+            return images
         with np.errstate(over="ignore"):
-            images = X.astype(np.float32)
+            images = images.astype(np.float32)
         require(bool(np.isfinite(images).all()), "X holds numbers too large for float32; rescale them")
         return images
 

@@ -27,7 +27,7 @@ from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.state import Watcher
 
 
-class ClassPredictor(ClassifierMixin):
+class ClassPredictor(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has no types
     """What every classifier of images offers."""
 
     classes_: np.ndarray
@@ -134,9 +134,9 @@ class Classifier(ClassPredictor, ImageEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """p(class | image), (n, classes) float32, in the order of `classes_`."""
-        return np.exp(self.predict_log_proba(X))
+        return np.asarray(np.exp(self.predict_log_proba(X)))
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each image, (n,), as the labels were given."""
         best = self.predict_log_proba(X).argmax(1)
-        return self.classes_[best]
+        return np.asarray(self.classes_[best])

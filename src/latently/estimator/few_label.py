@@ -55,7 +55,7 @@ def gives_probabilities(few_label: "FewLabelClassifier") -> bool:
 
 
 @dataclass(eq=False)
-class FewLabelClassifier(ClassPredictor, BaseEstimator):
+class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Classes of images from few labels and many images.
 
     X is what `Autoencoder` and `Classifier` take; y holds labels of any kind, with -1, NaN, None or the empty name
@@ -85,7 +85,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             inner = any(given.startswith(f"{name}__") for given in params)
             if getattr(self, name) is None and name not in params and inner:
                 setattr(self, name, default)
-        return super().set_params(**params)
+        super().set_params(**params)
+        return self
 
     # Fitting --------------------------------------------------------------------------------------
 
@@ -162,7 +163,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             X = validate_data(self, X, reset=reset, allow_nd=True, dtype=None, ensure_all_finite=False)
         elif reset:
             self.n_features_in_ = X.shape[1]
-        return X
+        images: Images = X
+        return images
 
     def _draw_seed(self) -> int:
         seed = fresh_seed() if self.random_state is None else self.random_state
@@ -184,7 +186,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
             if kept is not None:
                 given.save(kept.path, overwrite=kept.started)
             return given
-        encoder = clone(given)
+        encoder: Autoencoder = clone(given)
         if encoder.random_state is None:
             encoder.set_params(random_state=self.seed_)
         return encoder.fit(X, run=kept, watchers=watchers)
@@ -232,7 +234,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):
         check_is_fitted(self)
         return self.classifier_.predict(self.features(X))
 
-    @available_if(gives_probabilities)
+    @available_if(gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> np.ndarray:
         """p(class | image), (n, classes), in the order of `classes_`; only where the classifier gives it."""
         check_is_fitted(self)

@@ -56,7 +56,8 @@ class FittedTogether:
 
     def accuracies(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The share of images whose most probable class is `y`, (K,)."""
-        return (self.predict_proba(X).argmax(2) == np.asarray(y)).mean(1)
+        right = self.predict_proba(X).argmax(2) == np.asarray(y)  # (K, n)
+        return np.asarray(right.mean(1))
 
 
 def fit_together(
@@ -99,5 +100,5 @@ def fit_together(
 
 def pixels(X: Any) -> np.ndarray:
     """uint8 as it is, which is scaled to 0..1; any other number as float32."""
-    X = np.asarray(X)
-    return X if X.dtype == np.uint8 else X.astype(np.float32)
+    images: np.ndarray = np.asarray(X)
+    return images if images.dtype == np.uint8 else images.astype(np.float32)

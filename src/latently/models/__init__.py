@@ -36,7 +36,8 @@ class Models(Mapping[str, "type[Model]"]):
 
     def __getitem__(self, name: str) -> "type[Model]":
         page, class_name, _ = PAGES[name]
-        return getattr(importlib.import_module(f"latently.models.{page}"), class_name)
+        model: type[Model] = getattr(importlib.import_module(f"latently.models.{page}"), class_name)
+        return model
 
     def __iter__(self) -> Iterator[str]:
         return iter(PAGES)

@@ -20,7 +20,7 @@ def sum_per_image(terms: Tensor) -> Tensor:
     return terms.reshape(len(terms), -1).sum(1)
 
 
-def in_float32(x: Tensor) -> AbstractContextManager:
+def in_float32(x: Tensor) -> AbstractContextManager[object]:
     """Inside, products are float32 also where the network runs in bfloat16. A tensor without storage is never cast."""
     return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 

@@ -61,6 +61,7 @@ class FeedForward(Model):
     def features(self, net: TrunkAndHead, x: Tensor) -> Tensor:
         """What the softmax sees of x."""
         if not self.wide:
-            return net.trunk(x)  # (B, width)
+            deep: Tensor = net.trunk(x)  # (B, width)
+            return deep
         codes, pixels = x[..., : self.wide].flatten(1), x[..., self.wide :]
         return torch.cat([net.trunk(pixels), codes], 1)

@@ -82,10 +82,12 @@ class Flowed:
     @property
     def mean(self) -> Tensor:
         """Where the flow takes the base's mean: a point in the midst of the density, not its expectation. (B, Z)"""
-        return self.flow(self.base.mean, self.context)[0]
+        z: Tensor = self.flow(self.base.mean, self.context)[0]
+        return z
 
     def rsample(self, noise: Tensor | None = None) -> Tensor:
-        return self.flow(self.base.rsample(noise), self.context)[0]
+        z: Tensor = self.flow(self.base.rsample(noise), self.context)[0]
+        return z
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z) = log base(z_0) - log |det dz/dz_0|, z_0 the inverse of z. -> (B,)"""

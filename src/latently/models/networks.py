@@ -216,8 +216,11 @@ class Conditioned(nn.Module):
         one_hot = (y[:, None] == torch.arange(self.n_classes, device=y.device)).to(x.dtype)  # (B, K)
         if self.as_planes:
             planes = one_hot[:, :, None, None].expand(-1, -1, *x.shape[2:])  # (B, K, H, W)
-            return self.network(torch.cat([x, planes], 1))
-        return self.network(torch.cat([x.flatten(1), one_hot], 1))
+            told = torch.cat([x, planes], 1)
+        else:
+            told = torch.cat([x.flatten(1), one_hot], 1)
+        output: Tensor = self.network(told)
+        return output
 
 
 class EncoderDecoder(nn.Module):
@@ -242,7 +245,8 @@ class TrunkAndHead(nn.Module):
 
 def channels_last_on(network: nn.Module, device: torch.device) -> nn.Module:
     """`network` on a device, convolutions with the channels last in memory: a third faster on a CPU."""
-    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def count_parameters(network: nn.Module) -> int:

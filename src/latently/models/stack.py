@@ -32,7 +32,8 @@ class Stack(nn.Module):
 
         def loss(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
             own = {name: turned(weight) for name, weight in weights.items()}
-            return functional_call(self, own, (x, y, progress))
+            terms: dict[str, Tensor] = functional_call(self, own, (x, y, progress))
+            return terms
 
         return vmap(loss, randomness="different")(self.state_dict(keep_vars=True), x, y)
 
