@@ -45,7 +45,7 @@ def test_what_a_classifier_is_given(bench):
     assert abs(noise.mean()) < 0.2
     assert abs(noise.std() - 1) < 0.15
     assert np.array_equal(sample, encoders.encode(fit, images, "sample")), "each image has its own noise"
-    assert np.array_equal(encoders.kept_codes(bench, trial), encoders.kept_codes(bench, trial))
+    assert np.array_equal(encoders.cached_codes(bench, trial), encoders.cached_codes(bench, trial))
 
 
 # label-curve --------------------------------------------------------------------------------------
