@@ -296,7 +296,7 @@ def test_pictures_without_images_need_none(latently, tmp_path):
     assert latently("plot", tmp_path / "r", "samples").code == 0
     gone = latently("plot", tmp_path / "r", "scatter")
     assert gone.code == 2
-    assert "not at" in gone.err
+    assert "no longer at" in gone.err
     assert "give --data" in gone.err
 
 
