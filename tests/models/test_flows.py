@@ -29,7 +29,7 @@ def test_the_log_determinant_is_that_of_the_jacobian(flow):
     for one, context, given in zip(z, h, log_det, strict=True):
         jacobian = torch.autograd.functional.jacobian(lambda v, c=context: flow(v[None], c[None])[0][0], one)
         torch.testing.assert_close(given, torch.linalg.slogdet(jacobian).logabsdet)
-    assert log_det.abs().min() > 0.01, "the steps do nothing"
+    assert log_det.abs().max() > 0.1, "the steps do nothing"  # of a single image it may be near 0 by chance
 
 
 def test_the_inverse_leads_back_with_the_same_determinant(flow):
