@@ -1,5 +1,7 @@
 """Coupling flows: invertible, with the log-determinant of their Jacobian, and a density that is one."""
 
+import math
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -7,7 +9,7 @@ from sklearn.datasets import load_digits
 from latently import CVAE, VAE, Autoencoder, Network
 from latently.common.errors import InputError
 from latently.models.densities import Normal
-from latently.models.flows import Flow, Flowed
+from latently.models.flows import Coupling, Flow, Flowed
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def test_the_log_determinant_is_that_of_the_jacobian(flow):
     for one, context, given in zip(z, h, log_det, strict=True):
         jacobian = torch.autograd.functional.jacobian(lambda v, c=context: flow(v[None], c[None])[0][0], one)
         torch.testing.assert_close(given, torch.linalg.slogdet(jacobian).logabsdet)
-    assert log_det.abs().min() > 0.01, "the steps do nothing"
+    assert log_det.abs().max() > 0.1, "the steps do nothing"  # of a single image it may be near 0 by chance
 
 
 def test_the_inverse_leads_back_with_the_same_determinant(flow):
@@ -41,6 +43,27 @@ def test_the_inverse_leads_back_with_the_same_determinant(flow):
 def test_every_dimension_is_moved(flow):
     z, h = torch.randn(6, 5), torch.randn(6, 8)
     assert ((flow(z, h)[0] - z).abs() > 1e-3).any(0).all()
+
+
+@pytest.mark.parametrize(("raw", "stretch"), [(0.01, 0.01), (-0.01, -0.01), (1e4, 2.0), (-1e4, -2.0)])
+def test_a_step_stretches_by_what_its_network_says_and_by_no_more_than_e_squared(raw, stretch):
+    step, b = Coupling(2, 4), torch.tensor([[7.0, 1.0]])
+    torch.nn.init.zeros_(step.out.weight)
+    step.out.bias.data = torch.tensor([raw, 0.0])  # s, t
+    with torch.no_grad():
+        z, log_det = step(b, torch.randn(1, 4))
+    assert log_det.item() == pytest.approx(stretch, rel=1e-4)
+    assert z.tolist() == [[pytest.approx(math.exp(stretch), rel=1e-4), 7.0]]
+
+
+def test_a_fresh_step_is_the_identity_but_for_weights_of_a_thousandth():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        step, z, h = Coupling(100, 2000), torch.randn(3, 100), torch.randn(3, 2000)
+    moved, log_det = step(z, h)
+    torch.testing.assert_close(moved, torch.cat([z[:, 50:], z[:, :50]], 1), atol=0.2, rtol=0)
+    assert (log_det.abs() < 1).all()
+    assert step.out.weight.std().item() == pytest.approx(1e-3, rel=0.005)
 
 
 def test_the_density_of_two_dimensions_integrates_to_one():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from torch import distributions
 
 from latently import VAE, Autoencoder, InputError, Network, VampVAE
 
@@ -31,6 +32,19 @@ def test_the_importance_weighted_objective_is_the_bound_it_reports():
     assert (terms["loss"] <= terms["reconstruction"] + terms["kl"]).all(), "Jensen's inequality"
 
 
+def test_an_importance_weight_is_the_joint_density_over_the_posterior():
+    """w = p(x|z) p(z) / q(z|x), each density by torch.distributions."""
+    model = VAE(2, TINY)
+    net, x, noise = model.build((1, 4, 4)), torch.rand(4, 1, 4, 4).round(), torch.randn(3, 4, 2)
+    q = model.encode(net, x)
+    z = q.mean + q.stddev * noise  # (3, 4, 2)
+    log_q = distributions.Normal(q.mean, q.stddev).log_prob(z).sum(2)
+    log_p = distributions.Normal(0.0, 1.0).log_prob(z).sum(2)
+    logits = net.decoder(z.flatten(0, 1)).view(3, 4, 1, 4, 4)
+    log_px = distributions.Bernoulli(logits=logits).log_prob(x).sum((2, 3, 4))
+    torch.testing.assert_close(model.log_weights(net, x, q, model.prior(net), noise), log_px + log_p - log_q)
+
+
 def test_beta_and_warm_up_weigh_the_kl_inside_the_importance_weights():
     model = VAE(2, TINY, importance_samples=3, beta=4.0, kl_warmup=0.5)
     net, x = model.build((1, 4, 4)), torch.rand(4, 1, 4, 4)
@@ -41,6 +55,17 @@ def test_beta_and_warm_up_weigh_the_kl_inside_the_importance_weights():
             patch.setattr(torch, "randn", lambda *_, **__: noise)
             loss = model.objective(net, x, None, progress)["loss"]
         torch.testing.assert_close(loss, -(log_px - weight * log_ratio).exp().mean(0).log())
+
+
+def test_unless_asked_for_several_samples_a_vae_is_trained_on_its_elbo():
+    model = VAE(2, TINY)
+    net, x = model.build((1, 4, 4)), torch.rand(4, 1, 4, 4)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        loss = model.objective(net, x, None, 1.0)["loss"]
+        torch.manual_seed(0)
+        bound = model.bound(net, x)
+    torch.testing.assert_close(loss, bound["reconstruction"] + bound["kl"].sum(1))
 
 
 def test_free_bits_do_not_go_with_importance_samples():
