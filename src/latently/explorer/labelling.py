@@ -21,6 +21,7 @@ from latently.common.files import require_writable, write_text
 from latently.data import ImageSet
 from latently.data.classes import is_missing_label
 from latently.data.label_file import labels_in
+from latently.data.text import decoded
 
 try:
     import fcntl
@@ -150,10 +151,10 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def written_name(images: ImageSet, image: int) -> str:
-    """The image's name, or its number where the name would not come back from a line of the file as it is."""
+    """The image's name, or its number where the name is no text that a file can hold."""
     name = str(images.names[image])
-    plain = name.isprintable() and name == name.strip()
-    return name if plain and name not in ("", "-1") else str(image)
+    is_text = name.encode(errors="replace").decode() == name
+    return name if is_text and name else str(image)
 
 
 def checked_label(label: str) -> str:
@@ -173,13 +174,6 @@ def grouped(labels: dict[int, str], shown: np.ndarray) -> list[dict[str, Any]]:
         if image in point_of:
             groups.setdefault(label, []).append(point_of[image])
     return [{"label": label, "points": groups[label]} for label in sorted(groups)]
-
-
-def decoded(content: bytes, where: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{where} is no UTF-8 text; expected a CSV file of image, label") from None
 
 
 def stamp_of(path: Path) -> tuple[int, ...] | None:
