@@ -13,8 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 from latently import pictures
 from latently.common.errors import require
 from latently.data import ImageSet, Preparation, read_image, unit
+from latently.data.image_names import ImageNames
 from latently.data.imageset import UNLABELLED
-from latently.data.label_file import composed, indices
 from latently.estimator import Autoencoder
 from latently.pictures import Figure
 
@@ -124,8 +124,8 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation_for: Callab
     prepared by `preparation_for` its path and has no label. Raises InputError for any other word, and for a file of
     another shape.
     """
-    index_of = indices(images)
-    rows = [index_of.get(composed(word), index_of.get(composed(name_within(word, images.source)))) for word in words]
+    known_names = ImageNames(images)
+    rows = [_row_of(word, known_names, images.source) for word in words]
     pixels_of, labels = [], []
     for word, row in zip(words, rows, strict=True):
         if row is not None:
@@ -142,6 +142,16 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation_for: Callab
         labels.append(UNLABELLED)
     names = [word if row is None else str(images.names[row]) for word, row in zip(words, rows, strict=True)]
     return ImageSet(np.stack(pixels_of), np.array(labels), images.classes, np.array(names), "queries")
+
+
+def _row_of(word: str, names: ImageNames, source: str) -> int | None:
+    """The image of this name or position; none for a file in a folder of its own that is not among the images."""
+    place = names.by_position(word)
+    if place is not None and word not in names.index_of:
+        return place
+    within = name_within(word, source)
+    is_other_file = not within and Path(word).name != word and Path(word).is_file()
+    return None if is_other_file and word not in names.index_of else names.find(within or word)
 
 
 def name_within(word: str, source: str) -> str:

@@ -5,10 +5,11 @@ import errno
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from latently.common.errors import InputError
+from latently.common.errors import DataNote, InputError
 
 
 def n_processes() -> int:
@@ -25,6 +26,11 @@ def is_rank_zero() -> bool:
 def note(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         print(text, file=sys.stderr)
+
+
+def data_note(text: str) -> None:
+    """Warn of how images or labels were read; the command line prints it as a note."""
+    warnings.warn(DataNote(text), stacklevel=3)
 
 
 @contextlib.contextmanager

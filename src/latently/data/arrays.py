@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from latently.common.errors import InputError, require
-from latently.data.classes import is_missing
+from latently.data.classes import LABEL_COLUMNS, class_name, is_missing, note_missing
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.mapped import Mapped, stays_on_disk
 from latently.data.pixels import as_pixels
@@ -34,16 +34,27 @@ def read_npy(path: Path) -> ImageSet:
 
 
 def read_npz(path: Path) -> ImageSet:
-    """The arrays `images` and, where there, `labels`. Never unpickles."""
+    """The arrays `images` and, where there, `labels`, or one that `LABEL_COLUMNS` names. Never unpickles."""
     with reading(str(path), "a .npz archive of numbers or text, never of Python objects"), open_plain(path) as stream:
         require(zipfile.is_zipfile(stream), f"{path} is not a .npz archive; write it with np.savez(file, images=...)")
         stream.seek(0)
         with np.load(stream, allow_pickle=False) as archive:
             keys = ", ".join(archive.files) or "none"
             require("images" in archive.files, f"{path} holds no array named 'images' (its keys: {keys}); rename one")
-            labels = archive["labels"] if "labels" in archive.files else None
+            key = _labels_key(archive.files, str(path))
+            labels = archive[key] if key else None
             images = archive["images"]
     return image_set(images, labels, path)
+
+
+def _labels_key(keys: list[str], where: str) -> str | None:
+    """The array that holds the labels: `labels`, else the only one that is called so."""
+    called = sorted(key for key in keys if key.lower() in LABEL_COLUMNS)
+    if "labels" in called or not called:
+        return "labels" if called else None
+    either = " and ".join(map(repr, called))
+    require(len(called) == 1, f"{where} holds {either}, each of which may be the labels; call the right one 'labels'")
+    return called[0]
 
 
 def image_set(array: np.ndarray, labels: np.ndarray | None, path: Path) -> ImageSet:
@@ -92,17 +103,23 @@ def encode_labels(labels: np.ndarray, n: int, where: str) -> tuple[np.ndarray, t
         f"{where} has {n} images but labels of shape {labels.shape}; expected one label per image, -1 for none",
     )
     missing = is_missing(labels)
+    note_missing(where, labels[missing].tolist(), n)
     if labels.dtype.kind == "f":
-        labels = np.where(missing, UNLABELLED, labels)
-        require(bool((labels % 1 == 0).all()), f"{where} has labels with fractions; expected whole numbers")
-        labels = labels.astype(np.int64)
-    require(labels.dtype.kind in "buiUS", f"{where} has labels of type {labels.dtype}; expected whole numbers or text")
+        labels = np.where(missing, UNLABELLED, labels).astype(np.float64)
+        whole = np.isfinite(labels).all() and bool((labels % 1 == 0).all())
+        require(whole, f"{where} has labels with fractions; expected whole numbers")
+    require(labels.dtype.kind in "buifUS", f"{where} has labels of type {labels.dtype}; expected whole numbers or text")
     values, positions = np.unique(labels, return_inverse=True)
-    names = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.tolist()]
+    names = [_text(value) for value in values.tolist()]
     classes = _sorted_classes({names[position] for position in np.unique(positions[~missing]).tolist()})
     code_of = {name: code for code, name in enumerate(classes)}
     codes = np.array([code_of.get(name, UNLABELLED) for name in names], dtype=np.int64)
     return np.where(missing, UNLABELLED, codes[positions]), classes
+
+
+def _text(label: str | bytes | float) -> str:
+    """Bytes that are no UTF-8 are escaped: they stay apart."""
+    return label.decode(errors="backslashreplace") if isinstance(label, bytes) else class_name(label)
 
 
 def _sorted_classes(names: set[str]) -> tuple[str, ...]:

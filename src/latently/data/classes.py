@@ -1,12 +1,19 @@
 """Labels of any kind, numbers or names, as indices into the classes that were fitted."""
 
+import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from latently.common.console import data_note
 from latently.common.errors import require
 
-MISSING_TEXTS = ("", "nan", "-1", "-1.0")  # how files write that an image has no label
+# How files write that an image has no label: these in any case, and -1; and these as pandas reads and writes them.
+MISSING_TEXTS = ("", "nan", "-nan")
+MISSING_SPELLINGS = ("NA", "N/A", "n/a", "NULL", "null", "<NA>", "#N/A", "#NA")
+LABEL_COLUMNS = ("label", "labels", "class", "target", "species", "y")  # what others call labels
 
 
 def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -19,6 +26,7 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
 
     y = column_or_1d(as_labels(y), warn=True)
     missing = is_missing(y)
+    note_missing("y", (label for label in y[missing].tolist() if isinstance(label, str) and label.strip()), len(y))
     require(not missing.all(), "no image carries a label; a classifier needs some of two classes or more")
     present = np.array(y[~missing].tolist())  # of one type, also where None stood among the names
     check_classification_targets(present)
@@ -48,17 +56,53 @@ def is_missing(y: np.ndarray) -> np.ndarray:
 
 
 def is_missing_label(label: Any) -> bool:
-    """Whether a label says nothing: None, pandas' NA or NaT, NaN, -1 as a number, and the texts of `MISSING_TEXTS`,
-    whatever their case and the white space around them.
+    """Whether a label says nothing: None, pandas' NA or NaT, NaN, -1, an empty text and what pandas reads as missing.
 
-    >>> [label for label in (None, "", " NaN ", -1.0, "-1", 0, "none") if not is_missing_label(label)]
-    [0, 'none']
+    `MISSING_TEXTS` whatever their case, `MISSING_SPELLINGS` as they stand; white space around them does not count.
+
+    >>> [label for label in (None, "", " NaN ", -1.0, "-1", "NA", 0, "none", "na") if not is_missing_label(label)]
+    [0, 'none', 'na']
     """
     if label is None or type(label).__name__ in ("NAType", "NaTType"):  # NA is neither equal to itself nor not
         return True
     if isinstance(label, bytes):
         label = label.decode(errors="replace")
-    return label.strip().lower() in MISSING_TEXTS if isinstance(label, str) else bool(label == -1 or label != label)
+    if not isinstance(label, str):
+        return bool(label == -1 or label != label)
+    label = label.strip()
+    return label.lower() in MISSING_TEXTS or label in MISSING_SPELLINGS or bool(re.fullmatch(r"-1(\.0*)?", label))
+
+
+def note_missing(where: str, missing: Iterable[Any], n: int) -> None:
+    """Note how many of n labels are missing, and how they are spelled, unless none is."""
+    spelled = Counter(_spelling(label) for label in missing)
+    if spelled:
+        n_missing = spelled.total()
+        kinds = ", ".join(f"{count:,} {spelling}" for spelling, count in sorted(spelled.items(), key=_often_first))
+        data_note(f"{where}: {n_missing:,} of {n:,} labels {'is' if n_missing == 1 else 'are'} missing: {kinds}")
+
+
+def _spelling(label: Any) -> str:
+    text = label.decode(errors="replace") if isinstance(label, bytes) else class_name(label)
+    return repr(text.strip()) if text.strip() else "empty"
+
+
+def _often_first(item: tuple[str, int]) -> tuple[int, bool, str]:
+    spelling, count = item
+    return -count, spelling != "empty", spelling
+
+
+def whole_numbers(labels: list[str]) -> list[str]:
+    """3.0 as 3 where all labels are whole numbers, as tables write them beside empty cells. All others keep their text.
+
+    >>> whole_numbers(["3.0", "3", "007"]), whole_numbers(["1e3", "1000"]), whole_numbers(["1.0", "1.5"])
+    (['3', '3', '007'], ['1e3', '1000'], ['1.0', '1.5'])
+    """
+    distinct = set(labels)
+    if not all(re.fullmatch(r"[+-]?\d+(\.0*)?|[+-]?\d+(\.\d+)?[eE][+-]?\d+", label) for label in distinct):
+        return labels
+    whole = {label: re.sub(r"\.0*$", "", label) for label in distinct}
+    return [whole[label] for label in labels]
 
 
 def class_name(label: Any) -> str:

@@ -1,14 +1,14 @@
 """A folder of images: one subfolder per class; images directly inside are unlabelled."""
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from latently.common.errors import DataNote, InputError, require
+from latently.common.console import data_note
+from latently.common.errors import InputError, require
 from latently.data.cache import decoded_array, file_states
 from latently.data.folder_index import index_folder
 from latently.data.folder_survey import LARGEST_SIDE, look_at
@@ -38,7 +38,7 @@ def read_folder(
     """
     index = index_folder(folder)
     for text in index.notes():
-        _note(folder, text)
+        data_note(f"{folder}: {text}")
     preparation = chosen_preparation(folder, index.names, preparation, largest_side)
     with large_images:
         images, broken = _images(folder, index.names, preparation, progress)
@@ -49,7 +49,7 @@ def read_folder(
     if not broken:
         return data
     require(preparation.skip_broken, _broken_sentence(folder, broken, len(names)))
-    _note(folder, f"{_broken_files(broken, len(names))} and left out: {_listed(broken)}")
+    data_note(f"{folder}: {_broken_files(broken, len(names))} and left out: {_listed(broken)}")
     readable = np.flatnonzero(~np.isin(names, list(broken)))
     return replace(data.take(readable), parts=None if parts is None else parts[readable])
 
@@ -73,7 +73,7 @@ def chosen_preparation(folder: Path, names: list[str], asked: Preparation, large
     chosen = survey.choose(asked, largest_side)
     for sentence in (survey.sentence(asked, chosen), survey.frames()):
         if sentence:
-            _note(folder, sentence)
+            data_note(f"{folder}: {sentence}")
     return chosen
 
 
@@ -82,11 +82,7 @@ def note_fitting(path: Path, preparation: Preparation, why: str) -> None:
     folder, names = (path, index_folder(path).names) if path.is_dir() else (path.parent, [path.name])
     survey = look_at(folder, names)
     if survey.headers and (sentence := survey.sentence(AS_THEY_ARE, preparation, why)):
-        _note(path, sentence)
-
-
-def _note(place: Path, text: str) -> None:
-    warnings.warn(DataNote(f"{place}: {text}"), stacklevel=3)
+        data_note(f"{path}: {sentence}")
 
 
 Broken = dict[str, str]  # file -> why it cannot be read

@@ -1,37 +1,41 @@
 """Labels that come apart from their images, and labels that are hidden."""
 
 import csv
+import io
+import os
 import re
-import unicodedata
 import warnings
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from latently.common.console import data_note
 from latently.common.errors import InputError, require
-from latently.data.classes import is_missing_label
+from latently.data.classes import LABEL_COLUMNS, is_missing_label, note_missing, whole_numbers
+from latently.data.columns import IMAGE_COLUMNS, is_unnamed, plain_name
+from latently.data.image_names import SEVERAL, ImageNames, is_number
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.reading import open_plain, reading
 from latently.data.splits import label_budget
+from latently.data.text import decoded, named_delimiter, quoted
 
-# A first line that starts or ends so is no image.
-HEADERS = ("image", "file", "filename", "file_name", "file name", "path", "name", "index")
-LABEL_HEADERS = ("label", "labels", "class", "target")
+DELIMITERS = ",;\t"
 
 
 def read_labels(path: Path, images: ImageSet) -> ImageSet:
-    """`images` with the labels of a CSV file: a line holds an image's name or number (from 0), and its label.
+    """`images` with the labels of a CSV file: a line holds what an image is called (`ImageNames`), and its label.
 
-    Images without a line, or whose label is missing (`is_missing_label`: empty, nan, -1), are unlabelled. A file's name
-    may be given without its folder where that says which one is meant. Raises `InputError` for a line that names no
+    Images without a line, or whose label is missing (`is_missing_label`: empty, nan, -1), are unlabelled. A number is a
+    name or stem where an image is called so, else a position, from 0. Raises `InputError` for a line that names no
     image, two lines that disagree, and a file without a label; warns of a class with a single one.
     """
     where = str(path)
     problem = "is a folder" if path.is_dir() else "does not exist"
     require(path.is_file(), f"--labels is {where}, which {problem}; expected a CSV file of image, label")
     with reading(where, "CSV"), open_plain(path) as stream:
-        text = stream.read().decode("utf-8-sig")
+        text = decoded(stream.read(), where)
     known = labels_in(text, where, images)
     require(bool(known), f"{where} holds no label; expected lines of image, label")
     named = whole_numbers(list(known.values()))
@@ -45,19 +49,14 @@ def read_labels(path: Path, images: ImageSet) -> ImageSet:
     return replace(images, labels=labels, classes=tuple(classes.tolist()))
 
 
-def whole_numbers(labels: list[str]) -> list[str]:
-    """3.0 as 3 where all labels are so written, as tables write whole numbers beside empty cells.
+@dataclass(frozen=True)
+class LabelLine:
+    """A line of a label file: its number, what it calls an image, the label, and all cells."""
 
-    >>> whole_numbers(["3.0", "12.0"])
-    ['3', '12']
-    """
-    written_so = all(re.fullmatch(r"\d+\.0*", label) for label in labels)
-    return [label.partition(".")[0] for label in labels] if written_so else labels
-
-
-def composed(name: str) -> str:
-    """Letters with their accents as one, however a disk or a table writes them."""
-    return unicodedata.normalize("NFC", name)
+    number: int
+    word: str
+    label: str
+    cells: list[str]
 
 
 def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
@@ -65,42 +64,133 @@ def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
 
     where: what errors call the file.
     """
-    index_of = indices(images)
-    given: dict[int, tuple[str, int]] = {}  # image -> label, and the line that gave it
+    names = ImageNames(images)
     with reading(where, "CSV"):
-        rows = text.splitlines()
-        delimiter = max(",;\t", key="".join(rows[:1]).count)
-        lines = [[cell.strip() for cell in cells] for cells in csv.reader(rows, delimiter=delimiter)]
-    for number, cells in enumerate(lines, start=1):
-        if not any(cells) or (number == 1 and is_header(cells, index_of)):
-            continue
-        require(len(cells) == 2, f"{where}, line {number}: {len(cells)} columns; expected two, image and label")
-        name, label = cells
-        index = index_of.get(composed(name))
-        if index is None:
-            several = any(str(known).endswith(f"/{name}") for known in images.names)
-            problem = "there is more than one image" if several else "there is no image"
-            hint = "; give its folder, too" if several else ""
-            raise InputError(f"{where}, line {number}: {problem} {name!r} in {images.source}{hint}")
-        before, line = given.setdefault(index, (label, number))
-        require(before == label, f"{where}, line {number}: {name} is {label!r}, but line {line} says {before!r}")
-    return {index: label for index, (label, _) in given.items() if not is_missing_label(label)}
+        rows = _rows(text)
+    lines = _label_lines(rows, names, where)
+    given: dict[int, LabelLine] = {}
+    for line, index in zip(lines, _images_of(lines, names, images.source, where), strict=True):
+        before = given.setdefault(index, line)
+        told = f"{where}, line {line.number}: {line.word.strip()} is {line.label!r}, but line {before.number} says"
+        require(before.label == line.label, f"{told} {before.label!r}")
+    missing = [line.label for line in given.values() if is_missing_label(line.label)]
+    note_missing(where, missing, len(given))
+    return {index: line.label for index, line in given.items() if not is_missing_label(line.label)}
 
 
-def is_header(cells: list[str], index_of: dict[str, int]) -> bool:
-    first, last = cells[0], cells[-1].lower()
-    return first.lower() in HEADERS or (last in LABEL_HEADERS and first not in index_of)
+def _rows(text: str) -> list[tuple[int, list[str]]]:
+    """Number and cells of each line that holds any, separated by what cuts all lines alike."""
+    first, _, rest = text.partition("\n")
+    named = named_delimiter(first)
+    candidates = [named] if named else sorted(DELIMITERS, key=first.count, reverse=True)
+    body, start = (rest, 1) if named else (text, 0)
+    cut = [_cut(body, delimiter, start) for delimiter in candidates]
+    alike = [rows for rows in cut if rows and len(rows[0][1]) > 1 and len({len(cells) for _, cells in rows}) == 1]
+    return (alike or cut)[0]
 
 
-def indices(images: ImageSet) -> dict[str, int]:
-    """What a line may call an image: its number, its name, or the last part of that where no other image has it."""
-    by_number = {str(index): index for index in range(len(images))}
-    by_name = {composed(str(name)): index for index, name in enumerate(images.names)}
-    last: dict[str, int | None] = {}
-    for name, index in by_name.items():
-        short = name.rpartition("/")[2]
-        last[short] = None if short in last else index
-    return by_number | {name: index for name, index in last.items() if index is not None} | by_name
+def _cut(text: str, delimiter: str, start: int) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return [(start + reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+
+
+def _label_lines(rows: list[tuple[int, list[str]]], names: ImageNames, where: str) -> list[LabelLine]:
+    """Image and label of each line: the first and second of two columns, or those that a header calls so."""
+    if not rows:
+        return []
+    header = [plain_name(cell) for cell in rows[0][1]]
+    n, columns = 2, (0, 1)
+    if _is_header(rows[0][1], header, names):
+        if not any(name in LABEL_COLUMNS for name in header) or not any(name in IMAGE_COLUMNS for name in header):
+            data_note(f"{where}: line {rows[0][0]}, {quoted(','.join(rows[0][1]))}, is taken for a header")
+        columns, rows, n = _columns_of(header, where), rows[1:], len(header)
+    lines = []
+    for number, cells in rows:
+        while len(cells) > n and not cells[-1].strip():
+            cells = cells[:-1]
+        problem = f"{where}, line {number}: {len(cells)} columns; expected two, image and label"
+        require(len(cells) == n, f"{problem}: the line is {quoted(','.join(cells))}")
+        lines.append(LabelLine(number, cells[columns[0]], cells[columns[1]].strip(), cells))
+    return lines
+
+
+def _is_header(cells: Sequence[str], header: Sequence[str], names: ImageNames) -> bool:
+    """A line of words that are used for images and labels, unless it may as well be an image and its label."""
+    calls_image = any(name in IMAGE_COLUMNS for name in header)
+    calls_label = any(name in LABEL_COLUMNS for name in header)
+    if calls_image and calls_label:
+        return True
+    words = not any(re.search(r"[\d./\\]", cell) for cell in cells)
+    return (calls_image or calls_label) and words and names.find(cells[0].strip()) is None
+
+
+def _columns_of(header: list[str], where: str) -> tuple[int, int]:
+    """The places of image and label. Of several columns that name the image, one that names a file is taken."""
+    labels = [place for place, name in enumerate(header) if name in LABEL_COLUMNS]
+    named = [place for place, name in enumerate(header) if name in IMAGE_COLUMNS]
+    if len(header) == 2 and len(labels) + len(named) > 0 and len(labels) < 2 and len(named) < 2:
+        image = named[0] if named else 1 - labels[0]
+        return image, 1 - image
+    told = f"{where} has {len(header)} columns, {', '.join(map(repr, header))}"
+    require(len(labels) == 1, f"{told}; expected one of them to be called label")
+    unnamed = [place for place, name in enumerate(header) if is_unnamed(name)]
+    require(bool(named or unnamed), f"{told}; expected one of them to be called file or name")
+    image = min(named, key=lambda place: IMAGE_COLUMNS.index(header[place])) if named else unnamed[0]
+    passed_over = [repr(header[place]) for place in range(len(header)) if place not in (image, labels[0], *unnamed)]
+    if passed_over:
+        data_note(f"{where}: images are taken by {header[image]!r}, and {', '.join(passed_over)} passed over")
+    return image, labels[0]
+
+
+def _images_of(lines: Sequence[LabelLine], names: ImageNames, source: str, where: str) -> list[int]:
+    """The image of each line. Numbers are names in all lines, or positions in all where they are not the same."""
+    found: list[int] = []
+    numbered: list[tuple[LabelLine, int, int | None]] = []  # those that are names, and maybe positions
+    positions: list[LabelLine] = []  # those that are positions alone
+    for line in lines:
+        index = _by_name(line.word, names, where)
+        place = names.by_position(line.word.strip())
+        if index == SEVERAL:
+            told = f"{where}, line {line.number}: there is more than one image {line.word.strip()!r} in {source}"
+            raise InputError(f"{told}; give its folder, too")
+        if index is not None:
+            found.append(index)
+            if is_number(line.word.strip()):
+                numbered.append((line, index, place))
+        elif place is not None:
+            found.append(place)
+            positions.append(line)
+        else:
+            raise InputError(_no_image(line, names, source, where))
+    differ = [(line, index, place) for line, index, place in numbered if place is not None and place != index]
+    if differ:
+        line, index, place = differ[0]
+        word, name, other = line.word.strip(), names.names[index], names.names[place]
+        clash = f"{word} is the image {name!r}, and the image at position {word} is {other!r}"
+        if positions:
+            alone = f"line {positions[0].number} has {positions[0].word.strip()}, a position alone"
+            raise InputError(f"{where}, line {line.number}: {clash}; {alone}: give all images by their names")
+        data_note(f"{where}: {clash}; all numbers are taken for names")
+    return found
+
+
+def _by_name(word: str, names: ImageNames, where: str) -> int | None:
+    """As it stands, without the white space around it, or, where it begins with .., from the file or from here."""
+    for text in (word, word.strip()):
+        index = names.by_name(text)
+        if index is not None:
+            return index
+    if not re.match(r"\s*\.\.[/\\]", word):
+        return None
+    places = [os.path.abspath(os.path.join(base, word.strip())) for base in (os.path.dirname(where), os.getcwd())]
+    return next((index for place in places if (index := names.by_name(place)) is not None), None)
+
+
+def _no_image(line: LabelLine, names: ImageNames, source: str, where: str) -> str:
+    n = len(names.names)
+    some = ", ".join(repr(names.names[place]) for place in sorted({0, n // 2, n - 1}))
+    told = f"{where}, line {line.number}: there is no image {line.word.strip()!r} in {source}"
+    return f"{told}; its images are called {some}: the line is {quoted(','.join(line.cells))}"
 
 
 def within_budget(images: ImageSet, n_labels: int, seed: int, choosing: bool) -> tuple[ImageSet, ImageSet]:

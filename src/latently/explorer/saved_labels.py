@@ -21,6 +21,7 @@ from latently.common.files import require_writable, write_text
 from latently.data import ImageSet
 from latently.data.classes import is_missing_label
 from latently.data.label_file import labels_in
+from latently.data.text import decoded
 
 try:
     import fcntl
@@ -153,10 +154,10 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def written_name(images: ImageSet, image: int) -> str:
-    """The image's name, or its index if reading the file would not give back the name."""
+    """The image's name, or its index if the name is not text that a file can hold."""
     name = str(images.names[image])
-    plain = name.isprintable() and name == name.strip()
-    return name if plain and name not in ("", "-1") else str(image)
+    is_text = name.encode(errors="replace").decode() == name
+    return name if is_text and name else str(image)
 
 
 def checked_label(label: str) -> str:
@@ -176,13 +177,6 @@ def grouped(labels: dict[int, str], shown: np.ndarray) -> list[dict[str, Any]]:
         if image in point_of:
             groups.setdefault(label, []).append(point_of[image])
     return [{"label": label, "points": groups[label]} for label in sorted(groups)]
-
-
-def decoded(content: bytes, where: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{where} is not UTF-8 text; expected a CSV file of image, label") from None
 
 
 def stamp_of(path: Path) -> tuple[int, ...] | None:
