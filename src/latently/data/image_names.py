@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 from latently.data.imageset import ImageSet
 
