@@ -15,7 +15,7 @@ IMAGE_COLUMNS = (
     *("file", "filename", "file_name", "file name", "path", "image", "name", "img"),
     *("image_id", "image id", "id", "index"),
 )
-FEWEST_COUNTED = 4  # columns: 0 or 0, 1, 2 alone are as well an image
+FEWEST_COUNTED = {"0": 4, "1": 9}  # columns, by the first: 0, 1 or 1, 2, 3, 4 is as well an image, pandas counts from 0
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _is_header(rows: Sequence[list[str]], where: str) -> bool:
     if any(name in LABEL_COLUMNS + IMAGE_COLUMNS for name in names):
         return True
     counts_on = len(rows) > 1 and _counts(rows[1], numbers, from_any=True)  # np.arange, most likely
-    if len(rows) == 1 or len(numbers) < FEWEST_COUNTED or counts_on:
+    if len(rows) == 1 or len(numbers) < FEWEST_COUNTED[names[numbers[0]]] or counts_on:
         return False
     first = int(names[numbers[0]])
     note(f"{where}: line 1 counts {first}, {first + 1}, {first + 2} ..., so it is taken for a header, not for an image")
