@@ -107,7 +107,7 @@ def _named(names: list[str], rows: Sequence[list[str]], where: str) -> Columns:
         pixels = [place for place in rest if place != label]
         guessed = not _tells(cut, rest.index(label))
         if guessed:
-            note_guess(where, "", len(rest))
+            _note_guess(f"{where}:", len(rest))
         return Columns(len(names), tuple(pixels), label, True, guessed)
     if not pixels and _is_square(len(names)):
         note(f"{where}: all {len(names)} columns are taken for pixels, also {_some(names, labels + others)}")
@@ -169,12 +169,12 @@ def _unnamed(rows: Sequence[list[str]], where: str) -> Columns:
     label = _place_of_label(rows, n)
     guessed = not _tells(rows, label)
     if guessed:
-        note_guess(where, "has no header, and ", n)
+        _note_guess(f"{where} has no header, and", n)
     return Columns(n, tuple(place for place in range(n) if place != label), label, False, guessed)
 
 
-def note_guess(where: str, why: str, n: int) -> None:
-    note(f"{where} {why}the first of {n} columns is taken for the label; if it is another, name it in a header line")
+def _note_guess(told: str, n: int) -> None:
+    note(f"{told} the first of {n} columns is taken for the label; if it is another, name it in a header line")
 
 
 def _place_of_label(rows: Sequence[list[str]], n: int) -> int:
