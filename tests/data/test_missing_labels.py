@@ -22,7 +22,7 @@ from latently import (
 )  # fmt: skip
 from latently.data import ImageSet, read_labels
 from latently.data import load as load_images
-from latently.data.classes import is_missing, is_missing_label
+from latently.data.classes import encode_labels, is_missing, is_missing_label
 from latently.explorer.saved_labels import checked_label
 
 # How a label is written, and whether it is missing.
@@ -147,6 +147,13 @@ def test_what_is_typed_in_the_explorer(label, missing):
             checked_label(label)
     else:
         assert checked_label(label) == label
+
+
+def test_names_that_python_gives_for_no_label_are_counted(notes):
+    encode_labels(["a", "b", "", -1, math.nan, None])
+    assert notes() == "", "that is how a caller says that an image has no label"
+    encode_labels(["a", "NA", "", "b", "NA", "null"])
+    assert "y: 4 of 6 labels are missing: 2 'NA', 1 empty, 1 'null'" in notes()
 
 
 def test_a_run_of_named_classes_knows_them_again(tmp_path):

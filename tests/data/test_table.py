@@ -146,6 +146,16 @@ def test_an_image_that_counts_is_no_header_where_the_next_one_counts_on(tmp_path
     assert is_read(as_read(tmp_path, lines(counting.tolist())), None, counting.astype(np.uint8).reshape(2, 8, 8))
 
 
+def test_few_columns_that_count_are_a_header_from_0_as_pandas_counts(tmp_path, notes):
+    tiny = np.array([[[9, 1], [0, 2]], [[3, 3], [1, 0]]], np.uint8)
+    table = pandas.DataFrame(tiny.reshape(2, 4))
+    assert is_read(as_read(tmp_path, table.to_csv(index=False)), None, tiny)
+    assert "line 1 counts 0, 1, 2" in notes()
+    assert is_read(as_read(tmp_path, table.to_csv()), None, tiny)
+    counting = np.array([[[1, 2], [3, 4]], *tiny], np.uint8)
+    assert is_read(as_read(tmp_path, lines(counting.reshape(3, 4).tolist())), None, counting)
+
+
 def test_numpys_header(tmp_path):
     path = tmp_path / "a.csv"
     np.savetxt(path, np.column_stack([FLAT, DIGITS]), "%d", ",", header=",".join([*PIXEL_NAMES, "label"]))

@@ -26,7 +26,9 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
 
     y = column_or_1d(as_labels(y), warn=True)
     missing = is_missing(y)
-    note_missing("y", (label for label in y[missing].tolist() if isinstance(label, str) and label.strip()), len(y))
+    none = y[missing].tolist()
+    if any(isinstance(label, str) and label.strip() for label in none):  # -1, NaN and "" are what they were given for
+        note_missing("y", none, len(y))
     require(not missing.all(), "no image carries a label; a classifier needs some of two classes or more")
     present = np.array(y[~missing].tolist())  # of one type, also where None stood among the names
     check_classification_targets(present)

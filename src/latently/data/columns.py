@@ -15,7 +15,7 @@ IMAGE_COLUMNS = (
     *("file", "filename", "file_name", "file name", "path", "image", "name", "img"),
     *("image_id", "image id", "id", "index"),
 )
-FEWEST_COUNTED = 4  # columns: 0 or 0, 1, 2 alone are as well an image
+FEWEST_COUNTED = {"0": 4, "1": 9}  # columns, by the first: 0, 1 or 1, 2, 3, 4 is as well an image, pandas counts from 0
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _is_header(rows: Sequence[list[str]], where: str) -> bool:
     if any(name in LABEL_COLUMNS + IMAGE_COLUMNS for name in names):
         return True
     counts_on = len(rows) > 1 and _counts(rows[1], numbers, from_any=True)  # np.arange, most likely
-    if len(rows) == 1 or len(numbers) < FEWEST_COUNTED or counts_on:
+    if len(rows) == 1 or len(numbers) < FEWEST_COUNTED[names[numbers[0]]] or counts_on:
         return False
     first = int(names[numbers[0]])
     data_note(
@@ -109,7 +109,7 @@ def _named(names: list[str], rows: Sequence[list[str]], where: str) -> Columns:
         pixels = [place for place in rest if place != label]
         guessed = not _tells(cut, rest.index(label))
         if guessed:
-            note_guess(where, "", len(rest))
+            _note_guess(f"{where}:", len(rest))
         return Columns(len(names), tuple(pixels), label, True, guessed)
     if not pixels and _is_square(len(names)):
         data_note(f"{where}: all {len(names)} columns are taken for pixels, also {_some(names, labels + others)}")
@@ -173,14 +173,12 @@ def _unnamed(rows: Sequence[list[str]], where: str) -> Columns:
     label = _place_of_label(rows, n)
     guessed = not _tells(rows, label)
     if guessed:
-        note_guess(where, "has no header, and ", n)
+        _note_guess(f"{where} has no header, and", n)
     return Columns(n, tuple(place for place in range(n) if place != label), label, False, guessed)
 
 
-def note_guess(where: str, why: str, n: int) -> None:
-    data_note(
-        f"{where} {why}the first of {n} columns is taken for the label; if it is another, name it in a header line"
-    )
+def _note_guess(told: str, n: int) -> None:
+    data_note(f"{told} the first of {n} columns is taken for the label; if it is another, name it in a header line")
 
 
 def _place_of_label(rows: Sequence[list[str]], n: int) -> int:

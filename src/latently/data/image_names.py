@@ -27,7 +27,8 @@ class ImageNames:
     def __init__(self, images: ImageSet) -> None:
         self.names = [composed(str(name)) for name in images.names.tolist()]
         self.index_of = {name: index for index, name in enumerate(self.names)}
-        self.sources = {_slashed(images.source), _slashed(os.path.realpath(images.source))}
+        sources = {_slashed(images.source), _slashed(os.path.realpath(images.source))}
+        self.folders = sorted({ending for source in sources for ending in _endings(source)})
 
     def find(self, word: str) -> int | None:
         """The image that a word calls, by name, else by position; None where it is none, or more than one."""
@@ -44,14 +45,15 @@ class ImageNames:
         if word in self.index_of:
             return self.index_of[word]
         path = _slashed(word)
-        for found in (
-            self._names.find(path, self.sources),
-            self._stems.find(path, self.sources),
-            self._folded_names.find(path.casefold(), self._folded_sources),
-            self._folded_stems.find(path.casefold(), self._folded_sources),
-        ):
-            if found is not None:
-                return found
+        found = self._names.find(path, self.folders)
+        if found is None:
+            found = self._stems.find(path, self.folders)
+        if found is None:
+            found = self._folded_names.find(path.casefold(), self._folded_folders)
+        if found is None:
+            found = self._folded_stems.find(path.casefold(), self._folded_folders)
+        if found is not None:
+            return found
         return self._numbers.get(int(path)) if is_number(path) else None
 
     def by_position(self, word: str) -> int | None:
@@ -75,8 +77,8 @@ class ImageNames:
         return _Paths((i, stem.casefold()) for i, name in enumerate(self.names) if (stem := _stem(name)) != name)
 
     @cached_property
-    def _folded_sources(self) -> set[str]:
-        return {source.casefold() for source in self.sources}
+    def _folded_folders(self) -> list[str]:
+        return [folder.casefold() for folder in self.folders]
 
     @cached_property
     def _numbers(self) -> dict[int, int]:
@@ -101,11 +103,11 @@ class _Paths:
                 rest = rest.partition("/")[2]
                 _add(self.ends, rest, index)
 
-    def find(self, path: str, sources: set[str]) -> int | None:
-        """The image of this path, which may begin within the path of their folder, or be a path's end."""
+    def find(self, path: str, folders: list[str]) -> int | None:
+        """The image of this path, which may begin with one of these folders, or be a path's end."""
         if path in self.whole:
             return self.whole[path]
-        below = {self.whole.get(rest) for source in sources for rest in _below(path, source)}
+        below = {self.whole.get(path[len(folder) :]) for folder in folders if path.startswith(folder)}
         found = (below | {self.ends.get(path)}) - {None}
         return (found.pop() if len(found) == 1 else SEVERAL) if found else None
 
@@ -125,10 +127,7 @@ def _slashed(path: str) -> str:
     return os.path.normpath(path.replace("\\", "/")).replace("\\", "/") if path else path
 
 
-def _below(path: str, folder: str) -> Iterator[str]:
-    """What follows the folder's path, or its last names, where a path begins so: a.png of photos/a.png in /x/photos."""
+def _endings(folder: str) -> Iterator[str]:
+    """The folder's path, and its last names: /x/photos/, x/photos/, photos/."""
     names = folder.split("/")
-    for start in range(len(names)):
-        beginning = "/".join(names[start:]) + "/"
-        if len(beginning) > 1 and path.startswith(beginning):
-            yield path[len(beginning) :]
+    return ("/".join(names[start:]) + "/" for start in range(len(names)) if names[start:] != [""])

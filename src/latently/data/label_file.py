@@ -5,8 +5,9 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from latently.data.splits import label_budget
 from latently.data.text import decoded, named_delimiter, quoted
 
 DELIMITERS = ",;\t"
+LINES_THAT_TELL = 200  # what separates the columns
 
 
 def read_labels(path: Path, images: ImageSet) -> ImageSet:
@@ -73,25 +75,28 @@ def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
         before = given.setdefault(index, line)
         told = f"{where}, line {line.number}: {line.word.strip()} is {line.label!r}, but line {before.number} says"
         require(before.label == line.label, f"{told} {before.label!r}")
-    missing = [line.label for line in given.values() if is_missing_label(line.label)]
-    note_missing(where, missing, len(given))
-    return {index: line.label for index, line in given.items() if not is_missing_label(line.label)}
+    missing = {label for label in {line.label for line in given.values()} if is_missing_label(label)}
+    note_missing(where, (line.label for line in given.values() if line.label in missing), len(given))
+    return {index: line.label for index, line in given.items() if line.label not in missing}
 
 
 def _rows(text: str) -> list[tuple[int, list[str]]]:
     """Number and cells of each line that holds any, separated by what cuts all lines alike."""
     first, _, rest = text.partition("\n")
     named = named_delimiter(first)
-    candidates = [named] if named else sorted(DELIMITERS, key=first.count, reverse=True)
-    body, start = (rest, 1) if named else (text, 0)
-    cut = [_cut(body, delimiter, start) for delimiter in candidates]
-    alike = [rows for rows in cut if rows and len(rows[0][1]) > 1 and len({len(cells) for _, cells in rows}) == 1]
-    return (alike or cut)[0]
+    if named:
+        return list(_cut(rest, named, 1))
+    candidates = sorted(DELIMITERS, key=first.count, reverse=True)
+    for delimiter in candidates:
+        n_cells = {len(cells) for _, cells in islice(_cut(text, delimiter, 0), LINES_THAT_TELL)}
+        if len(n_cells) == 1 and n_cells != {1}:
+            return list(_cut(text, delimiter, 0))
+    return list(_cut(text, candidates[0], 0))
 
 
-def _cut(text: str, delimiter: str, start: int) -> list[tuple[int, list[str]]]:
+def _cut(text: str, delimiter: str, start: int) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    return [(start + reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    return ((start + reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells))
 
 
 def _label_lines(rows: list[tuple[int, list[str]]], names: ImageNames, where: str) -> list[LabelLine]:

@@ -69,7 +69,7 @@ def quoted(line: str) -> str:
     """The line as a sentence shows it: what cannot be printed is escaped, what is long ends in dots.
 
     >>> print(quoted("a.png\\tcat"), quoted("1," * 50)[-8:])
-    'a.png\\tcat' 1,1,...'
+    'a.png\\tcat' ,1,1...'
     """
     line = line.rstrip("\r\n")
     return repr(line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 3] + "...")
