@@ -42,7 +42,7 @@ def train_run(request: Request, processes: Processes) -> None:
     request.check(processes)
     run = Run(request.options.out)
     if request.resumes and run.finished:
-        note(f"{run.path} is already finished")
+        note(f"{run.path} is finished; nothing is left to train")
         print_last(request, run.read_history())
         return
     watchers = watchers_of(request, processes)
