@@ -75,12 +75,12 @@ class ImageSet:
         return self.take(np.flatnonzero(self.labels >= 0))
 
     def spread(self, n: int) -> np.ndarray:
-        """Places of at most `n` images to show: the first ones, or, where these are of few of the classes, as the first
-        files of a folder are, of each class in turn.
+        """Indices of at most `n` images to show: the first ones, or, if these are of few classes, as the first files of
+        a folder are, some of each class in turn.
 
-        >>> files = ImageSet(np.zeros((6, 1, 1)), np.repeat([0, 1, 2], 2), ("a", "b", "c"), np.arange(6), "here")
-        >>> files.spread(4).tolist()
-        [0, 2, 4, 1]
+        >>> files = ImageSet(np.zeros((12, 1, 1)), np.repeat([0, 1, 2, 3], 3), tuple("abcd"), np.arange(12), "here")
+        >>> files.spread(5).tolist()
+        [0, 3, 6, 9, 1]
         """
         n = min(n, len(self))
         n_shown, n_classes = len(np.unique(self.labels[:n])), len(np.unique(self.labels))
