@@ -679,7 +679,11 @@ def test_memory_that_runs_out(refused, damaged):
 
 @pytest.mark.parametrize(
     "command",
-    ["train vae --data nothing --out r2", "train vae --data digits --out r2 --latent-dim 0", "evaluate r"],
+    [
+        "evaluate r",
+        pytest.param("train vae --data nothing --out r2", marks=pytest.mark.slow),
+        pytest.param("train vae --data digits --out r2 --latent-dim 0", marks=pytest.mark.slow),
+    ],
 )
 def test_a_process_ends_with_code_2_and_one_sentence(damaged, command):
     (damaged / "r" / "model.safetensors").write_bytes(pickle.dumps(Trap()))

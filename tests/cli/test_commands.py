@@ -527,6 +527,7 @@ def test_paths_may_hold_anything(latently, small_run, tmp_path, monkeypatch):
     assert latently("encode", name, "--out", "[/red] é.csv").out == "[/red] é.csv\n"
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_text_is_printed_and_kept(small_run, tmp_path):
     """Linux allows any bytes in a file's name."""
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
@@ -546,13 +547,13 @@ def test_a_name_that_is_no_text_is_printed_and_kept(small_run, tmp_path):
     ("redirection", "variables"),
     [
         ("| head -1", {}),
-        ("| true", {}),
-        (">&-", {}),
-        ("2>&-", {}),
-        (">/dev/null 2>&1 <&-", {}),
+        pytest.param("| true", {}, marks=pytest.mark.slow),
+        pytest.param(">&-", {}, marks=pytest.mark.slow),
+        pytest.param("2>&-", {}, marks=pytest.mark.slow),
+        pytest.param(">/dev/null 2>&1 <&-", {}, marks=pytest.mark.slow),
         ("", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
-        ("", {"PYTHONIOENCODING": "ascii"}),
-        ("", {"TERM": "dumb", "COLUMNS": "40"}),
+        pytest.param("", {"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
+        pytest.param("", {"TERM": "dumb", "COLUMNS": "40"}, marks=pytest.mark.slow),
     ],
 )
 def test_output_that_goes_elsewhere(small_run, redirection, variables):
@@ -565,6 +566,7 @@ def test_output_that_goes_elsewhere(small_run, redirection, variables):
     assert shown.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_full_device_for_output():
     if not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full here")

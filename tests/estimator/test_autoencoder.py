@@ -47,6 +47,7 @@ def test_codes_of_digits_feed_a_pipeline(digits):
     assert pipeline.score(X[1200:], y[1200:]) > 0.8, "codes of 8 dimensions should tell most digits apart"
 
 
+@pytest.mark.slow
 def test_grid_search_over_the_width_of_the_code(digits):
     X = digits[0][:600]
     estimator = Autoencoder(VAE(network=SMALL), epochs=80, batch_size=32, random_state=0)

@@ -164,6 +164,7 @@ def test_bfloat16_comes_to_the_same_figures():
     assert rounded[-1]["val_loss"] == pytest.approx(exact[-1]["val_loss"], rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_step_of_a_stack_is_compiled_as_one_graph(monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
     monkeypatch.setattr("latently.training.resolve.has_compiler", lambda device: True)

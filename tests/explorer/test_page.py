@@ -248,6 +248,7 @@ def draw_a_one(page):
     page.mouse.up()
 
 
+@pytest.mark.slow
 def test_a_drawn_one_is_a_one(visit, has_mnist):
     """By a few-label run on MNIST, in the browser; and where the drawing lies on the map is where its code says."""
     if not has_mnist:

@@ -243,6 +243,7 @@ def post(address, path, body):
         return json.loads(answer.read())
 
 
+@pytest.mark.slow
 def test_a_killed_server_has_lost_no_label(run_of, tmp_path):
     kept = tmp_path / "mine.csv"
     server, address = start(run_of("plane"), "--labels", str(kept))

@@ -55,6 +55,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(model, digits, tmp_path):
         assert torch.equal(weight, whole[name]), name
 
 
+@pytest.mark.slow
 def test_the_step_is_compiled_as_one_graph(model, digits, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
     monkeypatch.setattr("latently.training.resolve.has_compiler", lambda device: True)

@@ -91,6 +91,7 @@ def test_a_batch_of_another_shape_is_refused(nets, monkeypatch):
         step(torch.ones(3, 5), torch.ones(3), torch.tensor(step_scalars(0.0, 0.01, optimiser, 2)))
 
 
+@pytest.mark.slow
 def test_two_steps_of_one_process_do_not_meet():
     """Without guards nothing but their code objects keeps the step of one fit apart from another's."""
     torch.manual_seed(0)

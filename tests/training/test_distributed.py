@@ -123,7 +123,7 @@ def test_both_stop_early_and_a_killed_run_goes_on_to_the_same_weights(stopped_ea
     assert not list(run.rglob(".*")), "a writer that was killed left its file"
 
 
-@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("n", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_another_number_of_processes_takes_a_run_up(stopped_early, tmp_path, n):
     run = killed(tmp_path / "run", epochs=2)
     first = history(run)[0]  # the second row may be younger than the checkpoint
