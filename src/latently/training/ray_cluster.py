@@ -1,4 +1,4 @@
-"""Ray: work in many processes, on this machine or on others. No room but this one and `analysis/parquet_export` imports it.
+"""Ray: work in many processes, on this machine or on others. Only `analysis/parquet_export` and `cli` import it.
 
 Pieces of work travel to Ray's workers, images once to each machine; results are files on a disk that all share.
 """
