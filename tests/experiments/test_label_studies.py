@@ -58,7 +58,7 @@ def test_label_curve_is_kept(bench, monkeypatch):
     assert {"pixels", "ae_codes", "vae_codes", "pixels_5000_more"} <= set(rows[0])
     assert rows[2]["pixels"].mean > rows[0]["pixels"].mean
     assert (folder / "figures/study-1-straight.png").exists()
-    monkeypatch.setattr(label_curve, "together", None)
+    monkeypatch.setattr(label_curve, "stacked_accuracies", None)
     assert reproduced("label-curve", bench)[0] == rows, "nothing is trained twice"
     (folder / "trials/ours-pixels-draw0.json").write_text('{"settings": {}, "figures": {}}')
     with pytest.raises(InputError, match="other settings or images"):

@@ -149,7 +149,7 @@ def test_encoding_a_folder(latently, address, small_run, tmp_path):
     damaged = by_ray(*words, out, "--ray", address)
     assert damaged.returncode == 2, damaged.stderr
     assert "99.png cannot be read as an image" in damaged.stderr
-    assert [path.name for path in out.iterdir()] == [parquet_export.ABOUT]
+    assert [path.name for path in out.iterdir()] == [parquet_export.SETTINGS_FILE]
     (photos / "99.png").unlink()
     shutil.rmtree(out)
     assert by_ray(*words, out, "--ray", address).returncode == 0
