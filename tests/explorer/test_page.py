@@ -16,6 +16,8 @@ from latently.models import CVAE, FeedForward
 from latently.models.networks import Network, Trunk
 from latently.models.vae import VAE
 
+pytestmark = pytest.mark.slow  # a browser, two to nine seconds a test
+
 OF_CANVAS = """([selector, place]) => {
   const canvas = document.querySelectorAll(selector)[place];
   const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;

@@ -109,7 +109,7 @@ def test_a_flow_that_does_nothing_leaves_the_bound_as_it_was():
     torch.testing.assert_close(q.mean, q.base.mean)
 
 
-@pytest.mark.parametrize("kind", [VAE, CVAE])
+@pytest.mark.parametrize("kind", [VAE, pytest.param(CVAE, marks=pytest.mark.slow)])
 def test_a_bent_posterior_learns_and_its_bound_holds(kind):
     """On two dimensions, where a normal posterior is most wrong: at least as good a bound, within half a nat."""
     digits = load_digits()
