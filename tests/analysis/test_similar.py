@@ -114,6 +114,12 @@ def test_copies_in_a_folder_are_found(latently, small_run, photos, tmp_path):
     assert float(rows[0]["distance"]) == 0
 
 
+def test_a_number_that_is_a_position_and_the_name_of_another_image_is_noted(latently, small_run, photos):
+    ran = latently("similar", small_run, "--query", 2, "--data", photos, "--json")
+    assert "--query 2 is the image at position 2, 'a/10.png', not one of that name" in ran.err
+    assert "--query" not in latently("similar", small_run, "--query", 0, "--data", photos, "--json").err
+
+
 def test_a_file_of_the_folder_is_not_its_own_neighbour(latently, small_run, photos, monkeypatch):
     words = ("similar", small_run, "--data", photos, "--query", photos / "a" / "4.png", "-n", 99, "--json")
     rows = latently(*words).json["neighbours"]

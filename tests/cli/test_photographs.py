@@ -73,7 +73,21 @@ def test_a_run_on_images_of_one_size_takes_a_photograph_and_says_how(latently, s
     new = photograph(tmp_path / "new.jpg", 30, 50)
     ran = latently("encode", small_run, "--data", new, "--out", tmp_path / "out.npy")
     assert ran.code == 0, ran.err
-    assert "an image of 30 x 50 is cropped at the centre to 8 x 8 pixels; as the images of" in ran.err
+    assert "an image of 30 x 50 is cropped at the centre to 8 x 8 pixels, in grey; as the images of" in ran.err
+
+
+@pytest.mark.parametrize("sized", [(), ("--image-size", 8, 8)])
+def test_a_grey_run_says_that_it_takes_a_colour_photograph_as_grey(latently, tmp_path, sized):
+    for i in range(20):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8), dtype=np.uint8)
+        (tmp_path / "grey").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "grey" / f"{i}.png")
+    words = ("train", "ae", "--data", tmp_path / "grey", "--encoder", "dense(4)", "--latent-dim", 2, "--epochs", 1)
+    assert latently(*words, *sized, "--out", tmp_path / "run").code == 0
+    colour = photograph(tmp_path / "colour.png", 8, 8)
+    ran = latently("encode", tmp_path / "run", "--data", colour, "--out", tmp_path / "out.npy")
+    assert ran.code == 0, ran.err
+    assert "1 of 1 images are colour and are read as grey, as the images of" in ran.err
 
 
 def test_data_shows_the_sizes_and_what_a_model_will_see(latently, photographs, tmp_path):

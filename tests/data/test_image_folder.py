@@ -331,6 +331,21 @@ def test_a_pipe_is_not_opened(tmp_path):
         assert load(tmp_path).names.tolist() == ["a.png"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["a.png", "a.csv", "a.npy", "a"])
+def test_a_pipe_is_no_source(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        load(tmp_path / name)
+
+
+def test_a_subfolder_whose_name_means_no_label_is_noted(tmp_path):
+    for place in ("EU/1.png", "NA/1.png", "NA/2.png"):
+        photograph(tmp_path / place, 8, 8)
+    with pytest.warns(DataNote, match=r"mean a missing label are unlabelled: 'NA' \(2\)"):
+        assert load(tmp_path).labels.tolist() == [0, -1, -1]
+
+
 # Folders that are a split
 
 

@@ -154,8 +154,8 @@ def folder(on_disk) -> Path:
 
 def decoded(monkeypatch) -> list[Path]:
     """The files that are decoded from now on."""
-    files, decode = [], folder_room._decode
-    monkeypatch.setattr(folder_room, "_decode", lambda path, how: (files.append(path), decode(path, how))[1])
+    files, decode = [], folder_room.read_image
+    monkeypatch.setattr(folder_room, "read_image", lambda path, how: (files.append(path), decode(path, how))[1])
     return files
 
 

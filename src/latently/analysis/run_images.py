@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,8 @@ class RunImages:
         own = self.record is not None and str(path.absolute()) == self.record.source
         if own or source in data.NAMED or not (path.is_dir() or data.is_image_path(path)):
             return self.preparation
-        if not self.has_size:
-            data.note_fitting(path, self.preparation_of_new, f"as the images of {self.run.path}")
+        asked = replace(self.preparation, channels=None)  # so that colour that becomes grey is noted, too
+        data.note_fitting(path, asked, self.preparation_of_new, f"as the images of {self.run.path}")
         return self.preparation_of_new
 
     @property
@@ -72,8 +73,8 @@ class RunImages:
             return images.unlabelled()
         if self.label_file:
             images = data.read_labels(self.label_file, images)
-        told = isinstance(self.estimator, estimator.ClassPredictor) or self.estimator.model_.takes_labels
-        if told and self.is_own and self.record and not self.record.describes_labels(images):
+        needs_labels = isinstance(self.estimator, estimator.ClassPredictor) or self.estimator.model_.takes_labels
+        if needs_labels and self.is_own and self.record and not self.record.describes_labels(images):
             note(f"the labels have changed since {self.run.path} was trained")
         return images
 
@@ -96,7 +97,7 @@ class RunImages:
                 record.describes(images), f"{changed(images, record, run)}; give --data to treat them as new images"
             )
         elif record and images.source == record.source and not record.describes(images):
-            print(f"{changed(images, record, run)}; all are treated as new images", file=sys.stderr)
+            note(f"{changed(images, record, run)}; all are treated as new images")
         self.require_shape(images.image_shape, images.source)
         return images
 
@@ -143,16 +144,14 @@ class RunImages:
 
     def understood(self, images: ImageSet) -> ImageSet:
         """The images that the model accepts: for a conditional model only the labelled ones, if there are any."""
-        told = images.labelled()
-        n_untold = len(images) - len(told)
-        if not getattr(self.estimator.model_, "takes_labels", False) or not n_untold or not len(told):
+        labelled = images.labelled()
+        n_unlabelled = len(images) - len(labelled)
+        if not getattr(self.estimator.model_, "takes_labels", False) or not n_unlabelled or not len(labelled):
             return images
         if not self.noted:
-            note(
-                f"{n_untold:,} unlabelled images are left out: {self.run.path} is conditional on the class of an image"
-            )
+            note(f"{n_unlabelled:,} unlabelled images are left out: {self.run.path} is conditional on the class")
             self.noted = True
-        return told
+        return labelled
 
     def evaluate(self, part: str, importance_samples: int | None = None) -> dict[str, Any]:
         about = {"split": part, "data": self.images.source}

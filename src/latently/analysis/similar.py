@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from latently import pictures
+from latently.common.console import data_note
 from latently.common.errors import require
 from latently.data import ImageSet, Preparation, read_image, unit
 from latently.data.image_names import ImageNames
@@ -148,6 +149,9 @@ def _row_of(word: str, names: ImageNames, source: str) -> int | None:
     """The image of this name or position; none for a file in a folder of its own that is not among the images."""
     place = names.by_position(word)
     if place is not None and word not in names.index_of:
+        named = names.by_name(word)
+        if named not in (None, place):
+            data_note(f"--query {word} is the image at position {word}, {names.names[place]!r}, not one of that name")
         return place
     within = name_within(word, source)
     is_other_file = not within and Path(word).name != word and Path(word).is_file()

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from latently.common.console import (
-    print_figures,
-    print_json,
-    print_rows,
-)
+from latently.cli.arguments import Fit, SplitKind, default_shown
+from latently.cli.shared import largest_side_for
+from latently.common.console import print_figures, print_json, print_rows
 
 if TYPE_CHECKING:
     from latently.data import ImageSet
 
-from latently.cli.arguments import Fit, SplitKind, default_shown
-from latently.cli.shared import largest_side_for
+SHOWN = 60  # images of a sheet
 
 
 def data(
@@ -32,7 +29,7 @@ def data(
     """Download a data set or read your own, verify it, and describe it.
 
     Args:
-        source: digits, mnist, fashion-mnist, kmnist, or the path of a folder, .npy, .npz, .csv or IDX file.
+        source: digits, mnist, fashion-mnist, kmnist, or the path of a folder, one image, .npy, .npz, .csv or IDX.
         split: Which split to describe; auto: the source's own if it has one, otherwise 80/10/10 per class.
         image_size: Height and width in pixels to resize every image to.
         fit: How images are fitted to that size: cropped at the centre, padded with black, or stretched; none refuses
@@ -57,7 +54,7 @@ def data(
         "source": images.source,
         "n_images": len(images),
         "image_shape": list(images.image_shape),
-        **made_alike(images, source),
+        **sizes_of_files(images, source),
         "dtype": str(images.images.dtype),
         "lowest_pixel": images.images.min().item(),
         "highest_pixel": images.images.max().item(),
@@ -79,11 +76,8 @@ def data(
         print_rows("", ["class", "images"], [[name, f"{count:,}"] for name, count in counts.items()])
 
 
-SHOWN = 60  # images of a sheet
-
-
-def made_alike(images: "ImageSet", source: str) -> dict[str, Any]:
-    """How large the files of a folder are, and what is made of them."""
+def sizes_of_files(images: "ImageSet", source: str) -> dict[str, Any]:
+    """Sizes and colours of the files of a folder, and how they were fitted to one shape."""
     from latently.data import folder_survey
 
     folder = Path(source).expanduser()

@@ -33,7 +33,7 @@ class Columns:
 
 
 def columns_of(rows: Sequence[list[str]], where: str) -> Columns:
-    """The columns of a table whose first lines have these cells. What was not said there is told in a note."""
+    """The columns of a table whose first lines have these cells. What they leave open is noted."""
     if not _is_header(rows, where):
         return _unnamed(rows, where)
     return _named([plain_name(name) for name in rows[0]], rows, where)
@@ -177,8 +177,8 @@ def _unnamed(rows: Sequence[list[str]], where: str) -> Columns:
     return Columns(n, tuple(place for place in range(n) if place != label), label, False, guessed)
 
 
-def _note_guess(told: str, n: int) -> None:
-    data_note(f"{told} the first of {n} columns is taken for the label; if it is another, name it in a header line")
+def _note_guess(subject: str, n: int) -> None:
+    data_note(f"{subject} the first of {n} columns is taken for the label; if it is another, name it in a header line")
 
 
 def _place_of_label(rows: Sequence[list[str]], n: int) -> int:
@@ -194,8 +194,8 @@ def _tells(rows: Sequence[list[str]], place: int) -> bool:
     return any(is_missing_label(row[place]) or not is_number(row[place]) for row in rows if place < len(row))
 
 
-def _no_square(n: int, told: str) -> str:
+def _no_square(n: int, subject: str) -> str:
     return (
-        f"{told}; expected a square number of pixels, such as 784, or one more for labels (785): a header line may "
+        f"{subject}; expected a square number of pixels, such as 784, or one more for labels (785): a header line may "
         "name the label and what is no pixel (label, id); other shapes go into a .npy array (N, H, W[, C])"
     )

@@ -12,10 +12,10 @@ from latently.common.errors import InputError, require
 from latently.data.cache import decoded_array, file_states
 from latently.data.folder_index import index_folder
 from latently.data.folder_survey import LARGEST_SIDE, look_at
-from latently.data.image_file import large_images, read_image
+from latently.data.image_file import read_image
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
-from latently.data.preparation import AS_THEY_ARE, Preparation
+from latently.data.preparation import Preparation
 from latently.data.reading import UnreadableError, in_threads, require_memory
 
 FILES_IN_A_PART = 1024  # decoded between two writes to the disk
@@ -40,8 +40,7 @@ def read_folder(
     for text in index.notes():
         data_note(f"{folder}: {text}")
     preparation = chosen_preparation(folder, index.names, preparation, largest_side)
-    with large_images:
-        images, broken = _images(folder, index.names, preparation, progress)
+    images, broken = _images(folder, index.names, preparation, progress)
     names, parts = np.array(index.names), index.parts
     data = ImageSet(
         images, index.labels, index.classes, names, str(folder.absolute()), parts=parts, preparation=preparation
@@ -77,11 +76,11 @@ def chosen_preparation(folder: Path, names: list[str], asked: Preparation, large
     return chosen
 
 
-def note_fitting(path: Path, preparation: Preparation, why: str) -> None:
-    """A `DataNote` where images of a folder, or one image, must be fitted to be as a run's are."""
+def note_fitting(path: Path, asked: Preparation, preparation: Preparation, why: str) -> None:
+    """A `DataNote` if images of a folder, or one image, change by more than what was `asked`, to be like a run's."""
     folder, names = (path, index_folder(path).names) if path.is_dir() else (path.parent, [path.name])
     survey = look_at(folder, names)
-    if survey.headers and (sentence := survey.sentence(AS_THEY_ARE, preparation, why)):
+    if survey.headers and (sentence := survey.sentence(asked, preparation, why)):
         data_note(f"{path}: {sentence}")
 
 
@@ -117,7 +116,7 @@ def _first(folder: Path, names: list[str], preparation: Preparation) -> tuple[st
     broken: Broken = {}
     for name in names:
         try:
-            return name, _decode(folder / name, preparation)
+            return name, read_image(folder / name, preparation)
         except UnreadableError as error:
             broken[name] = error.reason
     raise InputError(_broken_sentence(folder, broken, len(names)))
@@ -131,7 +130,7 @@ def _decoded(
 
     def decode(place: int) -> None:
         try:
-            image = _decode(folder / names[place], preparation)
+            image = read_image(folder / names[place], preparation)
         except UnreadableError as error:
             broken[names[place]] = error.reason
             return
@@ -176,7 +175,3 @@ def _odd_one(path: Path, image: np.ndarray, first_name: str, first: np.ndarray) 
 
 def _size(image: np.ndarray) -> str:
     return f"{image.shape[0]}x{image.shape[1]}"
-
-
-def _decode(path: Path, preparation: Preparation) -> np.ndarray:
-    return read_image(path, preparation)

@@ -29,6 +29,7 @@ class Index:
     labels: (N,) int64, an index into `classes`; -1 = unlabelled.
     parts: (N,) TRAIN, VALIDATION or TEST, where the subfolders are a split; else None.
     passed_over: how many files of each kind are not read.
+    unlabelled: how many images are in subfolders whose name means no label, by that name.
     """
 
     names: list[str]
@@ -36,10 +37,11 @@ class Index:
     classes: tuple[str, ...]
     parts: np.ndarray | None = None
     passed_over: Counter[str] = field(default_factory=Counter)
+    unlabelled: Counter[str] = field(default_factory=Counter)
 
     def notes(self) -> list[str]:
         """What a person should know of how the folder was read."""
-        return [text for text in (self._of_parts(), self._of_files()) if text]
+        return [text for text in (self._of_parts(), self._of_missing(), self._of_files()) if text]
 
     def _of_parts(self) -> str:
         if self.parts is None:
@@ -47,11 +49,17 @@ class Index:
             like_parts = sorted(tops & PART_NAMES.keys())
             others = "images" if "" in tops else "other folders"
             is_like = len({PART_NAMES[top] for top in like_parts}) > 1
-            told = f"{' and '.join(like_parts)} are taken as classes, not as the split, as {others} stand beside them"
-            return told if is_like else ""
+            sentence = (
+                f"{' and '.join(like_parts)} are taken as classes, not as the split, as {others} stand beside them"
+            )
+            return sentence if is_like else ""
         folders = sorted({name.partition("/")[0] for name in self.names}, key=lambda name: PART_NAMES[name.lower()])
         counts = Counter(name.partition("/")[0] for name in self.names)
         return f"its subfolders are the split: {', '.join(f'{name} ({counts[name]:,})' for name in folders)}"
+
+    def _of_missing(self) -> str:
+        kinds = ", ".join(f"{name!r} ({count:,})" for name, count in sorted(self.unlabelled.items()))
+        return f"images in subfolders whose names mean a missing label are unlabelled: {kinds}" if kinds else ""
 
     def _of_files(self) -> str:
         if not self.passed_over:
@@ -76,11 +84,12 @@ def index_folder(folder: Path) -> Index:
     parts = _parts(names)
     inner = names if parts is None else [name.partition("/")[2] for name in names]
     tops = [name.partition("/")[0] if "/" in name else None for name in inner]
-    tops = [None if is_missing_label(top) else top for top in tops]
+    unlabelled = Counter(top for top in tops if top is not None and is_missing_label(top))
+    tops = [None if top in unlabelled else top for top in tops]
     classes = tuple(sorted({top for top in tops if top is not None}))
     code_of = {top: code for code, top in enumerate(classes)}
     labels = np.array([UNLABELLED if top is None else code_of[top] for top in tops], dtype=np.int64)
-    return Index(names, labels, classes, parts, passed_over)
+    return Index(names, labels, classes, parts, passed_over, unlabelled)
 
 
 def _parts(names: list[str]) -> np.ndarray | None:

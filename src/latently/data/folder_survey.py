@@ -69,22 +69,26 @@ class Survey:
             asked.fit,
         )
         n = len(self.headers)
+        n_converted = 0 if asked.channels else self._n_converted(chosen)
         fits = self.have_one_size and (asked.image_size or tuple(self.sizes[0]) == chosen.image_size)
         if changed and not fits:
             height, width = chosen.image_size or (0, 0)
             how = {"crop": "cropped at the centre", "pad": "padded with black", "stretch": "stretched"}[chosen.fit]
-            colour = "" if self.have_one_kind or asked.channels else f", in {_colour(chosen)}"
+            colour = f", in {_colour(chosen)}" if n_converted else ""
             images = "an image" if n == 1 else f"{n:,} images"
             return (
                 f"{images} of {self.range()} {'is' if n == 1 else 'are'} {how} to {height} x {width} pixels"
                 f"{self.turned()}{colour}; {why or '--image-size, --fit and --channels change this'}"
             )
-        if chosen.channels != asked.channels and not self.have_one_kind:
-            return (
-                f"{n - self.n_colour:,} of {n:,} images are grey and are read as colour, as the others are; "
-                "--channels 1 makes all grey"
-            )
+        if n_converted:
+            was, becomes = ("colour", "grey") if chosen.channels == 1 else ("grey", "colour")
+            why = why or "as the others are; --channels 1 makes all grey"
+            return f"{n_converted:,} of {n:,} images are {was} and are read as {becomes}, {why}"
         return ""
+
+    def _n_converted(self, chosen: Preparation) -> int:
+        """How many images lose their colours, or are grey and become colour."""
+        return {1: self.n_colour, 3: len(self.headers) - self.n_colour}.get(chosen.channels or 0, 0)
 
     def range(self) -> str:
         """`150 sizes (108 x 192 to 192 x 192)`"""

@@ -113,8 +113,8 @@ def read_header(path: Path) -> Header:
 
     with large_images, reading(str(path), "an image"), Image.open(path, formats=formats()) as image:
         # Pillow would decode a whole PNG to look for an orientation behind its pixels.
-        told = image.format != "PNG" or not image.info.keys().isdisjoint(("exif", "xmp", "XML:com.adobe.xmp"))
-        orientation = image.getexif().get(0x0112, 1) if told else 1
+        has_exif = image.format != "PNG" or not image.info.keys().isdisjoint(("exif", "xmp", "XML:com.adobe.xmp"))
+        orientation = image.getexif().get(0x0112, 1) if has_exif else 1
         has_frames = image.format != "MPO" and bool(getattr(image, "is_animated", False))  # a telephone's preview
         width, height = image.size
         if orientation in range(5, 9) and image.format != "TIFF":  # Pillow turns a TIFF by itself

@@ -17,7 +17,7 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def is_number(word: str) -> bool:
+def is_whole_number(word: str) -> bool:
     return re.fullmatch("[0-9]{1,18}", word) is not None
 
 
@@ -54,11 +54,11 @@ class ImageNames:
             found = self._folded_stems.find(path.casefold(), self._folded_folders)
         if found is not None:
             return found
-        return self._numbers.get(int(path)) if is_number(path) else None
+        return self._numbers.get(int(path)) if is_whole_number(path) else None
 
     def by_position(self, word: str) -> int | None:
         """The image at this position, from 0."""
-        return int(word) if is_number(word) and str(int(word)) == word and int(word) < len(self.names) else None
+        return int(word) if is_whole_number(word) and str(int(word)) == word and int(word) < len(self.names) else None
 
     @cached_property
     def _names(self) -> "_Paths":
@@ -85,7 +85,7 @@ class ImageNames:
         numbers: dict[int, int] = {}
         for index, name in enumerate(self.names):
             stem = _stem(name).rpartition("/")[2]
-            if is_number(stem):
+            if is_whole_number(stem):
                 _add(numbers, int(stem), index)
         return numbers
 

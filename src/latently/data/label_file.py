@@ -16,7 +16,7 @@ from latently.common.console import data_note
 from latently.common.errors import InputError, require
 from latently.data.classes import LABEL_COLUMNS, is_missing_label, note_missing, whole_numbers
 from latently.data.columns import IMAGE_COLUMNS, is_unnamed, plain_name
-from latently.data.image_names import SEVERAL, ImageNames, is_number
+from latently.data.image_names import SEVERAL, ImageNames, is_whole_number
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.reading import open_plain, reading
 from latently.data.splits import label_budget
@@ -73,8 +73,8 @@ def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
     given: dict[int, LabelLine] = {}
     for line, index in zip(lines, _images_of(lines, names, images.source, where), strict=True):
         before = given.setdefault(index, line)
-        told = f"{where}, line {line.number}: {line.word.strip()} is {line.label!r}, but line {before.number} says"
-        require(before.label == line.label, f"{told} {before.label!r}")
+        sentence = f"{where}, line {line.number}: {line.word.strip()} is {line.label!r}, but line {before.number} says"
+        require(before.label == line.label, f"{sentence} {before.label!r}")
     missing = {label for label in {line.label for line in given.values()} if is_missing_label(label)}
     note_missing(where, (line.label for line in given.values() if line.label in missing), len(given))
     return {index: line.label for index, line in given.items() if line.label not in missing}
@@ -136,10 +136,10 @@ def _columns_of(header: list[str], where: str) -> tuple[int, int]:
     if len(header) == 2 and len(labels) + len(named) > 0 and len(labels) < 2 and len(named) < 2:
         image = named[0] if named else 1 - labels[0]
         return image, 1 - image
-    told = f"{where} has {len(header)} columns, {', '.join(map(repr, header))}"
-    require(len(labels) == 1, f"{told}; expected one of them to be called label")
+    sentence = f"{where} has {len(header)} columns, {', '.join(map(repr, header))}"
+    require(len(labels) == 1, f"{sentence}; expected one of them to be called label")
     unnamed = [place for place, name in enumerate(header) if is_unnamed(name)]
-    require(bool(named or unnamed), f"{told}; expected one of them to be called file or name")
+    require(bool(named or unnamed), f"{sentence}; expected one of them to be called file or name")
     image = min(named, key=lambda place: IMAGE_COLUMNS.index(header[place])) if named else unnamed[0]
     passed_over = [repr(header[place]) for place in range(len(header)) if place not in (image, labels[0], *unnamed)]
     if passed_over:
@@ -156,11 +156,11 @@ def _images_of(lines: Sequence[LabelLine], names: ImageNames, source: str, where
         index = _by_name(line.word, names, where)
         place = names.by_position(line.word.strip())
         if index == SEVERAL:
-            told = f"{where}, line {line.number}: there is more than one image {line.word.strip()!r} in {source}"
-            raise InputError(f"{told}; give its folder, too")
+            sentence = f"{where}, line {line.number}: there is more than one image {line.word.strip()!r} in {source}"
+            raise InputError(f"{sentence}; give its folder, too")
         if index is not None:
             found.append(index)
-            if is_number(line.word.strip()):
+            if is_whole_number(line.word.strip()):
                 numbered.append((line, index, place))
         elif place is not None:
             found.append(place)
@@ -194,8 +194,8 @@ def _by_name(word: str, names: ImageNames, where: str) -> int | None:
 def _no_image(line: LabelLine, names: ImageNames, source: str, where: str) -> str:
     n = len(names.names)
     some = ", ".join(repr(names.names[place]) for place in sorted({0, n // 2, n - 1}))
-    told = f"{where}, line {line.number}: there is no image {line.word.strip()!r} in {source}"
-    return f"{told}; its images are called {some}: the line is {quoted(','.join(line.cells))}"
+    sentence = f"{where}, line {line.number}: there is no image {line.word.strip()!r} in {source}"
+    return f"{sentence}; its images are called {some}: the line is {quoted(','.join(line.cells))}"
 
 
 def within_budget(images: ImageSet, n_labels: int, seed: int, choosing: bool) -> tuple[ImageSet, ImageSet]:

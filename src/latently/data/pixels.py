@@ -30,8 +30,8 @@ def as_pixels(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:
 
 def pixel_type(array: np.ndarray, where: str) -> np.dtype:
     """What `as_pixels` makes of such an array."""
-    kind, told = array.dtype.kind, f"{where} holds values of type {array.dtype}"
-    require(kind in "buif", f"{told}; expected whole numbers 0..255, bools or floats")
+    kind, sentence = array.dtype.kind, f"{where} holds values of type {array.dtype}"
+    require(kind in "buif", f"{sentence}; expected whole numbers 0..255, bools or floats")
     return np.dtype(np.float32 if kind == "f" else np.uint8)
 
 

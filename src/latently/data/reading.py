@@ -40,8 +40,10 @@ def reading(where: str, expected: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).replace(f" {where!r}", "").split()).rstrip(".") or type(error).__name__
-        told = f"{where} cannot be read as {expected}: {reason}; it is damaged or of another kind: replace or remove it"
-        raise UnreadableError(told, reason) from error
+        sentence = (
+            f"{where} cannot be read as {expected}: {reason}; it is damaged or of another kind: replace or remove it"
+        )
+        raise UnreadableError(sentence, reason) from error
 
 
 @contextmanager

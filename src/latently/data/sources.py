@@ -65,6 +65,7 @@ def load(
         require(bool(name) and os.path.exists(path), _unknown(name))
         if path.is_dir():
             return read_folder(path, preparation, progress, largest_side)
+        require(path.is_file(), f"{path} is neither a file nor a folder (a pipe, perhaps); save it as a file first")
         if is_image_path(path):
             return read_one(path, preparation, largest_side)
         data = _read_file(path)

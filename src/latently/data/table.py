@@ -27,7 +27,7 @@ def read_csv(path: Path) -> ImageSet:
 
     Columns are separated by commas, semicolons or tabs; a header is found, and says which column is the label
     (`LABEL_COLUMNS`) and which is no pixel (`IMAGE_COLUMNS`). Without one, the label is the first of D + 1 columns, or
-    the last where that one holds text. What the file leaves open is told in a note. Labels keep their text, but for
+    the last where that one holds text. A note says what the file leaves open. Labels keep their text, but for
     `whole_numbers`. Whole pixels 0..255 become uint8; a fraction anywhere makes all float32. Raises `InputError` with
     the bad line.
     """

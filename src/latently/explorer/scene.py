@@ -47,9 +47,8 @@ class Scene:
             self.encoder = opened.estimator
         else:
             raise InputError(f"{self.run.path} is a classifier and has no decoder to explore; {EXPLORABLE}")
-        self.all_images = (
-            opened.images if self.label_classes else opened.found
-        )  # without labels from a file, which the page edits
+        # Labels from a file are left out, as the page edits them; a conditional model needs them to encode.
+        self.all_images = opened.images if self.label_classes else opened.found
         self.shown = self._chosen(most_points)
         self.images: ImageSet = self.all_images.take(self.shown)
         self.low, self.high = pixel_range(self.images.images)
@@ -175,8 +174,7 @@ class Scene:
         """(n,) -> uint8 (n, *image)."""
         return self.as_bytes(self.images.images[points])
 
-    # The model, a few images at a time, without padding to full batches
-    # ------------------------------------------------
+    # The model, a few images at a time, without padding to full batches -----------------------------------------------
 
     def label_tensors(self, classes: np.ndarray | None, n: int) -> tuple[Tensor, ...]:
         """Class indices for a conditional model: one for all, or one for each; empty for other models."""
