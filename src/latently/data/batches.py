@@ -109,6 +109,10 @@ class Batches:
         raw = self.raw.index_select(0, flat) if self.on_disk is None else self.prepared(self.on_disk[flat.numpy()])
         return raw.view(index.shape + raw.shape[1:]), y.view(index.shape)
 
+    def first(self, n: int) -> Tensor:
+        """The first n images that the first epoch shows, (n, C, H, W) as an evaluation sees them; of one net."""
+        return self.evaluation_pixels(self.gather(self.order(self.seed, 0)[:n])[0])
+
     def split(self, size: int) -> Iterable[Tensor]:
         """All raw images in order, so many at a time."""
         if self.on_disk is None:

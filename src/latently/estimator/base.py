@@ -31,6 +31,9 @@ from latently.training.resolve import build_on_meta, check_memory, resolve
 from latently.training.settings import LEAST_STEPS, USUAL_EPOCHS, Training
 from latently.training.state import Watcher
 
+PREPARED_FROM = 2000  # training images, the first ones of the first epoch: what `Model.prepare` sees
+RESOLVED = ("epochs", "optimiser", "device", "precision", "compile")  # settings that may be "auto"
+
 
 @dataclass(frozen=True)
 class Rehearsal:
@@ -117,6 +120,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         classes = getattr(self, "classes_", None)
         self.trained_ = Trained(self.model_, net, self.image_shape_, self.training_.device, classes)
         train = self._batches(images, labels, members)
+        self.model_.prepare(net, train.first(PREPARED_FROM))
         validation = None if held_out is None else self._batches(*held_out)
         loop = Loop(self.model_, net, train, validation, self.training_, self.seed_, run, watchers, processes)
         if run is not None:  # not earlier: what fails above leaves nothing behind
@@ -145,7 +149,10 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
     ) -> Training:
         """The training with every `auto` decided. Raises InputError where settings, shapes or memory would stop it."""
         net = build_on_meta(self.model_, self._tensor_shape, n_classes)
-        training = resolve(self.training(), n_members, net, self.usual_epochs, self.least_steps)
+        settings = self.training()
+        if settings.optimiser == "auto":
+            settings = replace(settings, optimiser=self.model_.suited_optimiser)
+        training = resolve(settings, n_members, net, self.usual_epochs, self.least_steps)
         training = replace(training, device=processes.device(training.device))
         bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize
         check_memory(self.model_, net, self._tensor_shape, len(images), bytes_per_pixel, training)
@@ -256,7 +263,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
             "estimator": self.kind,
             "model": model_to_json(self.model_),
             "training": self.training().to_json(),
-            "resolved": {name: getattr(self.training_, name) for name in ("epochs", "device", "precision", "compile")},
+            "resolved": {name: getattr(self.training_, name) for name in RESOLVED},
             "seed": self.seed_,
             "image_shape": list(self.image_shape_),
             "n_parameters": count_parameters(self.net_),

@@ -13,7 +13,7 @@ from torch import nn
 
 from latently.common.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
-from latently.models.layers import LEAK, TransposedConvolution, activation
+from latently.models.modules import LEAK, TransposedConvolution, activation
 from latently.models.networks import Conditioned
 
 Layers = list[dict[str, Any]]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latently.models.cvae import CVAE as CVAE
     from latently.models.denoising import DAE as DAE
     from latently.models.feedforward import FeedForward as FeedForward
+    from latently.models.simclr import SimCLR as SimCLR
     from latently.models.vae import VAE as VAE
     from latently.models.vamp import VampVAE as VampVAE
 
@@ -26,6 +27,11 @@ PAGES = {
     "vae": ("vae", "VAE", "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`."),
     "cvae": ("cvae", "CVAE", "Conditional variational autoencoder: given a class, it makes new images of it."),
     "vamp": ("vamp", "VampVAE", "Variational autoencoder with a VampPrior: its prior is a mixture, learned with it."),
+    "simclr": (
+        "simclr",
+        "SimCLR",
+        "Self-supervised code: views of one image are alike, those of others are not; a decoder learns beside it.",
+    ),
     "classifier": ("feedforward", "FeedForward", "Classifier: a network of any layers with a softmax on top."),
 }
 CLASSES = {name: page for page, name, _ in PAGES.values()} | {"Model": "base", "can": "base"}

@@ -11,7 +11,8 @@ from torch import Tensor
 from latently.common.settings import Count
 from latently.models.base import Model, check_unit_interval
 from latently.models.densities import Bernoulli, Point, SquaredError
-from latently.models.layers import ActivationName, Shape, activation
+from latently.models.layers import ActivationName, Shape
+from latently.models.modules import activation
 from latently.models.networks import EncoderDecoder, Network
 
 

@@ -9,7 +9,8 @@ it offers; evaluation, pictures and explorer ask for the capability (`can(model,
     prior(net)              p(z), a density to draw codes from, `.sample(n, generator)`, with `.log_prob(z)`
     log_weights(net, x, q, prior, noise)   log p(x, z) - log q(z|x) of K codes of each image, (K, B), by noise (K, B, Z)
     classify(net, x)        p(y|x), a density over classes with `.log_probabilities` (B, K)
-    features(net, x)        what a classifier makes of an image before its softmax (B, width)
+    features(net, x)        what a classifier makes of an image before its softmax (B, width); of a self-supervised
+                            code the part that serves as features
     corrupt(x, level, noise) and denoise(net, x): an image damaged, and p(clean image | a damaged one)
 
 A model that is told the class of what it sees (`takes_labels`) gets y (B,), class indices, last: encode(net, x, y),
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from latently.common.errors import require
 from latently.common.settings import Settings
 from latently.models.layers import Shape
+from latently.models.modules import WhitenedPatches
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Model(Settings):
     """How the command line and params.json call it."""
     monitor: ClassVar[str] = "loss"
     """The validation term by which the best epoch is chosen; smaller is better."""
+    suited_optimiser: ClassVar[str] = "adamw"
+    """What `optimiser="auto"` is for it."""
     takes_labels: ClassVar[bool] = False
     """Whether `encode`, `decode`, `bound` and `log_weights` want the class of every image."""
 
@@ -50,6 +54,12 @@ class Model(Settings):
     def build(self, image_shape: Shape, n_classes: int) -> nn.Module:
         """The network for images of shape (C, H, W). Raises InputError where a setting cannot be."""
         raise NotImplementedError
+
+    def prepare(self, net: nn.Module, x: Tensor) -> None:
+        """Before the first step, what the network takes from training images x (n, C, H, W) without a gradient."""
+        for module in net.modules():
+            if isinstance(module, WhitenedPatches):
+                module.learn(x)
 
     def loss(self, net: Any, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         """The objective `loss` and the terms to watch, each (B,), nats per image.

@@ -13,30 +13,21 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from latently.common.errors import InputError, require
+from latently.models.modules import (
+    ACTIVATIONS,
+    Sum,
+    TransposedConvolution,
+    WhitenedPatches,
+    activation,
+    group_norm,
+)
 
 Shape = tuple[int, ...]
 ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "tanh", "sigmoid"]
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "linear": nn.Identity,
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "silu": nn.SiLU,
-    "gelu": nn.GELU,
-    "softplus": nn.Softplus,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-}
 Init = Literal["torch", "xavier", "he", "normal"]
-LEAK = 0.2  # slope of leaky_relu below zero, as in the studies; torch's own default is 0.01
-
-
-def activation(name: str) -> nn.Module:
-    return nn.LeakyReLU(LEAK) if name == "leaky_relu" else ACTIVATIONS[name]()
 
 
 @dataclass(frozen=True)
@@ -61,6 +52,7 @@ class Weighted(Layer):
     activation: str | None = None  # None: the network's
     dropout: float = 0.0  # the share of values dropped while training
     bias: float | None = None  # its value before training; None: what the network's `init` gives
+    norm: str | None = None  # "group": group normalisation between the weights and the activation
 
 
 @dataclass(frozen=True)
@@ -157,6 +149,63 @@ class Deconv(Weighted):
 
 
 @dataclass(frozen=True)
+class Residual(Weighted):
+    """residual(channels, kernel, stride=): x + conv(conv(x)), both normalised where `norm` says so (He et al. 2016).
+
+    Where channels or stride change the shape, x goes through a 1 x 1 convolution.
+    """
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+
+    def shape(self, shape: Shape) -> Shape:
+        return Conv(self.channels, self.kernel, self.stride).shape(shape)
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        first, second = Conv(self.channels, self.kernel, self.stride), Conv(self.channels, self.kernel)
+        inside, norm = self.shape(shape), [group_norm(self.channels)] if self.norm else []
+        branch = [*first.modules(shape), *norm, activation(self.activation or "relu"), *second.modules(inside)]
+        straight = Conv(self.channels, 1, self.stride).modules(shape) if inside != shape else []
+        return [Sum(nn.Sequential(*branch), nn.Sequential(*straight))]
+
+    def mirror(self, shape: Shape) -> list[Layer]:
+        return Conv(self.channels, self.kernel, self.stride).mirror(shape)
+
+
+@dataclass(frozen=True)
+class Whiten(Layer):
+    """whiten(size): the principal components of size x size patches of the training images, each to variance 1, and
+    each once with either sign, for the activation that follows; learned before the first step, then frozen (Coates &
+    Ng 2012; Jordan 2024). Only as the first layer."""
+
+    size: int = 2
+
+    def shape(self, shape: Shape) -> Shape:
+        return (2 * shape[0] * self.size**2, *(side - self.size + 1 for side in shape[1:]))
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        return [WhitenedPatches(shape[0], self.size)]
+
+    def mirror(self, shape: Shape) -> list[Layer]:
+        return [Deconv(shape[0], self.size, 1, "valid")]
+
+
+@dataclass(frozen=True)
+class Mean(Layer):
+    """mean(): the mean over all places, a value for each channel; what follows takes images of any size."""
+
+    def shape(self, shape: Shape) -> Shape:
+        return (shape[0],)
+
+    def modules(self, shape: Shape) -> list[nn.Module]:
+        return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+
+    def mirror(self, shape: Shape) -> list[Layer]:
+        return [Reshape(shape[0], 1, 1), Upsample(shape[1], shape[2])]
+
+
+@dataclass(frozen=True)
 class Pool(Layer):
     """pool(size): maximum over size x size squares; an incomplete last square counts, too."""
 
@@ -219,8 +268,8 @@ class Code(Layer):
 
 
 LAYERS: dict[str, type[Layer]] = {
-    "dense": Dense, "conv": Conv, "deconv": Deconv, "pool": Pool, "upsample": Upsample, "reshape": Reshape,
-    "code": Code,
+    "dense": Dense, "conv": Conv, "deconv": Deconv, "residual": Residual, "whiten": Whiten, "pool": Pool, "mean": Mean,
+    "upsample": Upsample, "reshape": Reshape, "code": Code,
 }  # fmt: skip
 
 
@@ -240,9 +289,7 @@ def parse(spec: str, out: Shape) -> list[Layer]:
 def parse_layer(kind: str, arguments: str, out: Shape) -> Layer:
     call = f"{kind}({arguments})"
     require(kind in LAYERS, f"there is no layer {kind!r} in {call!r}; there are {', '.join(LAYERS)}")
-    names = [
-        field.name for field in fields(LAYERS[kind]) if (not field.kw_only and field.name != "size") or kind == "pool"
-    ]
+    names = positional(LAYERS[kind])
     values: dict[str, Any] = {}
     for argument in filter(None, (word.strip() for word in arguments.split(","))):
         name, equals, text = argument.partition("=")
@@ -258,6 +305,12 @@ def parse_layer(kind: str, arguments: str, out: Shape) -> Layer:
         return check_layer(LAYERS[kind](**values), call)
     except TypeError as error:
         raise InputError(f"cannot build {call!r}: {error}; {kind} takes {', '.join(names)}") from None
+
+
+def positional(kind: type[Layer]) -> list[str]:
+    """The arguments that need no name, in their order."""
+    named = {"size"} if kind is Deconv else set()
+    return [field.name for field in fields(kind) if not field.kw_only and field.name not in named]
 
 
 def parse_value(text: str, kind: str, out: Shape) -> int | float | str:
@@ -282,29 +335,7 @@ def check_layer(layer: Layer, call: str) -> Layer:
         dropout_ok = isinstance(layer.dropout, int | float) and 0 <= layer.dropout < 1
         require(dropout_ok, f"dropout is {layer.dropout!r} in {call!r}; expected a number from 0 up to, but not, 1")
         require(layer.bias is None or isinstance(layer.bias, int | float), f"bias is {layer.bias!r} in {call!r}")
+        require(layer.norm in (None, "group"), f"norm is {layer.norm!r} in {call!r}; expected group, or nothing")
     padding = getattr(layer, "padding", "same")
     require(padding in ("same", "valid"), f"padding is {padding!r} in {call!r}; expected same or valid")
     return layer
-
-
-class TransposedConvolution(nn.ConvTranspose2d):
-    """torch's, without the last `crop` rows and columns, and with the bias added by itself: given along, torch's own
-    library falls back to a slow kernel on CPUs for odd sizes, 80 ms in place of 7 for study 2's (docs/performance.md).
-    """
-
-    def __init__(self, *sizes: Any, crop: tuple[int, int], **settings: Any) -> None:
-        super().__init__(*sizes, **settings)
-        self.crop = crop
-
-    @property
-    def edges(self) -> list[int]:
-        """What is added left, right, at the top and the bottom: less than nothing."""
-        return [0, -self.crop[1], 0, -self.crop[0]]
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        assert self.bias is not None
-        assert not isinstance(self.padding, str)
-        y = F.conv_transpose2d(x, self.weight, None, self.stride, self.padding, self.output_padding)
-        if any(self.crop):
-            y = F.pad(y, self.edges)  # whose gradient stays channels last; a slice's does not
-        return y + self.bias[:, None, None].to(y.dtype)

@@ -26,10 +26,11 @@ from latently.models.layers import (
     Shape,
     Upsample,
     Weighted,
-    activation,
+    Whiten,
     dense_to,
     parse,
 )
+from latently.models.modules import activation, group_norm
 
 
 def default_encoder(image_shape: Shape) -> str:
@@ -43,6 +44,29 @@ def default_encoder(image_shape: Shape) -> str:
     halvings = max(1, math.ceil(math.log2(max(height, width) / 7)))
     convs = " ".join(f"conv({min(32 * 2**level, 256)}, 4, stride=2)" for level in range(halvings))
     return f"{convs} dense(256)"
+
+
+def feature_encoder(image_shape: Shape) -> str:
+    """What learns features without pixels to rebuild: normalised, and averaged over all places, so of any size."""
+    _, height, width = image_shape
+    if min(height, width) < 12:
+        return f"{conv_block(64)} pool(2) {conv_block(128)} mean()"
+    return f"whiten(2) {' pool(2) '.join(map(conv_block, (64, 256, 256)))} pool(2) mean()"
+
+
+def conv_block(channels: int) -> str:
+    return f"conv({channels}, 3, norm=group) conv({channels}, 3, norm=group)"
+
+
+def upsampling_decoder(image_shape: Shape) -> str:
+    """From a code to an image by doubling and convolution, which leave no chessboard (Odena et al. 2016)."""
+    _, height, width = image_shape
+    doublings = max(1, math.ceil(math.log2(max(height, width) / 7)))
+    sides = [(math.ceil(height / 2**level), math.ceil(width / 2**level)) for level in range(doublings + 1)]
+    channels = [min(32 * 2**level, 128) for level in range(doublings + 1)]
+    first = f"dense({channels[-1] * math.prod(sides[-1])}) reshape({channels[-1]}, {sides[-1][0]}, {sides[-1][1]})"
+    steps = (f"upsample({h}, {w}) conv({c}, 3)" for (h, w), c in zip(sides[-2::-1], channels[-2::-1], strict=True))
+    return f"{first} {' '.join(steps)} conv(out, 3)"
 
 
 @dataclass
@@ -137,10 +161,12 @@ def assemble(layers: list[Layer], shape: Shape, init: Init) -> tuple[nn.Sequenti
     modules: list[nn.Module] = []
     for layer in layers:
         check_input(layer, shape)
+        require(not (modules and isinstance(layer, Whiten)), "whiten takes patches of images; put it first")
         made = layer.modules(shape)
         if isinstance(layer, Weighted):
             for module in made:
                 initialise(module, init, layer.bias)
+            made += [group_norm(layer.shape(shape)[0])] if layer.norm else []
             made += [activation(layer.activation)] if layer.activation not in (None, "linear") else []
             made += [nn.Dropout(layer.dropout)] if layer.dropout else []
         modules += made
@@ -151,6 +177,9 @@ def assemble(layers: list[Layer], shape: Shape, init: Init) -> tuple[nn.Sequenti
 def check_input(layer: Layer, shape: Shape) -> None:
     """A layer of images after a layer of values, or a size that has shrunk to nothing, is a sentence."""
     name = type(layer).__name__.lower()
+    if isinstance(layer, Whiten):
+        fits = len(shape) < 3 or min(shape[1:]) >= layer.size
+        require(fits, f"whiten({layer.size}) does not fit into images of {' x '.join(map(str, shape[1:]))}")
     if not isinstance(layer, Dense | Reshape | Code):
         require(
             len(shape) == 3, f"{name} needs an image but gets {math.prod(shape)} values; put reshape(c, h, w) before it"
@@ -186,6 +215,8 @@ def like(layer: Layer, before: list[Layer]) -> Layer:
 
 
 def initialise(module: nn.Module, init: Init, bias: float | None) -> None:
+    for part in module.children():
+        initialise(part, init, bias)
     if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         return
     if init == "xavier":
@@ -229,6 +260,8 @@ class EncoderDecoder(nn.Module):
     log_variance: Tensor  # of a gaussian likelihood; only where one is learned
     flow: Any  # of the posterior; only where it has one
     pseudo_inputs: Tensor  # images (M, C, H, W) that make up a learned prior; only where there is one
+    appearance: Any  # (B, C, H, W) -> (B, A), the part of a code that features leave out; only where there is one
+    projector: Any  # (B, H) -> (B, P), in which features are compared; only where they are
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 from torch.optim import RMSprop
 
+from latently.training.optimiser import Muon
+from latently.training.updates import adam, muon, rmsprop
+
 CONSTANTS = ("betas", "alpha", "eps", "weight_decay")  # of an optimiser, over a run
 Terms = dict[str, Tensor]
 BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]  # (net, raw images, labels, progress)
@@ -49,9 +52,9 @@ class CompiledStep:
         names, parameters = zip(*objective.named_parameters(), strict=True)
         self.weights: list[Tensor] = [parameter.detach() for parameter in parameters]  # the same memory
         self.moments: list[dict[str, Tensor]] = [optimiser.state[parameter] for parameter in parameters]
-        update = rmsprop if isinstance(optimiser, RMSprop) else adam
+        update = rmsprop if isinstance(optimiser, RMSprop) else muon if isinstance(optimiser, Muon) else adam
         constants: dict[str, Any] = {name: value for name, value in group.items() if name in CONSTANTS}
-        constants["decoupled"] = isinstance(optimiser, torch.optim.AdamW)
+        constants["decoupled"] = isinstance(optimiser, torch.optim.AdamW | Muon)
 
         def step(
             weights: list[Tensor],
@@ -140,45 +143,3 @@ def clipped(gradients: list[Tensor], clip_norm: float) -> list[Tensor]:
     """Shortened together to a norm of `clip_norm`, where theirs is longer."""
     scale = (clip_norm / (nn.utils.get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
     return [scale * gradient for gradient in gradients]
-
-
-def adam(
-    weight: Tensor,
-    gradient: Tensor,
-    moments: dict[str, Tensor],
-    lr: Tensor,
-    corrections: Sequence[Tensor],
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-) -> None:
-    """Kingma & Ba 2015, algorithm 1; decoupled: Loshchilov & Hutter 2019, algorithm 2. corrections: 1 - beta^t"""
-    m, v = moments["exp_avg"], moments["exp_avg_sq"]
-    moments["step"] += 1
-    if decoupled:
-        weight.mul_(1 - lr * weight_decay)
-    else:
-        gradient = gradient + weight_decay * weight
-    m.lerp_(gradient, 1 - betas[0])
-    v.lerp_(gradient.square(), 1 - betas[1])
-    weight.sub_(lr / corrections[0] * m / ((v / corrections[1]).sqrt() + eps))
-
-
-def rmsprop(
-    weight: Tensor,
-    gradient: Tensor,
-    moments: dict[str, Tensor],
-    lr: Tensor,
-    _: Sequence[Tensor],
-    alpha: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-) -> None:
-    """Tieleman & Hinton 2012, lecture 6.5, with the weight decay in the gradient."""
-    v = moments["square_avg"]
-    moments["step"] += 1
-    gradient = gradient + weight_decay * weight
-    v.lerp_(gradient.square(), 1 - alpha)
-    weight.sub_(lr * gradient / (v.sqrt() + eps))

@@ -17,8 +17,9 @@ class Training(Settings):
     """Passes over the training images; auto: 30, or 15 for a classifier, and more where images are few."""
     batch_size: Count = 128
     """Images per step; the last batch of an epoch holds what is left."""
-    optimiser: Literal["adam", "adamw", "rmsprop"] = "adamw"
-    """adamw decouples the weight decay; rmsprop averages squares with 0.9, as Keras does."""
+    optimiser: Literal["auto", "adam", "adamw", "muon", "rmsprop"] = "auto"
+    """adamw decouples the weight decay; muon does so, too, and orthogonalises the updates of convolutions (Jordan et
+    al. 2024); rmsprop averages squares with 0.9, as Keras does; auto: muon for simclr, else adamw."""
     lr: Positive = 4e-3
     """Learning rate; where the schedule varies it, the highest."""
     schedule: Literal["constant", "one-cycle", "cosine"] = "one-cycle"

@@ -1,0 +1,99 @@
+"""What networks are made of beyond torch's own modules. No losses here."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "linear": nn.Identity,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+NORM_GROUPS = 16  # of a layer's channels, or as many as divide them
+LEAST_VARIANCE = 1e-3  # share of the largest component's variance that whitening adds to each
+LEAK = 0.2  # slope of leaky_relu below zero, as in the studies; torch's own default is 0.01
+
+
+def activation(name: str) -> nn.Module:
+    return nn.LeakyReLU(LEAK) if name == "leaky_relu" else ACTIVATIONS[name]()
+
+
+class TransposedConvolution(nn.ConvTranspose2d):
+    """torch's, without the last `crop` rows and columns, and with the bias added by itself: given along, torch's own
+    library falls back to a slow kernel on CPUs for odd sizes, 80 ms in place of 7 for study 2's (docs/performance.md).
+    """
+
+    def __init__(self, *sizes: Any, crop: tuple[int, int], **settings: Any) -> None:
+        super().__init__(*sizes, **settings)
+        self.crop = crop
+
+    @property
+    def edges(self) -> list[int]:
+        """What is added left, right, at the top and the bottom: less than nothing."""
+        return [0, -self.crop[1], 0, -self.crop[0]]
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        assert self.bias is not None
+        assert not isinstance(self.padding, str)
+        y = F.conv_transpose2d(x, self.weight, None, self.stride, self.padding, self.output_padding)
+        if any(self.crop):
+            y = F.pad(y, self.edges)  # whose gradient stays channels last; a slice's does not
+        return y + self.bias[:, None, None].to(y.dtype)
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Groups of channels to mean 0 and variance 1 in each image (Wu & He 2018): no image depends on its batch."""
+    return nn.GroupNorm(math.gcd(channels, NORM_GROUPS), channels)
+
+
+class Sum(nn.Module):
+    """branch(x) + straight(x)"""
+
+    def __init__(self, branch: nn.Module, straight: nn.Module) -> None:
+        super().__init__()
+        self.branch, self.straight = branch, straight
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor = self.branch(x) + self.straight(x)
+        return total
+
+
+class WhitenedPatches(nn.Module):
+    """A convolution with frozen kernels (2 C s s, C, s, s), made by `learn`; until then they are single pixels."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        n = channels * size**2
+        self.register_buffer("weight", self.with_both_signs(torch.eye(n)).view(2 * n, channels, size, size))
+        self.register_buffer("bias", torch.zeros(2 * n))
+
+    @staticmethod
+    def with_both_signs(rows: Tensor) -> Tensor:
+        return torch.cat([rows, -rows])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias)
+
+    @torch.no_grad()
+    def learn(self, x: Tensor) -> None:
+        """From images (n, C, H, W). A component of no variance to speak of is not blown up to 1."""
+        size = self.weight.shape[-1]
+        patches = F.unfold(x.double(), size).transpose(1, 2).reshape(-1, self.weight[0].numel())
+        mean = patches.mean(0)
+        variances, components = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+        floor = LEAST_VARIANCE * variances.max().clamp(min=1e-12)
+        rows = self.with_both_signs((components / (variances + floor).sqrt()).T)
+        self.weight.copy_(rows.view_as(self.weight))
+        self.bias.copy_(-rows @ mean)

@@ -1,0 +1,142 @@
+"""Codes by comparison. SimCLR, Chen et al. 2020, eq. 1, with V views of each image:
+
+    contrast(i, j) = -log exp(s_ij / T) / (exp(s_ij / T) + sum_k exp(s_ik / T)),  s = cosine of projector(encoder(.))
+
+i and j are two views of one image, k runs over the views of the other images in the batch: the code must tell from
+which image a view was made, whatever was changed on the way. What views change is what the code need not keep.
+
+Pixels teach the encoder nothing. So that its code can be looked at, a decoder learns beside it (as in representation
+autoencoders, Zheng et al. 2025), and a second encoder adds the appearance that the first may leave out:
+
+    z = [h, a] = [encoder(x), appearance(x)],   loss = contrast - log p(x | [stop-gradient(h), a])
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latently.common.errors import require
+from latently.common.settings import Count, Fraction, Positive, Probability
+from latently.models.ae import AE
+from latently.models.augmentation import Augmentation
+from latently.models.densities import Point, in_float32
+from latently.models.layers import Mean, Shape
+from latently.models.networks import EncoderDecoder, Network, feature_encoder, upsampling_decoder
+from latently.models.views import Views
+
+PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
+LEAST_SIDE = 8  # of a view, in pixels
+FAR = -1e9  # similarity of views that are not compared; finite, for the sake of its gradient
+
+
+@dataclass
+class SimCLR(AE):
+    """Self-supervised code: views of one image are alike, those of others are not; a decoder learns beside it."""
+
+    name: ClassVar[str] = "simclr"
+    monitor: ClassVar[str] = "contrast"
+    suited_optimiser: ClassVar[str] = "muon"
+
+    latent_dim: Count = 320
+    """Width of the code: features made by comparison, then the appearance."""
+    appearance: Probability = 0.2
+    """Fraction of the code that reconstruction makes; features, neighbours and few labels do not use it."""
+    n_views: Count = 4
+    """Views of each image in a step, V, at least 2."""
+    view_size: Fraction = 0.625
+    """Sides of a photograph's view, as a fraction of the image's: small views are as good and far quicker. Takes an
+    encoder that averages over all places, `mean()`; for another one views are as large as images."""
+    temperature: Positive = 0.2
+    """T: smaller, and the most similar other images count for more."""
+    change: Literal["auto", "photograph", "drawing"] = "auto"
+    """What differs between views: crops and colours of a photograph, or the warps of a drawing, which keep its size;
+    auto: photograph where images have colours."""
+    views: Views = field(default_factory=Views)
+    warps: Augmentation = field(default_factory=lambda: Augmentation(0.15, 20.0, 0.25, 0.04))
+
+    def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+        views = torch.cat([self.view(x) for _ in range(self.n_views)])  # (V B, C, S, S)
+        contrast = self.contrast(net.projector(net.encoder(views)))  # (B,)
+        with torch.no_grad():
+            h = net.encoder(x)  # (B, H)
+        z = self.joined(net, h, x)  # (B, Z)
+        reconstruction = -self.decode(net, z).log_prob(x)  # (B,)
+        return {"loss": contrast + reconstruction, "contrast": contrast, "reconstruction": reconstruction}
+
+    def contrast(self, projected: Tensor) -> Tensor:
+        """Equation 1 of views (V B, P), B views of all images after the other, as a mean over an image's pairs. (B,)"""
+        n = len(projected) // self.n_views
+        image = torch.arange(len(projected), device=projected.device) % n
+        same = image[:, None] == image  # (V B, V B): views of one image, themselves included
+        with in_float32(projected):
+            unit = F.normalize(projected.float(), dim=1)
+            similarity = unit @ unit.T / self.temperature
+            others = similarity.masked_fill(same, FAR).logsumexp(1, keepdim=True)
+            pairs = F.softplus(others - similarity)  # -log e^s / (e^s + sum of others), (V B, V B)
+        is_pair = same & ~torch.eye(len(projected), dtype=torch.bool, device=projected.device)
+        per_view = torch.where(is_pair, pairs, 0.0).sum(1) / (self.n_views - 1)
+        return per_view.view(self.n_views, n).mean(0)
+
+    def view(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> one view of each image, its sides `view_size` of the image's."""
+        is_photograph = x.shape[1] > 1 if self.change == "auto" else self.change == "photograph"
+        return self.views(x, self.view_sides(x.shape[1:])) if is_photograph else self.warps(x)
+
+    def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
+        return Point(self.joined(net, net.encoder(x), x).float())  # (B, Z)
+
+    def features(self, net: EncoderDecoder, x: Tensor) -> Tensor:
+        """h, the part of the code that comparison makes. -> (B, H)"""
+        features: Tensor = net.encoder(x).float()
+        return features
+
+    def joined(self, net: EncoderDecoder, h: Tensor, x: Tensor) -> Tensor:
+        """[h, a], the whole code of images x. -> (B, Z)"""
+        return torch.cat([h, net.appearance(x)], 1) if self.appearance_dim else h
+
+    # The network ----------------------------------------------------------------------------------
+
+    @property
+    def appearance_dim(self) -> int:
+        return min(round(self.appearance * self.latent_dim), self.latent_dim - 1)
+
+    def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
+        self.check()
+        require(image_shape[1] > 1, "simclr compares views of images, and these are rows of values; train an ae or vae")
+        width = self.latent_dim - self.appearance_dim
+        network = self.own_network(image_shape)
+        encoder = network.build_encoder(image_shape, width)
+        net = EncoderDecoder(encoder, network.build_decoder(image_shape, self.latent_dim))
+        if self.appearance_dim:
+            net.appearance = Network().build_encoder(image_shape, self.appearance_dim)
+        net.projector = nn.Sequential(*hidden(width), *hidden(PROJECTOR), nn.Linear(PROJECTOR, PROJECTED))
+        return net
+
+    def own_network(self, image_shape: Shape) -> Network:
+        """The network that was given; where it leaves encoder or decoder open, one for features and for this shape."""
+        encoder = self.network.encoder or feature_encoder(image_shape)
+        decoder = self.network.decoder or upsampling_decoder(image_shape)
+        return replace(self.network, encoder=encoder, decoder=decoder)
+
+    def view_sides(self, image_shape: Shape) -> tuple[int, int]:
+        layers = self.own_network(image_shape).encoder_layers(image_shape)
+        share = self.view_size if any(isinstance(layer, Mean) for layer in layers) else 1.0
+        height, width = (max(round(share * side), min(side, LEAST_SIDE)) for side in image_shape[1:])
+        return height, width
+
+    @property
+    def codes_per_image(self) -> int:
+        return self.n_views
+
+    def check(self) -> Self:
+        super().check()
+        require(self.n_views >= 2, f"n_views is {self.n_views}; a view is compared with another of its image: give 2")
+        return self
+
+
+def hidden(width: int) -> list[nn.Module]:
+    """A layer of the projector, normalised over the views of the batch."""
+    return [nn.Linear(width, PROJECTOR, bias=False), nn.BatchNorm1d(PROJECTOR, track_running_stats=False), nn.ReLU()]

@@ -1,0 +1,84 @@
+"""Views of a photograph: crops, mirrored or not, in other colours, drawn anew for every batch, on the device.
+
+Two views of one image show the same thing and agree in little else; what a network must find the same in both is what
+self-supervision teaches it (simclr.py). All images of a batch are cropped by one interpolation, and recoloured by one
+3 x 3 matrix each. Chen et al. 2020, section 3, names the kinds of change; hue is turned about the grey axis.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latently.common.settings import Fraction, Settings
+from latently.models.augmentation import affine_grid
+
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey (ITU-R BT.601)
+LONGEST = 4 / 3  # aspect ratio of a crop, either way
+
+
+@dataclass
+class Views(Settings):
+    """How far two views of a photograph may differ; 0 everywhere and smallest_crop 1: not at all."""
+
+    smallest_crop: Fraction = 0.25
+    """Smallest part of the image's area that a view shows; the largest is all of it."""
+    mirror: bool = True
+    """Whether half of the views are mirrored, left to right."""
+    jitter: Fraction = 0.4
+    """Largest relative change of brightness, contrast and saturation, in colours of `recoloured` views."""
+    hue: Fraction = 0.1
+    """Largest turn of the hue, as a fraction of the circle, of `recoloured` views."""
+    recoloured: Fraction = 0.8
+    """Fraction of the views whose brightness, contrast, saturation and hue change."""
+    grey: Fraction = 0.2
+    """Fraction of the views that lose their colours."""
+
+    def __call__(self, x: Tensor, sides: Sequence[int]) -> Tensor:
+        """Images (B, C, H, W) -> one view of each, (B, C, *sides); colours of images with three channels alone."""
+        grid = affine_grid(self.crops(x), sides)
+        crops = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+        return self.colours(crops) if x.shape[1] == len(LUMA) else crops
+
+    def crops(self, x: Tensor) -> Tensor:
+        """(B, 2, 3): where each pixel of a view comes from, in -1..1 from edge to edge, always inside the image."""
+        n, device = len(x), x.device
+        area = self.smallest_crop + (1 - self.smallest_crop) * torch.rand(n, device=device)
+        stretch = torch.exp(0.5 * math.log(LONGEST) * (2 * torch.rand(n, device=device) - 1))
+        width, height = ((area.sqrt() * each).clamp(max=1) for each in (stretch, 1 / stretch))
+        across, down = ((2 * torch.rand(n, device=device) - 1) * (1 - side) for side in (width, height))
+        mirrored = self.mirror & (torch.rand(n, device=device) < 0.5)
+        zero = torch.zeros(n, device=device)
+        top = torch.stack([torch.where(mirrored, -width, width), zero, across], 1)
+        return torch.stack([top, torch.stack([zero, height, down], 1)], 1)
+
+    def colours(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W): brightness, contrast, saturation and hue, each by a draw of its own, as one matrix an image."""
+        n, device = len(x), x.device
+
+        def draw(most: float) -> Tensor:
+            """Uniform in +-most where the view is recoloured, else 0."""
+            return most * (2 * torch.rand(n, device=device) - 1) * on
+
+        on = (torch.rand(n, device=device) < self.recoloured).float()
+        brightness, contrast, saturation = (1 + draw(self.jitter) for _ in range(3))
+        saturation = saturation * (torch.rand(n, device=device) >= self.grey)
+        luma, unit = torch.tensor(LUMA, device=device), torch.eye(3, device=device)
+        saturate = unit * saturation[:, None, None] + luma * (1 - saturation)[:, None, None]  # (B, 3, 3)
+        matrix = (brightness * contrast)[:, None, None] * saturate @ turned_hue(draw(2 * math.pi * self.hue))
+        mean = brightness * (x.mean((2, 3)) @ luma)  # the grey about which contrast spreads
+        offset = (1 - contrast) * mean
+        return torch.baddbmm(offset[:, None, None], matrix, x.flatten(2)).view_as(x)
+
+
+def turned_hue(angle: Tensor) -> Tensor:
+    """Rotations of (red, green, blue) about the grey axis by angles (B,), in radians, by Rodrigues' formula. (B, 3, 3)"""
+    grey_axis = torch.full((3,), 1 / math.sqrt(3), device=angle.device)
+    cross = torch.linalg.cross(grey_axis.expand(3, 3), torch.eye(3, device=angle.device)).T
+    along = torch.outer(grey_axis, grey_axis)
+    cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    turned: Tensor = cosine * torch.eye(3, device=angle.device) + sine * cross + (1 - cosine) * along
+    return turned

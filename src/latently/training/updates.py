@@ -1,0 +1,96 @@
+"""How one step of an optimiser updates one weight, in place: each rule once, for compiled steps and our own optimiser.
+
+lr and corrections (1 - beta^t of each moment) are numbers or tensors (); moments are what the optimiser keeps of the
+weight.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of Jordan et al. 2024: singular values to 0.7 .. 1.2
+NEWTON_SCHULZ_STEPS = 5
+ADAM_RMS = 0.2  # root mean square of AdamW's usual update, in learning rates (Liu et al. 2025)
+
+
+def adam(
+    weight: Tensor,
+    gradient: Tensor,
+    moments: dict[str, Tensor],
+    lr: Tensor | float,
+    corrections: Sequence[Tensor | float],
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
+    """Kingma & Ba 2015, algorithm 1; decoupled: Loshchilov & Hutter 2019, algorithm 2. corrections: 1 - beta^t"""
+    m, v = moments["exp_avg"], moments["exp_avg_sq"]
+    moments["step"] += 1
+    if decoupled:
+        weight.mul_(1 - lr * weight_decay)
+    else:
+        gradient = gradient + weight_decay * weight
+    m.lerp_(gradient, 1 - betas[0])
+    v.lerp_(gradient.square(), 1 - betas[1])
+    weight.sub_(lr / corrections[0] * m / ((v / corrections[1]).sqrt() + eps))
+
+
+def rmsprop(
+    weight: Tensor,
+    gradient: Tensor,
+    moments: dict[str, Tensor],
+    lr: Tensor | float,
+    _: Sequence[Tensor | float],
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
+    """Tieleman & Hinton 2012, lecture 6.5, with the weight decay in the gradient."""
+    v = moments["square_avg"]
+    moments["step"] += 1
+    gradient = gradient + weight_decay * weight
+    v.lerp_(gradient.square(), 1 - alpha)
+    weight.sub_(lr * gradient / (v.sqrt() + eps))
+
+
+def is_kernel(weight: Tensor) -> bool:
+    """Of a convolution: what `muon` orthogonalises."""
+    return weight.ndim == 4
+
+
+def muon(
+    weight: Tensor,
+    gradient: Tensor,
+    moments: dict[str, Tensor],
+    lr: Tensor | float,
+    corrections: Sequence[Tensor | float],
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
+    """Jordan et al. 2024: the momentum's nearest orthogonal matrix, a kernel taken as (out, in h w); scaled as AdamW's
+    updates are (Liu et al. 2025, eq. 4), so that one learning rate serves both."""
+    if not is_kernel(weight):
+        return adam(weight, gradient, moments, lr, corrections, betas, eps, weight_decay, decoupled)
+    m = moments["exp_avg"]
+    moments["step"] += 1
+    weight.mul_(1 - lr * weight_decay)
+    m.lerp_(gradient, 1 - betas[0])
+    nesterov = torch.lerp(gradient, m, betas[0]).flatten(1)
+    scale = ADAM_RMS * max(nesterov.shape) ** 0.5
+    weight.sub_(lr * scale * orthogonalised(nesterov).view(weight.shape))
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """U V' of the singular value decomposition U S V', roughly, by Newton and Schulz's iteration of a quintic."""
+    a, b, c = NEWTON_SCHULZ
+    wide = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
+    x = wide / (wide.norm() + 1e-7)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.mT if matrix.shape[0] > matrix.shape[1] else x
