@@ -249,7 +249,7 @@ def curves(
     what = make_task(images.labels, parts.train, parts.validation, parts.test)
     every = budgets(what.n_labels, len(np.unique(images.labels[what.pool])))
     few = [n for n in every if n <= plain_up_to][::-2][::-1]
-    codes = scaled(encoder.transform(images.images), parts.train)
+    codes = scaled(encoder.features(images.images), parts.train)
     ways: dict[str, tuple[list[int], int, Callable[[int], list[float]]]] = {
         "codes": (every, draws, lambda draw: stacked_accuracies(codes, what, every, draw)),
         "pixels": (every, draws, lambda draw: stacked_accuracies(images.pixels, what, every, draw)),

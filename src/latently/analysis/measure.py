@@ -89,8 +89,8 @@ def measure_codes(opened: RunImages, images: ImageSet) -> dict[str, Any]:
         note("left out: probe, neighbours and clusters, which need labels; these images have none")
         return {}
     train = training_images(opened, images)
-    codes = fitted.transform(train.images, train.label_names)
-    judged = fitted.transform(images.images, images.label_names)
+    codes = fitted.features(train.images, train.label_names)
+    judged = fitted.features(images.images, images.label_names)
     return code_figures(codes, train.label_names, judged, images.label_names)
 
 

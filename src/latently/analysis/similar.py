@@ -67,7 +67,7 @@ class Pairs:
 
 def duplicates(estimator: Autoencoder, images: ImageSet, threshold: float | None = None) -> Pairs:
     """`near_duplicates` of the codes of images."""
-    return near_duplicates(estimator.transform(images.images, images.label_names), threshold)
+    return near_duplicates(estimator.features(images.images, images.label_names), threshold)
 
 
 def near_duplicates(codes: np.ndarray, threshold: float | None = None) -> Pairs:
@@ -200,8 +200,8 @@ def neighbours(estimator: Autoencoder, images: ImageSet, queries: ImageSet, n: i
         known,
         "a conditional model needs the class of an image to encode it; give --query the number of a labelled image",
     )
-    codes = estimator.transform(images.images, images.label_names)
-    of_queries = estimator.transform(queries.images, queries.label_names)
+    codes = estimator.features(images.images, images.label_names)
+    of_queries = estimator.features(queries.images, queries.label_names)
     others = len(images) - int(np.isin(queries.names, images.names).any())
     require(others >= 1, f"{images.source} has no other images; give other --data")
     n = min(n, others)

@@ -173,6 +173,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         """Codes: the posterior mean. -> (n, latent_dim) float32"""
         return self._map_images(X, self._trained.code_means, *self._labels(y, n_images(X)))
 
+    def features(self, X: Any, y: Any = None) -> np.ndarray:
+        """What stands for X in neighbours, clusters and classifiers: the code, or of a self-supervised one the part that
+        was made for it. -> (n, width) float32"""
+        if not can(self.model_, "features"):
+            return self.transform(X, y)
+        return self._map_images(X, self._trained.features)
+
     def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
         """The decoder's mean at codes (n, latent_dim). -> float32 of the shape of X; for uint8 X in 0..1"""
         return self._trained.decode(Z, y)

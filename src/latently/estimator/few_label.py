@@ -203,7 +203,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
         taught, surest = labels, unlabelled[:0]
         if self.spread and len(unlabelled):
-            beliefs = label_spreading.spread(self.encoder_.transform(X), labels, len(self.classes_))
+            beliefs = label_spreading.spread(self.encoder_.features(X), labels, len(self.classes_))
             taught = np.where(labels >= 0, labels, beliefs.argmax(1))
             n_kept = round(self.spread * len(unlabelled))
             surest = unlabelled[np.argsort(-beliefs[unlabelled].max(1), kind="stable")[:n_kept]]
@@ -225,9 +225,9 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         if self.sees_ == "pixels" and isinstance(self.classifier, Classifier | None):
             return X
         if self.sees_ == "codes":
-            return self.encoder_.transform(X)
+            return self.encoder_.features(X)
         rows = unit(np.asarray(X).reshape(len(X), -1))
-        return rows if self.sees_ == "pixels" else np.concatenate([self.encoder_.transform(X), rows], axis=1)
+        return rows if self.sees_ == "pixels" else np.concatenate([self.encoder_.features(X), rows], axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each image, (n,), as the labels were given."""

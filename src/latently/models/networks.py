@@ -50,12 +50,12 @@ def feature_encoder(image_shape: Shape) -> str:
     """What learns features without pixels to rebuild: normalised, and averaged over all places, so of any size."""
     _, height, width = image_shape
     if min(height, width) < 12:
-        return f"{conv_block(64)} pool(2) {conv_block(128)} mean()"
-    return f"whiten(2) {' pool(2) '.join(map(conv_block, (64, 256, 256)))} pool(2) mean()"
+        return "conv(64, 3, norm=group) " + halving_block(128) + " mean()"
+    return f"whiten(2) {' '.join(map(halving_block, (64, 256, 256)))} mean()"
 
 
-def conv_block(channels: int) -> str:
-    return f"conv({channels}, 3, norm=group) conv({channels}, 3, norm=group)"
+def halving_block(channels: int) -> str:
+    return f"conv({channels}, 3, norm=group) pool(2) conv({channels}, 3, norm=group)"
 
 
 def upsampling_decoder(image_shape: Shape) -> str:

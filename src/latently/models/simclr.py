@@ -46,7 +46,7 @@ class SimCLR(AE):
     """Fraction of the code that reconstruction makes; features, neighbours and few labels do not use it."""
     n_views: Count = 4
     """Views of each image in a step, V, at least 2."""
-    view_size: Fraction = 0.625
+    view_size: Fraction = 0.53
     """Sides of a photograph's view, as a fraction of the image's: small views are as good and far quicker. Takes an
     encoder that averages over all places, `mean()`; for another one views are as large as images."""
     temperature: Positive = 0.2

@@ -75,7 +75,7 @@ class Views(Settings):
 
 
 def turned_hue(angle: Tensor) -> Tensor:
-    """Rotations of (red, green, blue) about the grey axis by angles (B,), in radians, by Rodrigues' formula. (B, 3, 3)"""
+    """Rotations of (red, green, blue) about the grey axis by angles (B,) in radians: Rodrigues' formula. (B, 3, 3)"""
     grey_axis = torch.full((3,), 1 / math.sqrt(3), device=angle.device)
     cross = torch.linalg.cross(grey_axis.expand(3, 3), torch.eye(3, device=angle.device)).T
     along = torch.outer(grey_axis, grey_axis)
