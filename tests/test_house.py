@@ -13,8 +13,8 @@ PLAN = {
     "common": "errors settings files console",
     "data": """classes pixels noise preparation reading image_file folder_survey mapped imageset folder_index batches
         download cache splits arrays text columns table idx folder chunks image_names label_file sources __init__""",
-    "models": """modules layers networks densities flows augmentation views base ae denoising posterior iwae vae cvae vamp simclr
-        feedforward stack __init__ presets""",
+    "models": """modules layers networks densities flows augmentation views base ae denoising posterior iwae vae cvae
+        vamp simclr feedforward stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
     "runs": "tensors record folder outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers

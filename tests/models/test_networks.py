@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from latently import InputError, Network
-from latently.models.layers import Deconv, TransposedConvolution, parse, same_padding
-from latently.models.networks import count_parameters
+from latently.models.layers import Deconv, TransposedConvolution, Whiten, parse, same_padding
+from latently.models.networks import assemble, count_parameters
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (1, 17, 23), (3, 32, 32), (3, 128, 128), (1, 1, 30)]
 SPECS = [
@@ -145,3 +145,54 @@ def test_a_transposed_convolution_is_torchs(dtype):
     x = torch.randn(4, 3, 7, 6, dtype=dtype)
     assert ours(x).dtype == dtype
     assert torch.allclose(ours(x), theirs(x)[:, :, :-1], atol=1e-6 if dtype == torch.float32 else 0.02)
+
+
+def test_whitened_patches_have_unit_covariance_and_come_with_both_signs():
+    images = torch.rand(50, 3, 9, 9, generator=torch.Generator().manual_seed(0)).cumsum(2)  # neighbours are alike
+    (whitening,) = Whiten(2).modules((3, 9, 9))
+    whitening.learn(images)
+    values = whitening(images).transpose(0, 1).flatten(1)  # (24, places)
+    first, second = values.chunk(2)
+    torch.testing.assert_close(second, -first)
+    torch.testing.assert_close(first.mean(1), torch.zeros(12), atol=1e-3, rtol=0)
+    covariance = torch.cov(first)
+    assert (covariance - torch.diag(covariance.diagonal())).abs().max() < 1e-2
+    assert (covariance.diagonal() < 1.01).all(), "no component is blown up"
+    assert covariance.diagonal().max() > 0.99
+    assert not list(whitening.parameters()), "frozen"
+
+
+def test_an_encoder_that_averages_over_places_takes_any_size():
+    encoder = Network("whiten(2) residual(8, norm=group) pool(2) residual(16, stride=2) mean()").build_encoder(
+        (3, 20, 20), 5
+    )
+    assert encoder(torch.zeros(2, 3, 20, 20)).shape == encoder(torch.zeros(2, 3, 31, 17)).shape == (2, 5)
+
+
+def test_a_residual_layer_of_zero_weights_passes_its_input_on():
+    network, shape = assemble(parse("residual(3)", (3, 6, 6)), (3, 6, 6), "torch")
+    for weight in network.parameters():
+        torch.nn.init.zeros_(weight)
+    x = torch.rand(2, 3, 6, 6)
+    assert shape == (3, 6, 6)
+    assert torch.equal(network(x), x)
+
+
+def test_a_normalised_layer_has_mean_0_and_variance_1_in_each_image():
+    network, _ = assemble(parse("conv(16, 3, linear, norm=group)", (3, 8, 8)), (3, 8, 8), "torch")
+    made = network(100 * torch.rand(5, 3, 8, 8)).flatten(2)  # 16 groups of one channel
+    torch.testing.assert_close(made.mean(2), torch.zeros(5, 16), atol=1e-4, rtol=0)
+    torch.testing.assert_close(made.var(2, correction=0), torch.ones(5, 16), atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("conv(4) whiten(2)", "put it first"),
+        ("whiten(9)", "does not fit into images of 8 x 8"),
+        ("conv(4, 3, norm=batch)", "norm is 'batch' in 'conv\\(4, 3, norm=batch\\)'; expected group"),
+    ],
+)
+def test_what_these_layers_cannot_be_is_a_sentence(spec, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Network(spec).build_encoder((1, 8, 8), 5)

@@ -15,6 +15,7 @@ SETTINGS = [
     {"optimiser": "adamw", "weight_decay": 0.1, "beta2": 0.9},
     {"optimiser": "rmsprop", "weight_decay": 0.1},
     {"optimiser": "adamw", "clip_norm": 0.05},
+    {"optimiser": "muon", "weight_decay": 0.1},
 ]
 
 
@@ -26,7 +27,8 @@ def batch_loss(net, x, y, progress):
 @pytest.fixture
 def nets():
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3))
+    kernel = (nn.Unflatten(1, (1, 1, 3)), nn.Conv2d(1, 2, (1, 2)), nn.Flatten())
+    net = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3), *kernel)
     return net, copy.deepcopy(net)
 
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from commands import TIMES, history, output_of, start, wait_for
 
-from latently import VAE, Autoencoder, InputError, Network
+from latently import VAE, Autoencoder, InputError, Network, SimCLR
 from latently.cli.main import main
 from latently.data import load
 from latently.runs.folder import Context, Run
@@ -257,7 +257,7 @@ class StopAfter(Watcher):
 
 
 DIGITS = load("digits").images[:250]
-VARIANTS: dict[str, tuple[VAE, dict[str, Any]]] = {
+VARIANTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "the defaults": (VAE(2), {}),
     "ema": (VAE(2), {"ema": 0.9}),
     "patience": (VAE(2), {"patience": 2, "lr": 0.05, "schedule": "constant"}),
@@ -270,6 +270,7 @@ VARIANTS: dict[str, tuple[VAE, dict[str, Any]]] = {
     "warm-up and free bits": (VAE(2, kl_warmup=0.7, free_bits=0.1, beta=2.0), {}),
     "a learned variance": (VAE(2, likelihood="gaussian"), {}),
     "float32": (VAE(2), {"precision": "float32"}),
+    "self-supervision": (SimCLR(8, network=Network("whiten(2) conv(4, 3, norm=group) mean()")), {}),
     "convolutions": (VAE(2, network=Network("conv(4, 3, stride=2) conv(3, 3) dense(8)")), {}),
 }
 

@@ -174,8 +174,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return self._map_images(X, self._trained.code_means, *self._labels(y, n_images(X)))
 
     def features(self, X: Any, y: Any = None) -> np.ndarray:
-        """What stands for X in neighbours, clusters and classifiers: the code, or of a self-supervised one the part that
-        was made for it. -> (n, width) float32"""
+        """What stands for X in neighbours, clusters and classifiers: the code, or that part of it which the model made
+        for them. -> (n, width) float32"""
         if not can(self.model_, "features"):
             return self.transform(X, y)
         return self._map_images(X, self._trained.features)

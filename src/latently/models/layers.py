@@ -152,7 +152,8 @@ class Deconv(Weighted):
 class Residual(Weighted):
     """residual(channels, kernel, stride=): x + conv(conv(x)), both normalised where `norm` says so (He et al. 2016).
 
-    Where channels or stride change the shape, x goes through a 1 x 1 convolution.
+    An odd kernel; leaves ceil(size / stride). Where channels or stride change the shape, x goes through a 1 x 1
+    convolution.
     """
 
     channels: int
@@ -160,14 +161,17 @@ class Residual(Weighted):
     stride: int = 1
 
     def shape(self, shape: Shape) -> Shape:
-        return Conv(self.channels, self.kernel, self.stride).shape(shape)
+        return (self.channels, *(math.ceil(size / self.stride) for size in shape[1:]))
 
     def modules(self, shape: Shape) -> list[nn.Module]:
-        first, second = Conv(self.channels, self.kernel, self.stride), Conv(self.channels, self.kernel)
-        inside, norm = self.shape(shape), [group_norm(self.channels)] if self.norm else []
-        branch = [*first.modules(shape), *norm, activation(self.activation or "relu"), *second.modules(inside)]
-        straight = Conv(self.channels, 1, self.stride).modules(shape) if inside != shape else []
-        return [Sum(nn.Sequential(*branch), nn.Sequential(*straight))]
+        def conv(channels: int, kernel: int, stride: int) -> nn.Conv2d:
+            return nn.Conv2d(channels, self.channels, kernel, stride, kernel // 2)  # the same for any image size
+
+        norm = [group_norm(self.channels)] if self.norm else []
+        first, second = conv(shape[0], self.kernel, self.stride), conv(self.channels, self.kernel, 1)
+        branch = nn.Sequential(first, *norm, activation(self.activation or "relu"), second)
+        changes = self.shape(shape) != shape
+        return [Sum(branch, conv(shape[0], 1, self.stride) if changes else nn.Identity())]
 
     def mirror(self, shape: Shape) -> list[Layer]:
         return Conv(self.channels, self.kernel, self.stride).mirror(shape)
@@ -336,6 +340,8 @@ def check_layer(layer: Layer, call: str) -> Layer:
         require(dropout_ok, f"dropout is {layer.dropout!r} in {call!r}; expected a number from 0 up to, but not, 1")
         require(layer.bias is None or isinstance(layer.bias, int | float), f"bias is {layer.bias!r} in {call!r}")
         require(layer.norm in (None, "group"), f"norm is {layer.norm!r} in {call!r}; expected group, or nothing")
+    odd = not isinstance(layer, Residual) or layer.kernel % 2 == 1
+    require(odd, f"kernel is {getattr(layer, 'kernel', 0)} in {call!r}; expected an odd number")
     padding = getattr(layer, "padding", "same")
     require(padding in ("same", "valid"), f"padding is {padding!r} in {call!r}; expected same or valid")
     return layer

@@ -63,7 +63,7 @@ def upsampling_decoder(image_shape: Shape) -> str:
     _, height, width = image_shape
     doublings = max(1, math.ceil(math.log2(max(height, width) / 7)))
     sides = [(math.ceil(height / 2**level), math.ceil(width / 2**level)) for level in range(doublings + 1)]
-    channels = [min(32 * 2**level, 128) for level in range(doublings + 1)]
+    channels = [min(16 * 2**level, 128) for level in range(doublings + 1)]
     first = f"dense({channels[-1] * math.prod(sides[-1])}) reshape({channels[-1]}, {sides[-1][0]}, {sides[-1][1]})"
     steps = (f"upsample({h}, {w}) conv({c}, 3)" for (h, w), c in zip(sides[-2::-1], channels[-2::-1], strict=True))
     return f"{first} {' '.join(steps)} conv(out, 3)"

@@ -47,8 +47,9 @@ class Views(Settings):
         """(B, 2, 3): where each pixel of a view comes from, in -1..1 from edge to edge, always inside the image."""
         n, device = len(x), x.device
         area = self.smallest_crop + (1 - self.smallest_crop) * torch.rand(n, device=device)
-        stretch = torch.exp(0.5 * math.log(LONGEST) * (2 * torch.rand(n, device=device) - 1))
-        width, height = ((area.sqrt() * each).clamp(max=1) for each in (stretch, 1 / stretch))
+        longest = (-area.log()).clamp(max=math.log(LONGEST))  # no side is longer than the image's
+        stretch = torch.exp(0.5 * longest * (2 * torch.rand(n, device=device) - 1))
+        width, height = area.sqrt() * stretch, area.sqrt() / stretch
         across, down = ((2 * torch.rand(n, device=device) - 1) * (1 - side) for side in (width, height))
         mirrored = self.mirror & (torch.rand(n, device=device) < 0.5)
         zero = torch.zeros(n, device=device)

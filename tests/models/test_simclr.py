@@ -1,0 +1,94 @@
+"""SimCLR: its equation taken pair by pair, what reaches which weights, and that it learns features of digits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from sklearn.neighbors import KNeighborsClassifier
+
+from latently import Autoencoder, InputError, Network, SimCLR
+
+
+def test_the_contrast_is_equation_1_over_all_pairs_of_views():
+    model, torch_seed = SimCLR(n_views=3, temperature=0.3), torch.Generator().manual_seed(0)
+    projected = torch.randn(3 * 4, 5, generator=torch_seed)  # 3 views of 4 images
+    cosine = F.cosine_similarity(projected[:, None], projected[None], dim=-1).double()
+    expected = []
+    for image in range(4):
+        views = [view * 4 + image for view in range(3)]
+        terms = []
+        for i in views:
+            others = sum(math.exp(cosine[i, k] / 0.3) for k in range(12) if k not in views)
+            for j in views:
+                if i != j:
+                    pair = math.exp(cosine[i, j] / 0.3)
+                    terms.append(-math.log(pair / (pair + others)))
+        expected.append(np.mean(terms))
+    assert model.contrast(projected).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_image_alone_has_nothing_to_be_told_from():
+    projected = torch.randn(4, 5, requires_grad=True)
+    contrast = SimCLR(n_views=4).contrast(projected)
+    assert contrast.tolist() == [0.0]
+    (gradient,) = torch.autograd.grad(contrast.sum(), projected)
+    assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("term", "reached"), [("contrast", {"encoder", "projector"}), ("reconstruction", {"decoder", "appearance"})]
+)
+def test_pixels_do_not_teach_the_features_nor_features_the_decoder(term, reached):
+    model = SimCLR(10, network=Network("conv(4, 3, norm=group) mean()"))
+    net = model.build((3, 16, 16), 0)
+    model.loss(net, torch.rand(5, 3, 16, 16), None, 0.5)[term].sum().backward()
+    assert {name.partition(".")[0] for name, weight in net.named_parameters() if weight.grad is not None} == reached
+
+
+def test_the_features_are_the_first_part_of_the_code():
+    model = SimCLR(20, appearance=0.25)
+    net, x = model.build((1, 28, 28), 0).eval(), torch.rand(3, 1, 28, 28)
+    assert torch.equal(model.encode(net, x).mean[:, :15], model.features(net, x))
+    assert SimCLR(20, appearance=0.0).build((1, 28, 28), 0).decoder[0].in_features == 20
+
+
+def test_only_what_averages_over_places_gets_views_smaller_than_images():
+    assert SimCLR().view_sides((3, 32, 32)) == (17, 17)
+    assert SimCLR(network=Network("conv(4, 3) dense(8)")).view_sides((3, 32, 32)) == (32, 32)
+    assert SimCLR().view_sides((3, 8, 9)) == (8, 8), "a view has 8 pixels where the image has"
+
+
+def test_rows_of_values_have_no_views():
+    with pytest.raises(InputError, match="rows of values"):
+        SimCLR().build((1, 1, 64), 0)
+    with pytest.raises(InputError, match="n_views is 1"):
+        SimCLR(n_views=1).build((1, 8, 8), 0)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return (X.reshape(-1, 8, 8) / 16).astype(np.float32), y
+
+
+def test_features_of_digits_are_worth_more_than_those_of_an_untrained_net(digits):
+    X, y = digits
+    network = Network("conv(16, 3, norm=group) pool(2) conv(24, 3, norm=group) mean()", "dense(out)")
+
+    def accuracy(epochs, lr):
+        encoder = Autoencoder(SimCLR(40, network=network), epochs=epochs, lr=lr, random_state=0).fit(X[:400])
+        judge = KNeighborsClassifier(5).fit(encoder.features(X[400:900]), y[400:900])
+        return judge.score(encoder.features(X[900:]), y[900:])
+
+    untrained, trained = accuracy(1, 1e-9), accuracy(12, 4e-3)
+    assert trained > untrained + 0.1, f"{trained:.3f} after training, {untrained:.3f} before"
+
+
+def test_its_estimator_uses_muon_and_records_it(digits):
+    encoder = Autoencoder(SimCLR(8, network=Network("conv(4, 3) mean()")), epochs=1, random_state=0).fit(digits[0][:64])
+    assert encoder.training_.optimiser == "muon"
+    assert encoder.describe()["resolved"]["optimiser"] == "muon"
+    assert Autoencoder(epochs=1, random_state=0).fit(digits[0][:64]).training_.optimiser == "adamw"
