@@ -6,7 +6,7 @@ import tyro
 
 Part = Literal["all", "train", "validation", "test"]
 Fit = Literal["auto", "crop", "pad", "stretch", "none"]
-SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
+SplitKind = Literal["auto", "standard", "pooled", "random", "grouped", "all"]
 
 
 def default_shown(words: str, **others: Any) -> Any:

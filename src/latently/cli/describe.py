@@ -30,7 +30,8 @@ def data(
 
     Args:
         source: digits, mnist, fashion-mnist, kmnist, or the path of a folder, one image, .npy, .npz, .csv or IDX.
-        split: Which split to describe; auto: the source's own if it has one, otherwise 80/10/10 per class.
+        split: Which split to describe; auto: the source's own if it has one, otherwise 80/10/10 per class;
+            grouped: 80/10/10 with copies (images with the same pixels) in one part.
         image_size: Height and width in pixels to resize every image to.
         fit: How images are fitted to that size: cropped at the centre, padded with black, or stretched; none refuses
             images of different sizes. auto: crop if sizes differ.

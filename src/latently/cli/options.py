@@ -30,9 +30,9 @@ class RunOptions(Settings):
     """A study's settings, overridden by any other flag; `latently presets` lists them."""
     config: Path | None = None
     """A JSON file of settings, overridden by any flag: {"model": {}, "training": {}}, or a run's params.json."""
-    split: Literal["auto", "standard", "pooled", "random", "all"] = "auto"
+    split: Literal["auto", "standard", "pooled", "random", "grouped", "all"] = "auto"
     """Training, validation and test images; auto: the source's own split if it has one, otherwise 80/10/10 per
-    class."""
+    class; grouped: 80/10/10 with copies (images with the same pixels) in one part."""
     limit: Count | None = None
     """Train on at most this many training images, the first ones."""
     image_size: tuple[int, int] | None = None

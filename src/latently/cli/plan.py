@@ -121,8 +121,10 @@ def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> Traini
     if isinstance(options, LabelledOptions) and options.labels:
         images = read_labels(options.labels, images)
     split = split_of(request, images)
+    record = DataRecord.of(images, split, options.seed, options.limit)
+    record.note_copies()
     about: dict[str, Any] = {
-        "data": DataRecord.of(images, split, options.seed, options.limit).to_json(),
+        "data": record.to_json(),
         "classes": list(images.classes),
         "preset": options.preset,
         "command": request.command,
