@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,16 +74,23 @@ def restore_generators(device: torch.device, states: dict[str, Tensor]) -> None:
         torch.mps.set_rng_state(states["mps"])
 
 
+GENERATORS_LOCK = threading.RLock()  # torch's global generators belong to all threads of a process
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """The generators that this device uses start from `seed` inside, and are what they were afterwards."""
-    before = generator_states(device)
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
-    try:
-        yield
-    finally:
-        restore_generators(device, before)
+    """The generators that this device uses start from `seed` inside, and are what they were afterwards.
+
+    One thread at a time: fits in threads take turns, and each draws what it would draw alone.
+    """
+    with GENERATORS_LOCK:
+        before = generator_states(device)
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            restore_generators(device, before)
