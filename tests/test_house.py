@@ -16,7 +16,7 @@ PLAN = {
     "models": """layers networks densities flows augmentation base ae denoising posterior iwae vae cvae vamp feedforward
         stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
-    "runs": "tensors record folder outputs cached_work",
+    "runs": "tensors record lock folder outputs cached_work",
     "training": """settings hardware resolve optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
     "estimator": "base classifier mixture autoencoder label_spreading few_label __init__ stacked",

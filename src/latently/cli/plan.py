@@ -60,7 +60,10 @@ class Request:
         alone = "few-label and --encoder train in one process; use torchrun to train the vae, then pass it as --encoder"
         require(processes.n == 1 or not two_parts, alone)
         require(not (options.resume and options.overwrite), "--resume and --overwrite contradict each other; give one")
+        Run(options.out).require_unheld()
         if self.resumes:
+            failed = Run(options.out).failed
+            require(not failed, f"{options.out} cannot be resumed: {failed}; leave out --resume to start it again")
             require_unchanged(Run(options.out), self.model, self.training, options)
         else:
             Run(options.out, options.overwrite).require_free()

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -119,15 +120,14 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         train = self._batches(images, labels, members)
         validation = None if held_out is None else self._batches(*held_out)
         loop = Loop(self.model_, net, train, validation, self.training_, self.seed_, run, watchers, processes)
-        if run is not None:  # not earlier: what fails above leaves nothing behind
-            run.begin(self.describe())
-        for watcher in watchers:
-            watcher.started()
-        self.history_ = loop.train()
-        if run is not None:
-            run.write_history(self.history_)
-            run.write_weights(net)
-            run.drop_checkpoint()
+        with nullcontext() if run is None else run.writing(self.describe()):  # what fails above leaves nothing behind
+            for watcher in watchers:
+                watcher.started()
+            self.history_ = loop.train()
+            if run is not None:
+                run.write_history(self.history_)
+                run.write_weights(net)
+                run.drop_checkpoint()
         return self
 
     def training(self) -> Training:
@@ -245,9 +245,9 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         run = Run(path, overwrite)
         check_is_fitted(self)
         run.require_free()
-        run.begin(self.describe())
-        run.write_history(self.history_)
-        run.write_weights(self.net_)
+        with run.writing(self.describe()):
+            run.write_history(self.history_)
+            run.write_weights(self.net_)
         return self
 
     def describe(self) -> dict[str, Any]:

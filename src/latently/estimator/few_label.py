@@ -15,6 +15,7 @@ True
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -116,7 +117,20 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         self._rehearse(X, labels, classifier, validation is not None)
         if run is not None:
             require(isinstance(classifier, Classifier), "only a latently.Classifier can be kept in a run folder")
-            run.begin(self.describe(classifier))
+        with nullcontext() if run is None else run.writing(self.describe(classifier)):
+            self._fit_parts(X, labels, classifier, validation, run, watchers)
+        return self
+
+    def _fit_parts(
+        self,
+        X: Images,
+        labels: np.ndarray,
+        classifier: Any,
+        validation: tuple[Any, Any] | None,
+        run: Run | None,
+        watchers: Sequence[Watcher],
+    ) -> None:
+        """The encoder, if it is not fitted yet, then the classifier."""
         for watcher in watchers:
             watcher.started()
         self.encoder_ = self._fitted_encoder(X, run, watchers)
@@ -137,7 +151,6 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
                 self.classifier_ = classifier.fit(features, classes)
         if run is not None:
             run.write_history(self.history_)
-        return self
 
     def _rehearse(self, X: Any, labels: np.ndarray, classifier: Any, validated: bool) -> None:
         """Raise InputError for what would stop the fit later, before codes are learned."""
@@ -278,10 +291,10 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         require(isinstance(self.classifier_, Classifier), "only a latently.Classifier can be kept in a run folder")
         run = Run(path, overwrite)
         run.require_free()
-        run.begin(self.describe(self.classifier_))
-        self.encoder_.save(run.path / "encoder")
-        self.classifier_.save(run.path / "classifier")
-        run.write_history(self.history_)
+        with run.writing(self.describe(self.classifier_)):
+            self.encoder_.save(run.path / "encoder")
+            self.classifier_.save(run.path / "classifier")
+            run.write_history(self.history_)
         return self
 
     @classmethod

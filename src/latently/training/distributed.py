@@ -8,7 +8,7 @@ process alone writes.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -164,6 +164,14 @@ class SharedRun(Run):
         self._on_rank_zero(super().begin, description)
         self.processes.barrier()
         self.begun = True
+
+    def _held(self) -> AbstractContextManager[None]:
+        """By the first process, once all have looked at what was there."""
+        self.processes.barrier()
+        return super()._held() if self.processes.is_rank_zero else nullcontext()
+
+    def write_failed(self, reason: str) -> None:
+        self._on_rank_zero(super().write_failed, reason)
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         self._on_rank_zero(super().write_history, rows)

@@ -26,7 +26,7 @@ from latently.common.errors import InputError, require
 from latently.data.batches import Batches
 from latently.models.base import Model
 from latently.models.stack import Stack
-from latently.runs.folder import Run
+from latently.runs.folder import NonFiniteLoss, Run
 from latently.training.compiled import CompiledStep, Terms, step_scalars
 from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.hardware import (
@@ -105,7 +105,7 @@ class Loop:
     def train(self) -> list[dict[str, float]]:
         """-> the history, one row per epoch.
 
-        Raises InputError where the loss is no longer finite, and KeyboardInterrupt once an interrupted run is saved.
+        Raises NonFiniteLoss where the loss is no longer finite, and KeyboardInterrupt once an interrupted run is saved.
         """
         seed = self.processes.seed(self.seed)
         interrupts = Interrupts(watching=self.run is not None)
@@ -224,7 +224,7 @@ class Loop:
         self.state.seconds += time.perf_counter() - self.clock
         if not all_finite:
             step = int(finite.logical_not().nonzero()[0, 0]) + 1
-            raise InputError(
+            raise NonFiniteLoss(
                 f"the loss is no longer finite at step {step} of epoch {self.state.epoch + 1}; "
                 f"the learning rate is {self.settings.lr:g}; {WHAT_TO_TRY}"
             )
@@ -241,7 +241,9 @@ class Loop:
                 terms = validate(self.model, self.net, self.validation, self.seed, self.processes)
                 row |= {f"val_{name}": float(value.mean()) for name, value in terms.items()}
                 finite = all(bool(value.isfinite().all()) for value in terms.values())
-                require(finite, f"the validation loss of epoch {state.epoch + 1} is no longer finite; {WHAT_TO_TRY}")
+                if not finite:
+                    sentence = f"the validation loss of epoch {state.epoch + 1} is no longer finite; {WHAT_TO_TRY}"
+                    raise NonFiniteLoss(sentence)
                 self.keep_if_best(terms[self.model.monitor])
             state.history.append(row)
             state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
