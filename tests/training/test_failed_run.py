@@ -27,7 +27,7 @@ def test_the_same_command_with_a_lower_learning_rate_works(latently, tmp_path):
 
 
 def test_a_part_that_fails_ends_the_whole(tmp_path):
-    run, encoder = Run(tmp_path / "run"), Autoencoder(VAE(2, Network("dense(8)")), epochs=1, lr=1e30)
+    run, encoder = Run(tmp_path / "run"), Autoencoder(VAE(2, Network("dense(8)")), epochs=2, lr=1e30)
     with pytest.raises(NonFiniteLoss):
         FewLabelClassifier(encoder).fit(load_images("digits").images[:100], np.arange(100) % 2, run=run)
     assert run.failed == run.part("encoder").failed
