@@ -11,8 +11,8 @@ HOUSE = Path(latently.__file__).parent
 MOST_LINES, MOST_ENTRIES = 400, 16
 PLAN = {
     "common": "errors settings files console",
-    "data": """classes pixels noise preparation reading image_file folder_survey mapped imageset folder_index batches
-        download cache splits arrays text columns table idx folder chunks image_names label_file sources __init__""",
+    "data": """classes ranges pixels noise preparation reading image_file folder_survey mapped imageset folder_index
+        batches download cache splits arrays text columns table idx folder chunks image_names label_file sources __init__""",
     "models": """layers networks densities flows augmentation base ae denoising posterior iwae vae cvae vamp feedforward
         stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
