@@ -144,6 +144,13 @@ def read_image(path: Path, preparation: Preparation, beyond: list[Limits] | None
         return preparation.apply_one(as_bytes(pixels, maximum, path))
 
 
+def picture_pixels(image: "Image", where: str) -> np.ndarray:
+    """An image of Pillow's -> (H, W) or (H, W, 3) uint8, as a file of it is read. Raises `InputError` where it cannot."""
+    from PIL import ImageOps
+
+    return as_bytes(stored_pixels(ImageOps.exif_transpose(image), where), None, where)
+
+
 def read_limits(path: Path) -> Limits:
     """The range of an image file, as it stores its pixels. Raises `InputError` where it cannot be read."""
     with decoding(path, Preparation()) as image:
@@ -176,7 +183,7 @@ def decoding(path: Path, preparation: Preparation) -> Iterator["Image"]:
             yield ImageOps.exif_transpose(image)
 
 
-def stored_pixels(image: "Image", where: Path) -> np.ndarray:
+def stored_pixels(image: "Image", where: Path | str) -> np.ndarray:
     """An image of Pillow's -> (H, W) or (H, W, 3) uint8, alpha composed over black; or (H, W) whole numbers of more
     bits, or floats. Raises `InputError` for numbers below 0, and NaN."""
     if image.mode != "F" and not image.mode.startswith("I"):
@@ -187,7 +194,7 @@ def stored_pixels(image: "Image", where: Path) -> np.ndarray:
     return values
 
 
-def as_bytes(pixels: np.ndarray, maximum: float | None, where: Path) -> np.ndarray:
+def as_bytes(pixels: np.ndarray, maximum: float | None, where: Path | str) -> np.ndarray:
     """`stored_pixels` as uint8, in which `maximum` is white; by default 255, or 65535 of 16 bits."""
     if pixels.dtype == np.uint8:
         return scaled(pixels, maximum)
@@ -211,6 +218,6 @@ def _eight_bit(image: "Image") -> np.ndarray:
     return pixels[..., 0] if is_grey else pixels
 
 
-def _require_readable(condition: bool, path: Path, reason: str) -> None:
+def _require_readable(condition: bool, path: Path | str, reason: str) -> None:
     if not condition:
         raise UnreadableError(f"{path} {reason}", reason)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -87,8 +87,8 @@ def number(value: float) -> str:
     return f"{value:.10g}"
 
 
-def limits_of(array: np.ndarray) -> Limits:
-    """Of numbers as an array stores them. Bools are black and white."""
+def limits_of(array: Any) -> Limits:
+    """Of numbers as an array, or `Mapped`, has them. Bools are black and white."""
     if array.dtype == np.bool_:
         return Limits(0, BYTE, BYTE, are_bytes=True)
     low, high = array.min().item(), array.max().item()
@@ -171,7 +171,7 @@ def to_bytes(values: np.ndarray, maximum: float) -> np.ndarray:
     return np.rint(np.minimum(values * (BYTE / maximum), BYTE)).astype(np.uint8)
 
 
-def unusual_range(images: np.ndarray) -> str:
-    """`reach from 0 to 16 of 0..255`, of pixels as a model is given them; empty where their range is usual."""
+def unusual_range(images: Any) -> str:
+    """`the pixels reach from 0 to 16 of 0..255`, of an array or `Mapped`; empty where their range is usual."""
     limits = limits_of(images)
-    return f"reach {limits}" if limits.are_unusual else ""
+    return f"the pixels reach {limits}" if limits.are_unusual else ""
