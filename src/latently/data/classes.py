@@ -45,7 +45,9 @@ def as_labels(y: Any) -> np.ndarray:
     """Labels as an array, masked ones as None. Of a list that mixes names with -1 or NaN, NumPy alone would make names
     of all."""
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
-        return np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
+        labels = y.data.astype(object)
+        labels[y.mask] = None
+        return np.asarray(labels)
     return np.array(y, dtype=object) if isinstance(y, list | tuple) else np.asarray(y)
 
 

@@ -145,7 +145,7 @@ def read_image(path: Path, preparation: Preparation, beyond: list[Limits] | None
 
 
 def picture_pixels(image: "Image", where: str) -> np.ndarray:
-    """An image of Pillow's -> (H, W) or (H, W, 3) uint8, as a file of it is read. Raises `InputError` where it cannot."""
+    """An image of Pillow's -> (H, W) or (H, W, 3) uint8, as a file of it is read. Raises `InputError` if it cannot."""
     from PIL import ImageOps
 
     return as_bytes(stored_pixels(ImageOps.exif_transpose(image), where), None, where)

@@ -35,11 +35,17 @@ class Limits:
     def are_unusual(self) -> bool:
         """Whether whole numbers use at most half of their range, or exceed it; whether floats are far from 0..1, or
         from standardised ones."""
+        if not self.are_finite:
+            return False
         if self.low < 0:
             return self.white == 1 and self.largest > LARGE_FLOATS
         if self.white == 1:
             return self.high > WHITE_FLOATS or 0 < self.high <= FAINT_FLOATS
         return 0 < self.high <= self.white / 2 or self.high > self.white
+
+    @property
+    def are_finite(self) -> bool:
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
     def largest(self) -> float:
@@ -120,7 +126,8 @@ def decided(scale: Scale, limits: Limits, where: str) -> Scale:
 
     `DataNote`s tell of an unusual range, of the number found, and of pixels beyond the number that was given.
     """
-    if scale == "none" or (scale is None and limits.high > limits.white > 1):  # the latter are refused
+    refused = not limits.are_finite or (scale is None and limits.high > limits.white > 1)
+    if scale == "none" or refused:
         return scale
     maximum = maximum_of(scale)
     if maximum is not None and not (limits.are_bytes and stay_bytes(maximum)):

@@ -45,7 +45,7 @@ def _plain(one: Any, where: str) -> Any:
         one = one.detach().cpu()
         return (one.float() if one.dtype == torch.bfloat16 else one).numpy()
     if isinstance(one, np.ma.MaskedArray):
-        n = int(np.ma.count_masked(one))
+        n = int(np.asarray(one.mask).sum())
         require(n == 0, f"{where} has {n:,} masked values; fill them, as X.filled(0) does, or leave these images out")
         return one.data
     return picture_pixels(one, where) if _is_picture(one) else one

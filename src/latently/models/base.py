@@ -74,13 +74,9 @@ def can(model: Model, *capabilities: str) -> bool:
 
 def check_unit_interval(low: float, high: float) -> None:
     """The pixels that a Bernoulli likelihood takes."""
-    how = (
-        f"divide them by {number(Limits(low, high, 1).likely_white)}, as --scale auto does"
-        if low >= 0
-        else "rescale them"
-    )
+    divide = f"divide them by {number(Limits(low, high, 1).likely_white)}, as --scale auto does"
     require(
         low >= 0 and high <= 1,
         f"the pixels reach from {low:g} to {high:g}; a Bernoulli likelihood expects 0 to 1: "
-        f"{how}, or use the gaussian likelihood (squared-error for an autoencoder)",
+        f"{divide if low >= 0 else 'rescale them'}, or use the gaussian likelihood (squared-error for an autoencoder)",
     )
