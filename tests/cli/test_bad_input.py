@@ -46,7 +46,8 @@ def refused(latently, tmp_path, monkeypatch) -> Callable[..., str]:
         ran = latently(*shlex.split(command))
         assert ran.code == 2, f"exit code {ran.code}: {ran.err}"
         assert ran.out == "", f"stdout is for figures: {ran.out}"
-        *notes, sentence = ran.err.splitlines()
+        lines = ran.err.splitlines()
+        *notes, sentence = [line for line in lines if not (line.startswith("note: ") and "pixels reach" in line)]
         assert sentence.startswith("latently: ")
         resuming = "--resume" in command  # says what it takes up before it reads the checkpoint
         assert len(notes) <= resuming, f"not one sentence: {ran.err}"

@@ -155,7 +155,7 @@ def folder(on_disk) -> Path:
 def decoded(monkeypatch) -> list[Path]:
     """The files that are decoded from now on."""
     files, decode = [], folder_room.read_image
-    monkeypatch.setattr(folder_room, "read_image", lambda path, how: (files.append(path), decode(path, how))[1])
+    monkeypatch.setattr(folder_room, "read_image", lambda path, *how: (files.append(path), decode(path, *how))[1])
     return files
 
 

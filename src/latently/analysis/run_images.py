@@ -33,7 +33,7 @@ class RunImages:
 
     @property
     def preparation(self) -> data.Preparation:
-        """How the run's images were resized and converted."""
+        """How the run's images were resized, converted and scaled."""
         return data.Preparation.from_json(self.record.preparation) if self.record else AS_THEY_ARE
 
     @property
@@ -42,7 +42,7 @@ class RunImages:
         height, width, *colours = self.estimator.image_shape_
         channels = {(): 1, (3,): 3}.get(tuple(colours))
         fit = self.preparation.fit if self.has_size else "crop"
-        return data.Preparation((height, width), channels, fit, self.preparation.skip_broken)
+        return replace(self.preparation, image_size=(height, width), channels=channels, fit=fit)
 
     @property
     def has_size(self) -> bool:
@@ -53,7 +53,9 @@ class RunImages:
         """How images of `source` are read: photographs of any size become like the run's; an array stays as it is."""
         path = Path(source).expanduser()
         own = self.record is not None and str(path.absolute()) == self.record.source
-        if own or source in data.NAMED or not (path.is_dir() or data.is_image_path(path)):
+        if not own and source in data.NAMED:
+            return replace(self.preparation, scale=None)  # their range is known
+        if own or not (path.is_dir() or data.is_image_path(path)):
             return self.preparation
         asked = replace(self.preparation, channels=None)  # so that colour that becomes grey is noted, too
         data.note_fitting(path, asked, self.preparation_of_new, f"as the images of {self.run.path}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from latently.cli.arguments import Fit, SplitKind, default_shown
+from latently.cli.arguments import Fit, Scale, SplitKind, default_shown
 from latently.cli.shared import largest_side_for
 from latently.common.console import print_figures, print_json, print_rows
 
@@ -23,6 +23,7 @@ def data(
     fit: Fit = "auto",
     channels: Annotated[int | None, default_shown("as they are")] = None,
     skip_broken: bool = False,
+    scale: Scale = None,
     out: Annotated[Path | None, default_shown("no picture")] = None,
     json: bool = False,
 ) -> None:
@@ -44,7 +45,7 @@ def data(
     from latently.data import split as split_images
     from latently.runs import outputs
 
-    prepared = Preparation(image_size, channels, fit, skip_broken)
+    prepared = Preparation(image_size, channels, fit, skip_broken, scale)
     if out:
         outputs.check_out(out, (".png",))
         outputs.require_apart(out, source, adds_images=True)
@@ -59,6 +60,7 @@ def data(
         "dtype": str(images.images.dtype),
         "lowest_pixel": images.images.min().item(),
         "highest_pixel": images.images.max().item(),
+        **({"scale": images.preparation.scale} if images.preparation.maximum else {}),
         "split": parts.kind,
         "n_train": len(parts.train),
         "n_validation": len(parts.validation),

@@ -9,7 +9,7 @@ import tyro
 
 from latently.common.errors import InputError, require
 from latently.common.files import input_errors_for, read_json
-from latently.common.settings import Count, Fraction, NonNegative, Seed, Settings
+from latently.common.settings import Count, Fraction, NonNegative, Positive, Seed, Settings
 from latently.data import Preparation
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator import load as load_estimator
@@ -44,6 +44,9 @@ class RunOptions(Settings):
     """1 converts every image to grey, 3 to colour."""
     skip_broken: bool = False
     """Leave out files that cannot be read."""
+    scale: Literal["auto", "none"] | Positive | None = None
+    """The number that is white: 4095, say, of 12 bits in 16-bit files. auto: found in the images; none: as they are,
+    without a note of an unusual range."""
     seed: Seed = 0
     """Seed of the split, the weights, the order of images and the noise."""
     resume: bool = False
@@ -259,6 +262,7 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
             channels=prepared.channels,
             fit=prepared.fit,
             skip_broken=prepared.skip_broken,
+            scale=prepared.scale,
             **own,
             **watching,
         ).check()

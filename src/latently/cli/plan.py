@@ -117,7 +117,7 @@ class TrainingPlan:
 def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> TrainingPlan:
     """Read the images, split them, build the estimator. Call `request.check` first. Raises InputError."""
     model, training, options = request.model, request.training, request.options
-    prepared = Preparation(options.image_size, options.channels, options.fit, options.skip_broken)
+    prepared = Preparation(options.image_size, options.channels, options.fit, options.skip_broken, options.scale)
     with processes.local_rank_zero_first():
         side = largest_side_for(str(options.data), training.device)
         images = load(str(options.data), prepared, sys.stderr.isatty(), side)
@@ -204,7 +204,7 @@ def require_unchanged(run: Run, model: Model, training: Training, options: RunOp
     kept = [name for name in vars(then_options) if name not in watched]
     for name in (*then_model.get_params(), *then_training.get_params(), *kept):
         # A setting that was given as `auto` may be given as `auto` again.
-        undecided = "auto" if name in ("split", "fit") else run.params["training"].get(name, then[name])
+        undecided = "auto" if name in ("split", "fit", "scale") else run.params["training"].get(name, then[name])
         same = isinstance(then[name], Settings) or asked[name] in (then[name], undecided)
         flag = "--" + name.rpartition("__")[2].replace("_", "-")
         require(

@@ -3,19 +3,24 @@
 import gzip
 import math
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from latently.common.errors import InputError, require
+from latently.common.errors import require
 from latently.data.classes import LABEL_COLUMNS, class_name, is_missing, note_missing
 from latently.data.imageset import UNLABELLED, ImageSet
-from latently.data.mapped import Mapped, stays_on_disk
-from latently.data.pixels import as_pixels
+from latently.data.mapped import PART_BYTES, Mapped, stays_on_disk
+from latently.data.pixels import as_pixels, pixel_type
+from latently.data.preparation import AS_THEY_ARE
+from latently.data.ranges import Limits, Scale, decided, limits_of, limits_of_all, maximum_of
 from latently.data.reading import open_plain, reading, require_memory
 
+CHANNELS = (1, 2, 3, 4)
 
-def read_npy(path: Path) -> ImageSet:
+
+def read_npy(path: Path, scale: Scale = None) -> ImageSet:
     """One array of images, no labels. Never unpickles.
 
     A large array stays on the disk: the images are then `Mapped`.
@@ -30,10 +35,10 @@ def read_npy(path: Path) -> ImageSet:
         else:
             require_memory(path.stat().st_size, str(path))
             array = np.load(stream, allow_pickle=False)
-    return image_set(array, None, path)
+    return image_set(array, None, path, scale)
 
 
-def read_npz(path: Path) -> ImageSet:
+def read_npz(path: Path, scale: Scale = None) -> ImageSet:
     """The arrays `images` and, where there, `labels`, or one that `LABEL_COLUMNS` names. Never unpickles."""
     with reading(str(path), "a .npz archive of numbers or text, never of Python objects"), open_plain(path) as stream:
         require(zipfile.is_zipfile(stream), f"{path} is not a .npz archive; write it with np.savez(file, images=...)")
@@ -44,7 +49,7 @@ def read_npz(path: Path) -> ImageSet:
             key = _labels_key(archive.files, str(path))
             labels = archive[key] if key else None
             images = archive["images"]
-    return image_set(images, labels, path)
+    return image_set(images, labels, path, scale)
 
 
 def _labels_key(keys: list[str], where: str) -> str | None:
@@ -57,13 +62,34 @@ def _labels_key(keys: list[str], where: str) -> str | None:
     return called[0]
 
 
-def image_set(array: np.ndarray, labels: np.ndarray | None, path: Path) -> ImageSet:
-    """An `ImageSet` of an array (N, H, W), (N, H, W, C) or (N, D) and its labels (N,), or an `InputError`."""
-    shaped = as_images(array, str(path))
-    images = Mapped(shaped, str(path)) if isinstance(array, np.memmap) else as_pixels(shaped, str(path))
+def image_set(array: np.ndarray, labels: np.ndarray | None, path: Path, scale: Scale = None) -> ImageSet:
+    """An `ImageSet` of an array (N, H, W), (N, H, W, C) or (N, D) and its labels (N,), or an `InputError`.
+
+    scale: as in `Preparation`, that of the set tells what it came to.
+    """
+    where, on_disk = str(path), isinstance(array, np.memmap)
+    shaped = as_images(array, where)
+    pixel_type(shaped, where)
+    scale = decided(scale, _limits_by_parts(shaped) if on_disk else limits_of(shaped), where)
+    maximum = maximum_of(scale)
+    images = Mapped(shaped, where, maximum=maximum) if on_disk else as_pixels(shaped, where, maximum=maximum)
     n = len(images)
-    codes, classes = (np.full(n, UNLABELLED), ()) if labels is None else encode_labels(labels, n, str(path))
-    return ImageSet(images, codes, classes, numbers(n), str(path.absolute()))
+    codes, classes = (np.full(n, UNLABELLED), ()) if labels is None else encode_labels(labels, n, where)
+    preparation = replace(AS_THEY_ARE, scale=scale)
+    return ImageSet(images, codes, classes, numbers(n), str(path.absolute()), preparation=preparation)
+
+
+def _limits_by_parts(array: np.ndarray) -> Limits:
+    """Of an array on the disk, a part at a time; of bytes no more than tells that their range is usual."""
+    found: list[Limits] = []
+    rows = max(1, PART_BYTES // (array[:1].nbytes))
+    for start in range(0, len(array), rows):
+        found.append(limits_of(array[start : start + rows]))
+        if array.dtype == np.bool_ or (array.dtype == np.uint8 and not found[-1].are_unusual):
+            break
+    limits = limits_of_all(found)
+    assert limits is not None
+    return limits
 
 
 def numbers(n: int) -> np.ndarray:
@@ -86,10 +112,17 @@ def as_images(array: np.ndarray, where: str) -> np.ndarray:
             f"{where} holds rows of {shape[1]} values, which is no square image; save it as (N, H, W) or (N, H, W, C)",
         )
         return array.reshape(-1, side, side)
-    if array.ndim == 4 and shape[3] not in (1, 2, 3, 4):
-        advice = "the channels stand first: transpose it to (N, H, W, C)" if shape[1] in (1, 3) else "C must be 1..4"
-        raise InputError(f"{where} holds an array of shape {shape}; expected (N, H, W, C), {advice}")
+    require_channels_last(shape, where)
+    if array.ndim == 4:
+        require(shape[3] in CHANNELS, f"{where} holds an array of shape {shape}; expected (N, H, W, C), C must be 1..4")
     return array[..., 0] if array.ndim == 4 and shape[3] == 1 else array
+
+
+def require_channels_last(shape: tuple[int, ...], where: str) -> None:
+    """Raise `InputError` for images as PyTorch orders them, (N, C, H, W)."""
+    first = len(shape) == 4 and shape[3] not in CHANNELS and shape[1] in (1, 3)
+    advice = "the channels stand first: transpose it to (N, H, W, C)"
+    require(not first, f"{where} holds an array of shape {shape}; expected (N, H, W, C), {advice}")
 
 
 def encode_labels(labels: np.ndarray, n: int, where: str) -> tuple[np.ndarray, tuple[str, ...]]:

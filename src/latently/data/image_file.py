@@ -1,8 +1,9 @@
 """One image file: its header, and its pixels, upright and prepared."""
 
 import threading
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from latently.common.errors import require
 from latently.data.preparation import Preparation, over_black
+from latently.data.ranges import BYTE, TWO_BYTES, Limits, limits_of, number, scaled, to_bytes
 from latently.data.reading import UnreadableError, reading
 
 if TYPE_CHECKING:
@@ -122,17 +124,48 @@ def read_header(path: Path) -> Header:
         is_turned = orientation in range(2, 9)
         if image.mode in ("P", "PA"):
             image.seek(0)
-            is_colour = _pixels(image, path).ndim == 3
+            is_colour = _eight_bit(image).ndim == 3
         else:
             is_colour = image.mode not in ("1", "L", "LA", "La", "F") and not image.mode.startswith("I")
     return Header(height, width, is_colour, is_turned, has_frames)
 
 
-def read_image(path: Path, preparation: Preparation) -> np.ndarray:
+def read_image(path: Path, preparation: Preparation, beyond: list[Limits] | None = None) -> np.ndarray:
     """One image file -> (H, W) or (H, W, 3) uint8, prepared. Raises `InputError` where it cannot be read.
 
     A JPEG that is to be cropped or padded is decoded at a fraction of its size: no smaller than twice what is wanted.
+    beyond: is given the range of an image that has pixels above the number that `scale` makes white.
     """
+    with decoding(path, preparation) as image:
+        pixels, maximum = stored_pixels(image, path), preparation.maximum
+        if beyond is not None and maximum is not None and not (pixels.dtype == np.uint8 and maximum >= BYTE):
+            limits = file_limits(pixels)
+            beyond += [limits] if limits.high > maximum else []
+        return preparation.apply_one(as_bytes(pixels, maximum, path))
+
+
+def picture_pixels(image: "Image", where: str) -> np.ndarray:
+    """An image of Pillow's -> (H, W) or (H, W, 3) uint8, as a file of it is read. Raises `InputError` if it cannot."""
+    from PIL import ImageOps
+
+    return as_bytes(stored_pixels(ImageOps.exif_transpose(image), where), None, where)
+
+
+def read_limits(path: Path) -> Limits:
+    """The range of an image file, as it stores its pixels. Raises `InputError` where it cannot be read."""
+    with decoding(path, Preparation()) as image:
+        return file_limits(stored_pixels(image, path))
+
+
+def file_limits(pixels: np.ndarray) -> Limits:
+    """Of pixels as `stored_pixels` gives them."""
+    limits = limits_of(pixels)
+    return replace(limits, white=TWO_BYTES) if pixels.dtype.kind in "iu" and not limits.are_bytes else limits
+
+
+@contextmanager
+def decoding(path: Path, preparation: Preparation) -> Iterator["Image"]:
+    """A file's image, upright, within the limits of memory."""
     from PIL import Image, ImageOps
 
     with large_images, reading(str(path), "an image"), Image.open(path, formats=formats()) as image:
@@ -147,15 +180,36 @@ def read_image(path: Path, preparation: Preparation) -> np.ndarray:
             f"one image may take {LARGEST_BYTES / 1e9:,.1f} GB: save it smaller",
         )
         with _one_large_image if n_bytes > LARGE_BYTES else nullcontext():
-            return preparation.apply_one(_pixels(ImageOps.exif_transpose(image), path))
+            yield ImageOps.exif_transpose(image)
 
 
-def _pixels(image: "Image", path: Path) -> np.ndarray:
+def stored_pixels(image: "Image", where: Path | str) -> np.ndarray:
+    """An image of Pillow's -> (H, W) or (H, W, 3) uint8, alpha composed over black; or (H, W) whole numbers of more
+    bits, or floats. Raises `InputError` for numbers below 0, and NaN."""
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return _eight_bit(image)
+    values = np.asarray(image)
+    low, high = values.min().item(), values.max().item()
+    _require_readable(low >= 0, where, f"holds grey values from {low:g} to {high:g}; expected numbers from 0")
+    return values
+
+
+def as_bytes(pixels: np.ndarray, maximum: float | None, where: Path | str) -> np.ndarray:
+    """`stored_pixels` as uint8, in which `maximum` is white; by default 255, or 65535 of 16 bits."""
+    if pixels.dtype == np.uint8:
+        return scaled(pixels, maximum)
+    if maximum is None:
+        low, high = pixels.min().item(), pixels.max().item()
+        advice = f"--scale {number(file_limits(pixels).likely_white)} makes that white"
+        floats = f"holds floats, which have no known range; {advice}, or save them as a .npy array (N, H, W)"
+        _require_readable(pixels.dtype.kind != "f", where, floats)
+        beyond = f"holds grey values from {low} to {high}; expected 16 bits, 0..{TWO_BYTES}: {advice}"
+        _require_readable(high <= TWO_BYTES, where, beyond)
+    return to_bytes(pixels, maximum or TWO_BYTES)
+
+
+def _eight_bit(image: "Image") -> np.ndarray:
     mode = image.mode
-    floats = "holds floats, which have no known range; save them as a .npy array (N, H, W)"
-    _require_readable(mode != "F", path, floats)
-    if mode.startswith("I"):
-        return _from_16_bit(np.asarray(image), path)
     has_alpha = image.has_transparency_data
     if mode in ("1", "L", "LA", "La"):
         return over_black(np.asarray(image.convert("LA" if has_alpha else "L")))
@@ -164,13 +218,6 @@ def _pixels(image: "Image", path: Path) -> np.ndarray:
     return pixels[..., 0] if is_grey else pixels
 
 
-def _require_readable(condition: bool, path: Path, reason: str) -> None:
+def _require_readable(condition: bool, path: Path | str, reason: str) -> None:
     if not condition:
         raise UnreadableError(f"{path} {reason}", reason)
-
-
-def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
-    low, high = int(values.min()), int(values.max())
-    beyond = f"holds grey values from {low} to {high}; expected 16 bits, 0..65535"
-    _require_readable(low >= 0 and high <= 65535, path, beyond)
-    return ((values.astype(np.int32) + 128) // 257).astype(np.uint8)  # 257 = 65535 / 255

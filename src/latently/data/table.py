@@ -15,6 +15,7 @@ from latently.data.arrays import image_set
 from latently.data.classes import is_missing_label, whole_numbers
 from latently.data.columns import Columns, columns_of, is_number
 from latently.data.imageset import ImageSet
+from latently.data.ranges import Scale
 from latently.data.reading import open_plain, reading
 from latently.data.text import Line, delimiter_of, lines_of, named_delimiter, quoted
 
@@ -22,7 +23,7 @@ LINES_AT_ONCE = 4096
 LINES_THAT_TELL = 200  # what the columns are
 
 
-def read_csv(path: Path) -> ImageSet:
+def read_csv(path: Path, scale: Scale = None) -> ImageSet:
     """Square images of D columns, besides which there may be a label and columns that name the image.
 
     Columns are separated by commas, semicolons or tabs; a header is found, and says which column is the label
@@ -51,7 +52,7 @@ def read_csv(path: Path) -> ImageSet:
             parts.append(table.pixels_of(batch))
     require(bool(parts), f"{where} holds a header and no images; expected one image a line")
     pixels = np.concatenate(parts)
-    return image_set(_whole(pixels), table.label_array(pixels), path)
+    return image_set(_whole(pixels), table.label_array(pixels), path, scale)
 
 
 class _Table:

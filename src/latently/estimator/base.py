@@ -18,8 +18,10 @@ from latently.common.errors import require
 from latently.common.files import input_errors_for
 from latently.common.settings import Seed, require_setting
 from latently.data import Images, Mapped
+from latently.data.arrays import require_channels_last
 from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
+from latently.estimator.inputs import as_array
 from latently.models import Model, model_from_json, model_to_json
 from latently.models.layers import Shape
 from latently.models.networks import channels_last_on, count_parameters
@@ -183,10 +185,12 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         disk stay there."""
         X = left_on_disk(X)
         if not isinstance(X, Mapped):
+            X = as_array(X)
             X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
         elif reset:
             self.n_features_in_ = X.shape[1]
         require(X.ndim <= 4, f"X has shape {X.shape}; expected (n, features), (n, h, w) or (n, h, w, channels)")
+        require_channels_last(X.shape, "X")
         if reset:
             self.image_shape_ = X.shape[1:]
         expected = f"X holds images of shape {X.shape[1:]}; this model was fitted on {self.image_shape_}"

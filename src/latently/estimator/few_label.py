@@ -29,12 +29,14 @@ from latently.common.errors import require
 from latently.common.files import input_errors_for
 from latently.common.settings import Fraction, Seed, require_setting
 from latently.data import Images, Mapped, taken, unit
+from latently.data.arrays import require_channels_last
 from latently.data.classes import encode_labels
 from latently.data.mapped import left_on_disk
 from latently.estimator import label_spreading
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor
+from latently.estimator.inputs import as_array
 from latently.models import VAE, FeedForward, model_to_json
 from latently.runs.folder import Run, versions
 from latently.training.loop import require_validation
@@ -173,9 +175,10 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         """X as an array, its columns those that were fitted where they have names; what they hold, the parts check."""
         X = left_on_disk(X)
         if not isinstance(X, Mapped):
-            X = validate_data(self, X, reset=reset, allow_nd=True, dtype=None, ensure_all_finite=False)
+            X = validate_data(self, as_array(X), reset=reset, allow_nd=True, dtype=None, ensure_all_finite=False)
         elif reset:
             self.n_features_in_ = X.shape[1]
+        require_channels_last(X.shape, "X")
         images: Images = X
         return images
 

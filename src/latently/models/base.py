@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from latently.common.errors import require
 from latently.common.settings import Settings
+from latently.data.ranges import Limits, number
 from latently.models.layers import Shape
 
 
@@ -73,8 +74,9 @@ def can(model: Model, *capabilities: str) -> bool:
 
 def check_unit_interval(low: float, high: float) -> None:
     """The pixels that a Bernoulli likelihood takes."""
+    divide = f"divide them by {number(Limits(low, high, 1).likely_white)}, as --scale auto does"
     require(
         low >= 0 and high <= 1,
         f"the pixels reach from {low:g} to {high:g}; a Bernoulli likelihood expects 0 to 1: "
-        "rescale them, or use the gaussian likelihood (squared-error for an autoencoder)",
+        f"{divide if low >= 0 else 'rescale them'}, or use the gaussian likelihood (squared-error for an autoencoder)",
     )

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from latently.common.errors import InputError, require
 from latently.data.batches import Batches
+from latently.data.ranges import number
 from latently.models.base import Model
 from latently.models.stack import Stack
 from latently.runs.folder import NonFiniteLoss, Run
@@ -39,6 +40,7 @@ from latently.training.optimiser import build_optimiser, learning_rate
 from latently.training.settings import Training
 from latently.training.state import State, Watcher
 
+WIDE_PIXELS = 10.0  # standardised ones lie within
 WHAT_TO_TRY = "try a lower learning rate, a gradient clip (clip_norm 1) or float32"
 
 
@@ -225,10 +227,17 @@ class Loop:
         if not all_finite:
             step = int(finite.logical_not().nonzero()[0, 0]) + 1
             raise NonFiniteLoss(
-                f"the loss is no longer finite at step {step} of epoch {self.state.epoch + 1}; "
-                f"the learning rate is {self.settings.lr:g}; {WHAT_TO_TRY}"
+                f"the loss is no longer finite at step {step} of epoch {self.state.epoch + 1}; {self.likely_cause()}"
             )
         self.clock = time.perf_counter()
+
+    def likely_cause(self) -> str:
+        """Of a loss that is not finite: pixels far from 0..1, if there are such; else the learning rate."""
+        limits = self.images.limits()
+        if not WIDE_PIXELS < limits.largest < math.inf or not limits.are_unusual:
+            return f"the learning rate is {self.settings.lr:g}; {WHAT_TO_TRY}"
+        white = number(limits.likely_white)
+        return f"the likely cause is that the pixels reach {limits}: divide them by {white} (--scale {white}, or auto)"
 
     def end_epoch(self) -> None:
         state, n = self.state, len(self.images)
@@ -242,8 +251,8 @@ class Loop:
                 row |= {f"val_{name}": float(value.mean()) for name, value in terms.items()}
                 finite = all(bool(value.isfinite().all()) for value in terms.values())
                 if not finite:
-                    sentence = f"the validation loss of epoch {state.epoch + 1} is no longer finite; {WHAT_TO_TRY}"
-                    raise NonFiniteLoss(sentence)
+                    what = f"the validation loss of epoch {state.epoch + 1} is no longer finite"
+                    raise NonFiniteLoss(f"{what}; {self.likely_cause()}")
                 self.keep_if_best(terms[self.model.monitor])
             state.history.append(row)
             state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
