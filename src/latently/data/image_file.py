@@ -1,12 +1,13 @@
 """One image file: its header, and its pixels, upright and prepared."""
 
 import threading
-from contextlib import nullcontext
+import warnings
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -81,11 +82,12 @@ def is_image_path(path: Path) -> bool:
 
 class LargeImages:
     """Inside, in any number of threads at once, Pillow opens images of any size: `read_image` holds them to
-    `LARGEST_BYTES` by itself."""
+    `LARGEST_BYTES` by itself. And it does not warn of damaged metadata, of which it cannot say the file."""
 
     def __init__(self) -> None:
         self.lock, self.inside = threading.Lock(), 0
         self.before: int | None = None
+        self.filter: Any = None
 
     def __enter__(self) -> None:
         from PIL import Image
@@ -93,6 +95,8 @@ class LargeImages:
         with self.lock:
             if not self.inside:
                 self.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                self.filter = warnings.filters[0]
             self.inside += 1
 
     def __exit__(self, *_: object) -> None:
@@ -102,6 +106,8 @@ class LargeImages:
             self.inside -= 1
             if not self.inside:
                 Image.MAX_IMAGE_PIXELS = self.before
+                with suppress(ValueError):  # somebody else restored the filters meanwhile
+                    cast(list[Any], warnings.filters).remove(self.filter)
 
 
 large_images = LargeImages()
