@@ -12,7 +12,7 @@ import pytest
 from fuzz_readers import IMAGES, KINDS, NAMES, fuzz
 
 from latently.common.errors import DataNote, InputError
-from latently.data import load, read_labels
+from latently.data import image_file, load, read_labels
 
 needs_an_alarm = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="time limits need Unix")
 
@@ -111,6 +111,34 @@ def test_damaged_exif_is_no_warning_that_names_no_file(tmp_path):
         assert load(tmp_path / "a.jpg").image_shape == (8, 8, 3)
     assert not told
     assert warnings.filters == before, "the caller's filters are as they were"
+
+
+def test_an_image_that_is_too_large_is_not_decoded_to_look_for_colours(tmp_path, monkeypatch):
+    """The header of a damaged palette image may promise 97,508 x 61,014 pixels."""
+    from PIL import Image
+
+    decoded = []
+    monkeypatch.setattr(image_file, "LARGEST_BYTES", 1000)
+    monkeypatch.setattr(image_file, "_composed", lambda *image: decoded.append(image))
+    Image.new("P", (17, 17)).save(tmp_path / "a.gif")
+    with pytest.raises(InputError, match="17 x 17 pixels, which take"):
+        load(tmp_path / "a.gif")
+    assert not decoded
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_a_large_image_is_converted_by_stripes(tmp_path, monkeypatch, mode):
+    """In one piece, 142 megapixels with alpha took 5.6 GB; the pixels are the same."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (23, 17, 4), dtype=np.uint8))
+    options = {"transparency": 3} if mode == "P" else {"transparency": (1, 2, 3)} if mode == "RGB" else {}
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    (image if mode == "RGBA" else image.convert("RGB").convert(mode)).save(path, **options)
+    whole = load(path).images
+    monkeypatch.setattr(image_file, "STRIPE", 3 * 17)
+    np.testing.assert_array_equal(load(path).images, whole)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
