@@ -22,7 +22,7 @@ class DataNote(UserWarning):
 
 
 def printable(text: str) -> str:
-    """The text on one line, what cannot be printed escaped: a damaged file must not move a terminal's cursor.
+    r"""The text on one line, what cannot be printed escaped: a damaged file must not move a terminal's cursor.
 
     >>> print(printable("a\tb\x1b[2J"))
     a\tb\x1b[2J
