@@ -247,6 +247,23 @@ def test_links_and_pictures_of_a_page_exist(page):
             )
 
 
+def test_every_kind_of_input_has_its_test():
+    """A row of docs/inputs.md: what goes in, what happens, and a test of that name."""
+    lines = [
+        line for line in doc("inputs.md").read_text().splitlines() if line.startswith("| ") and "| test |" not in line
+    ]
+    rows = [re.fullmatch(r"\| ([^|]+) \| ([^|]+) \| `(tests/\S+\.py)::(test_\w+)` \|", line) for line in lines]
+    assert None not in rows, f"not a row of input, what happens, test: {lines[rows.index(None)]}"
+    kinds = {row[1] for row in rows}
+    assert len(kinds) == len(rows) >= 60, "fewer kinds than were promised, or one stands there twice"
+    gone = [f"{row[3]}::{row[4]}" for row in rows if f"\ndef {row[4]}(" not in read_text(ROOT / row[3])]
+    assert not gone, f"docs/inputs.md names tests that are not there: {gone}"
+
+
+def read_text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
 def test_the_readme_links_every_page():
     linked = set(re.findall(r"\]\((docs/[\w/]+\.md)", README.read_text()))
     assert linked == {page_name(page) for page in (ROOT / "docs").glob("*.md")} | {"docs/results/README.md"}

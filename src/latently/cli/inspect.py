@@ -318,7 +318,7 @@ def explore(
 
 
 def export(run: tyro.conf.Positional[Path], out: Path, json: JsonFlag = False) -> None:
-    """Write encoder, decoder and classifier as ONNX, checked against torch.
+    """Write encoder, decoder and classifier as ONNX, checked against torch; onnxruntime 1.15 or later reads it.
 
     Args:
         run: Run folder.

@@ -2,9 +2,14 @@
 
 import gzip
 import math
+import sys
+import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -25,7 +30,7 @@ def read_npy(path: Path, scale: Scale = None) -> ImageSet:
 
     A large array stays on the disk: the images are then `Mapped`.
     """
-    with reading(str(path), "a .npy array of numbers, never of Python objects"), open_plain(path) as stream:
+    with _reading_numpy(path, "a .npy array of numbers") as stream:
         # np.load opens a pickle under this name, too, or advises how to: only this magic is a .npy.
         require(stream.read(6) == b"\x93NUMPY", f"{path} is not a .npy array; write it with np.save(file, images)")
         stream.seek(0)
@@ -40,7 +45,7 @@ def read_npy(path: Path, scale: Scale = None) -> ImageSet:
 
 def read_npz(path: Path, scale: Scale = None) -> ImageSet:
     """The arrays `images` and, where there, `labels`, or one that `LABEL_COLUMNS` names. Never unpickles."""
-    with reading(str(path), "a .npz archive of numbers or text, never of Python objects"), open_plain(path) as stream:
+    with _reading_numpy(path, "a .npz archive of numbers or text") as stream:
         require(zipfile.is_zipfile(stream), f"{path} is not a .npz archive; write it with np.savez(file, images=...)")
         stream.seek(0)
         with np.load(stream, allow_pickle=False) as archive:
@@ -49,7 +54,19 @@ def read_npz(path: Path, scale: Scale = None) -> ImageSet:
             key = _labels_key(archive.files, str(path))
             labels = archive[key] if key else None
             images = archive["images"]
+    for name, array in (("images", images), (key, labels)):
+        is_array = array is None or isinstance(array, np.ndarray)  # NumPy gives other members as bytes
+        require(is_array, f"{path} holds {name!r}, which is damaged or no array; write it with np.savez")
     return image_set(images, labels, path, scale)
+
+
+@contextmanager
+def _reading_numpy(path: Path, expected: str) -> Iterator[BinaryIO]:
+    """The file as a stream, without NumPy's warnings: of headers that Python 2 wrote, and of damaged ones."""
+    where = str(path)
+    with reading(where, f"{expected}, never of Python objects"), open_plain(path) as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield stream
 
 
 def _labels_key(keys: list[str], where: str) -> str | None:
@@ -135,6 +152,7 @@ def encode_labels(labels: np.ndarray, n: int, where: str) -> tuple[np.ndarray, t
         labels.shape == (n,),
         f"{where} has {n} images but labels of shape {labels.shape}; expected one label per image, -1 for none",
     )
+    require(_is_text_throughout(labels), f"{where} has labels that hold no letters but other numbers; it is damaged")
     missing = is_missing(labels)
     note_missing(where, labels[missing].tolist(), n)
     if labels.dtype.kind == "f":
@@ -148,6 +166,14 @@ def encode_labels(labels: np.ndarray, n: int, where: str) -> tuple[np.ndarray, t
     code_of = {name: code for code, name in enumerate(classes)}
     codes = np.array([code_of.get(name, UNLABELLED) for name in names], dtype=np.int64)
     return np.where(missing, UNLABELLED, codes[positions]), classes
+
+
+def _is_text_throughout(labels: np.ndarray) -> bool:
+    """Whether an array of text holds nothing but letters: NumPy stores each as 32 bits, and looks at none."""
+    if labels.dtype.kind != "U" or labels.dtype.itemsize == 0:
+        return True
+    letters = np.ascontiguousarray(labels.astype(labels.dtype.newbyteorder("="))).view(np.uint32)
+    return not bool(((letters > sys.maxunicode) | ((letters >= 0xD800) & (letters <= 0xDFFF))).any())
 
 
 def _text(label: str | bytes | float) -> str:

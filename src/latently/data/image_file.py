@@ -1,13 +1,14 @@
 """One image file: its header, and its pixels, upright and prepared."""
 
 import threading
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -25,6 +26,7 @@ OPTIONAL = {"AVIF": (".avif",), "HEIF": (".heic", ".heif")}  # that some install
 EXTRAS = dict.fromkeys(OPTIONAL["HEIF"], "heic")  # what to install for them
 LARGEST_BYTES = 2**30  # of one decoded image, at four bytes a pixel: 268 megapixels
 LARGE_BYTES = 2**28  # of these, one is decoded at a time
+STRIPE = 2**22  # pixels of a large image that are converted at a time
 DRAFT = 2  # a JPEG is decoded at no less than this times the size that it is resized to
 
 _one_large_image = threading.Lock()
@@ -83,11 +85,12 @@ def is_image_path(path: Path) -> bool:
 
 class LargeImages:
     """Inside, in any number of threads at once, Pillow opens images of any size: `read_image` holds them to
-    `LARGEST_BYTES` by itself."""
+    `LARGEST_BYTES` by itself. And it does not warn of damaged metadata, of which it cannot say the file."""
 
     def __init__(self) -> None:
         self.lock, self.inside = threading.Lock(), 0
         self.before: int | None = None
+        self.filter: Any = None
 
     def __enter__(self) -> None:
         from PIL import Image
@@ -95,6 +98,8 @@ class LargeImages:
         with self.lock:
             if not self.inside:
                 self.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                self.filter = warnings.filters[0]
             self.inside += 1
 
     def __exit__(self, *_: object) -> None:
@@ -104,6 +109,8 @@ class LargeImages:
             self.inside -= 1
             if not self.inside:
                 Image.MAX_IMAGE_PIXELS = self.before
+                with suppress(ValueError):  # somebody else restored the filters meanwhile
+                    cast(list[Any], warnings.filters).remove(self.filter)
 
 
 large_images = LargeImages()
@@ -124,7 +131,8 @@ def read_header(path: Path) -> Header:
         is_turned = orientation in range(2, 9)
         if image.mode in ("P", "PA"):
             image.seek(0)
-            is_colour = _eight_bit(image).ndim == 3
+            with _room_for(image, path):
+                is_colour = _eight_bit(image).ndim == 3
         else:
             is_colour = image.mode not in ("1", "L", "LA", "La", "F") and not image.mode.startswith("I")
     return Header(height, width, is_colour, is_turned, has_frames)
@@ -172,15 +180,34 @@ def decoding(path: Path, preparation: Preparation) -> Iterator["Image"]:
         if preparation.fit in ("crop", "pad") and preparation.image_size:
             least = DRAFT * max(preparation.image_size)
             image.draft(None, (least, least))
-        n_bytes = 4 * image.width * image.height
-        _require_readable(
-            n_bytes <= LARGEST_BYTES,
-            path,
-            f"is {image.height:,} x {image.width:,} pixels, which take {n_bytes / 1e9:,.1f} GB once decoded; "
-            f"one image may take {LARGEST_BYTES / 1e9:,.1f} GB: save it smaller",
-        )
-        with _one_large_image if n_bytes > LARGE_BYTES else nullcontext():
-            yield ImageOps.exif_transpose(image)
+        with _room_for(image, path):
+            ImageOps.exif_transpose(image, in_place=True)  # else it would copy what is upright
+            yield image
+
+
+def _room_for(image: "Image", path: Path) -> AbstractContextManager[object]:
+    """Inside, the image may be decoded. Raises `InputError` where it is too large for that."""
+    n_bytes = 4 * image.width * image.height
+    _require_readable(
+        n_bytes <= LARGEST_BYTES,
+        path,
+        f"is {image.height:,} x {image.width:,} pixels, which take {n_bytes / 1e9:,.1f} GB once decoded; "
+        f"one image may take {LARGEST_BYTES / 1e9:,.1f} GB: save it smaller",
+    )
+    return _one_large_image if n_bytes > LARGE_BYTES else nullcontext()
+
+
+def _composed(image: "Image", mode: str) -> np.ndarray:
+    """As mode L, LA, RGB or RGBA -> (H, W) or (H, W, 3) uint8, alpha over black. By stripes: all at once, the numbers
+    in between would take several times the memory of the image."""
+    rows = max(1, STRIPE // image.width)
+    if rows >= image.height:
+        return over_black(np.asarray(image.convert(mode)))
+    pixels = np.empty((image.height, image.width, 3)[: 3 if mode in ("RGB", "RGBA") else 2], np.uint8)
+    for top in range(0, image.height, rows):
+        stripe = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = over_black(np.asarray(stripe.convert(mode)))
+    return pixels
 
 
 def stored_pixels(image: "Image", where: Path | str) -> np.ndarray:
@@ -212,8 +239,8 @@ def _eight_bit(image: "Image") -> np.ndarray:
     mode = image.mode
     has_alpha = image.has_transparency_data
     if mode in ("1", "L", "LA", "La"):
-        return over_black(np.asarray(image.convert("LA" if has_alpha else "L")))
-    pixels = over_black(np.asarray(image.convert("RGBA" if has_alpha else "RGB")))
+        return _composed(image, "LA" if has_alpha else "L")
+    pixels = _composed(image, "RGBA" if has_alpha else "RGB")
     is_grey = mode in ("P", "PA") and bool((pixels == pixels[..., :1]).all())
     return pixels[..., 0] if is_grey else pixels
 

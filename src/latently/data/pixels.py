@@ -45,7 +45,7 @@ def unit(pixels: np.ndarray) -> np.ndarray:
 
 def finite(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:
     """Numbers as float32. Raises `InputError` on NaN and infinity."""
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is reported as that
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 becomes infinite, and is reported so
         pixels = np.ascontiguousarray(array, dtype=np.float32)
     bad = ~np.isfinite(pixels)
     if bad.any():

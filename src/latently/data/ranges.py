@@ -69,7 +69,8 @@ class Limits:
         if self.low >= 0 and BYTE / 2 < largest <= BYTE:
             return BYTE
         near = float(f"{largest:.{DIGITS}g}")
-        exceeds = np.float32(largest) / np.float32(near) > 1  # a likelihood that takes 0..1 would refuse it
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32 are refused elsewhere
+            exceeds = np.float32(largest) / np.float32(near) > 1  # a likelihood that takes 0..1 would refuse it
         step = 10.0 ** (math.floor(math.log10(near)) + 1 - DIGITS)
         return float(f"{near + exceeds * step:.{DIGITS}g}")
 
