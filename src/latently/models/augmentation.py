@@ -38,7 +38,7 @@ class Augmentation(Settings):
     def __call__(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape, every image distorted by a draw of its own."""
         is_row = x.shape[2] == 1
-        if is_row or self == Augmentation.none():
+        if is_row or x.is_meta or self == Augmentation.none():  # meta: shapes alone; bicubic's rules for them take 0.1 s
             return x
         grid = affine_grid(self.affine(x), x.shape[2:])
         if self.elastic:
