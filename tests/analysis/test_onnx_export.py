@@ -47,6 +47,7 @@ def test_a_few_label_run_is_codes_images_and_classes(latently, tmp_path):
     assert json.loads(about["image_shape"]) == [8, 8]
 
 
+@pytest.mark.slow
 def test_a_conditional_decoder_takes_labels(tmp_path):
     model = Autoencoder(CVAE(2, Network("dense(16)")), epochs=1, random_state=0)
     model.fit(DIGITS.images[:200], DIGITS.labels[:200])
