@@ -79,7 +79,7 @@ class Processes:
         return seed if self.is_rank_zero else (seed + 1_000_003 * self.rank) % 2**63
 
     def shard(self, index: Tensor) -> tuple[Tensor, bool]:
-        """This process's share of a batch (B,), and whether it counts. With fewer images than processes, some processes get
+        """This process's share of a batch (B,), and whether it counts. With fewer images than processes, some get
         an image that does not count, because all must take part."""
         if self.n == 1:
             return index, True
@@ -112,7 +112,7 @@ class Processes:
         return [count > 0 for count in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist()]
 
     def gather(self, tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        """The tensors of every process, by rank. They must have the same shapes in all processes and lie on the CPU."""
+        """The tensors of every process, by rank; they lie on the CPU and have the same shapes in all processes."""
         if self.n == 1:
             return [tensors]
         every: list[dict[str, Tensor]] = [{} for _ in range(self.n)]

@@ -59,8 +59,8 @@ class Trained:
 
     @torch.no_grad()
     def rows(self, function: Callable[..., Tensor], *inputs: Tensor | Batches, size: int | None = None) -> np.ndarray:
-        """`function` applied to the inputs in batches, float32. All batches have the same size, the last one padded, so that
-        the same kernels run and a row does not depend on its neighbours, not even in the last bit."""
+        """`function` applied to the inputs in batches, float32. All batches have one size, the last is padded: the same
+        kernels run, and a row does not depend on its neighbours, not even in the last bit."""
         size = size or max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape)))
         rows = []
         split = (each.to(self.device).split(size) if isinstance(each, Tensor) else each.split(size) for each in inputs)

@@ -76,7 +76,7 @@ class Interrupts:
 
 @dataclass
 class Loop:
-    """Trains `net` in place on `model.objective`; `run` stores checkpoints, `watchers` are called after steps and epochs.
+    """Trains `net` in place on `model.objective`; `run` stores checkpoints, `watchers` follow steps and epochs.
 
     net: one net, or a `Stack` of K with a draw of `images` each (and one of `validation`, where there are any). Every
     net of a stack gets its own gradient, best epoch and end of patience; the history holds means over the nets.

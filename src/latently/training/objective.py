@@ -15,12 +15,13 @@ from latently.training.hardware import (
 )
 from latently.training.settings import Training
 
-# Most images and pixels per validation batch: metrics do not depend on the training batch size, nor memory on image size.
+# Most images and pixels in a validation batch. Metrics do not depend on the training batch size, nor memory on image
+# size.
 VALIDATION_BATCH, VALIDATION_PIXELS = 1000, 2**22
 
 
 def training_loss(model: Model, images: Batches, settings: Training) -> BatchLoss:
-    """(net, raw images, labels, progress) -> each term summed over the batch, () or (K,), after scaling and binarisation."""
+    """(net, raw images, labels, progress) -> each term summed over the batch, () or (K,); scales and binarises"""
     autocast = settings.precision == "bfloat16"
 
     def loss(net: nn.Module, raw: Tensor, y: Tensor, progress: Tensor) -> Terms:

@@ -22,7 +22,7 @@ class Training(Settings):
     lr: Positive = 4e-3
     """Learning rate; the maximum if the schedule varies it."""
     schedule: Literal["constant", "one-cycle", "cosine"] = "one-cycle"
-    """one-cycle: smooth rise over the warm-up, then cosine decay to 0; cosine: the same with a linear rise; constant."""
+    """one-cycle: smooth rise in the warm-up, then cosine decay to 0; cosine: the same with a linear rise; constant."""
     warmup: Probability = 0.1
     """Fraction of the run over which the learning rate rises; ignored by constant."""
     weight_decay: NonNegative = 0.0
