@@ -80,12 +80,14 @@ CODES = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
 LABELS = np.array([3, 1, 4, 1])
 
 
+@pytest.mark.slow
 def test_a_conditional_decoder_takes_labels(conditional):
     model, folder = conditional
     (decoded,) = session(folder / "model.decoder.onnx").run(["decoded"], {"codes": CODES, "labels": LABELS})
     np.testing.assert_allclose(decoded[:, 0], model.inverse_transform(CODES, LABELS), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_old_onnxruntime_reads_the_files(conditional):
     """Version 1.17.3 needs NumPy 1, so it has an environment of its own."""
     if OLD_PYTHON.exists():

@@ -32,7 +32,7 @@ class Model(Settings):
     """Hyperparameters, a network and an objective; never an optimiser, a file or a picture."""
 
     name: ClassVar[str]
-    """How the command line and params.json call it."""
+    """Name on the command line and in params.json."""
     monitor: ClassVar[str] = "loss"
     """The validation term by which the best epoch is chosen; smaller is better."""
     takes_labels: ClassVar[bool] = False
@@ -40,16 +40,16 @@ class Model(Settings):
 
     @property
     def loss_unit(self) -> str:
-        """What `loss` and `reconstruction` are measured in."""
+        """Unit of `loss` and `reconstruction`."""
         return "nats"
 
     @property
     def codes_per_image(self) -> int:
-        """How many codes of each image the objective decodes."""
+        """Number of codes per image that the objective decodes."""
         return 1
 
     def build(self, image_shape: Shape, n_classes: int) -> nn.Module:
-        """The network for images of shape (C, H, W). Raises InputError where a setting cannot be."""
+        """The network for images of shape (C, H, W). Raises InputError for an invalid setting."""
         raise NotImplementedError
 
     def loss(self, net: Any, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
@@ -60,7 +60,7 @@ class Model(Settings):
         raise NotImplementedError
 
     def objective(self, net: Any, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
-        """What training minimises, as `loss` gives it: `loss` itself, or a bound that is made of the same parts."""
+        """What training minimises, in the form of `loss`: `loss` itself, or a bound computed from the same parts."""
         return self.loss(net, x, y, progress)
 
     def check_pixels(self, low: float, high: float) -> None:

@@ -41,7 +41,7 @@ def activation(name: str) -> nn.Module:
 
 @dataclass(frozen=True)
 class Layer:
-    """One step of a network: the shape it makes, the modules that make it, and the layers that lead back."""
+    """One layer of a spec: its output shape, its modules, and the layers of a decoder that undo it."""
 
     def shape(self, shape: Shape) -> Shape:
         raise NotImplementedError
@@ -56,10 +56,10 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Weighted(Layer):
-    """What dense, conv and deconv share."""
+    """Common fields of dense, conv and deconv."""
 
     activation: str | None = None  # None: the network's
-    dropout: float = 0.0  # the share of values dropped while training
+    dropout: float = 0.0  # fraction of values dropped in training
     bias: float | None = None  # its value before training; None: what the network's `init` gives
 
 
@@ -81,7 +81,7 @@ class Dense(Weighted):
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after that leave ceil(size / stride) outputs; an odd one goes after, as in TensorFlow."""
+    """Padding before and after, for ceil(size / stride) outputs; an odd zero goes after, as in TensorFlow."""
     total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -149,7 +149,7 @@ class Deconv(Weighted):
             output_padding=(max(-surplus[0], 0), max(-surplus[1], 0)),
             crop=(bottom, right),
         )
-        # The crop once was a module of its own: what follows keeps its number, by which weights are kept.
+        # The crop used to be a module. Identity keeps the numbers of later modules, which name their weights.
         return [layer, nn.Identity()] if bottom or right else [layer]
 
     def mirror(self, shape: Shape) -> list[Layer]:
@@ -158,7 +158,7 @@ class Deconv(Weighted):
 
 @dataclass(frozen=True)
 class Pool(Layer):
-    """pool(size): maximum over size x size squares; an incomplete last square counts, too."""
+    """pool(size): max pooling over size x size windows; an incomplete last window counts."""
 
     size: int = 2
 
@@ -206,7 +206,7 @@ class Reshape(Layer):
 
 @dataclass(frozen=True)
 class Code(Layer):
-    """code(): the values that arrive are the code, a grid of them too; ends an encoder in place of a dense layer."""
+    """code(): the input is the code, flattened if it is a grid; ends an encoder in place of a dense layer."""
 
     def shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
@@ -298,7 +298,7 @@ class TransposedConvolution(nn.ConvTranspose2d):
 
     @property
     def edges(self) -> list[int]:
-        """What is added left, right, at the top and the bottom: less than nothing."""
+        """Padding left, right, top and bottom, negative to crop."""
         return [0, -self.crop[1], 0, -self.crop[0]]
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
