@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench onnxruntime clean
 
 demo: .venv/installed
 	$(BIN)/latently demo --out $(RUN)
@@ -26,6 +26,11 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/beside_others.py
 	$(BIN)/python benchmarks/performance_table.py
 
+# With it, tests open exported files in a release of February 2024, which needs Python 3.12 or earlier and NumPy 1.
+onnxruntime:
+	$(PYTHON) -m venv .venv-onnxruntime
+	.venv-onnxruntime/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime==1.17.3 "numpy<2"
+
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -36,4 +41,4 @@ format: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-onnxruntime build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache

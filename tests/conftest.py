@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets: two threads wait for
 import pytest
 
 from latently.cli.main import main
+from latently.estimator import few_label
 from latently.training import resolve
 from latently.training.watchers import Log
 
@@ -20,6 +21,14 @@ def compiles_only_when_told():
     """`compile="auto"` stays eager: a compiler's seconds belong to the tests that ask for them with `compile="on"`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resolve, "COMPILE_FROM_STEPS", float("inf"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def an_epoch_of_few_labels_is_short():
+    """An epoch of a few-label classifier holds about 1,000 images, not 20,000: seconds a fit that few tests need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(few_label, "LEAST_IMAGES", 1000)
         yield
 
 

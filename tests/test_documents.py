@@ -1,7 +1,7 @@
 """The documents are executed: commands work, Python prints what its page says, links lead somewhere, examples are true.
 
-README.md and the Python of all pages run in every `make test`, and every command of every page is read by the command
-line. The pages' own commands run for minutes, and are among the slow tests.
+README.md runs in every `make test`, and every command of every page is read by the command line. The other pages' own
+commands and Python run for minutes, and are among the slow tests.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ from latently.cli.flags import Finished
 from latently.cli.main import main, parse
 from latently.common.errors import InputError
 from latently.data import load
+from latently.estimator import few_label
 from latently.runs.outputs import write_images
 
 ROOT = Path(__file__).parent.parent
@@ -84,9 +85,15 @@ def test_examples_in_docstrings_are_true(name):
     assert failures == 0
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "pycon")], ids=page_name)
+PYTHON_PAGES = [
+    pytest.param(page, marks=[] if page == README else pytest.mark.slow) for page in PAGES if blocks(page, "pycon")
+]
+
+
+@pytest.mark.parametrize("page", PYTHON_PAGES, ids=page_name)
 def test_the_python_of_a_page_prints_what_the_page_says(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(few_label, "LEAST_IMAGES", 20_000)  # as users have it
     session = doctest.DocTestParser().get_doctest("\n".join(blocks(page, "pycon")), {}, page_name(page), str(page), 0)
     assert any(example.want for example in session.examples)
     failures, _ = doctest.DocTestRunner(verbose=False).run(session)
@@ -245,6 +252,23 @@ def test_links_and_pictures_of_a_page_exist(page):
             assert anchor in anchors(place), (
                 f"{page_name(page)} points to {target}, and {place.name} has no such heading"
             )
+
+
+def test_every_kind_of_input_has_its_test():
+    """A row of docs/inputs.md: what goes in, what happens, and a test of that name."""
+    lines = [
+        line for line in doc("inputs.md").read_text().splitlines() if line.startswith("| ") and "| test |" not in line
+    ]
+    rows = [re.fullmatch(r"\| ([^|]+) \| ([^|]+) \| `(tests/\S+\.py)::(test_\w+)` \|", line) for line in lines]
+    assert None not in rows, f"not a row of input, what happens, test: {lines[rows.index(None)]}"
+    kinds = {row[1] for row in rows}
+    assert len(kinds) == len(rows) >= 60, "fewer kinds than were promised, or one stands there twice"
+    gone = [f"{row[3]}::{row[4]}" for row in rows if f"\ndef {row[4]}(" not in read_text(ROOT / row[3])]
+    assert not gone, f"docs/inputs.md names tests that are not there: {gone}"
+
+
+def read_text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def test_the_readme_links_every_page():

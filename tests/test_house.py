@@ -11,15 +11,16 @@ HOUSE = Path(latently.__file__).parent
 MOST_LINES, MOST_ENTRIES = 400, 16
 PLAN = {
     "common": "errors settings files console",
-    "data": """classes pixels noise preparation reading image_file folder_survey mapped imageset folder_index batches
-        download cache splits arrays text columns table idx folder chunks image_names label_file sources __init__""",
+    "data": """classes ranges pixels noise preparation reading image_file folder_survey mapped imageset folder_index
+        batches download cache splits arrays text columns table idx folder chunks image_names label_file sources
+        __init__""",
     "models": """modules layers networks densities flows augmentation views base ae denoising posterior iwae vae cvae
         vamp simclr feedforward stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
-    "runs": "tensors record folder outputs cached_work",
+    "runs": "tensors record lock folder outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
-    "estimator": "base classifier mixture autoencoder label_spreading few_label __init__ stacked",
+    "estimator": "inputs base classifier mixture autoencoder label_spreading few_label __init__ stacked",
     "evaluation": "intervals figures codes samples",
     "analysis": "run_images measure similar label_curve plots onnx_export parquet_export",
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table

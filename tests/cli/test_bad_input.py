@@ -46,7 +46,8 @@ def refused(latently, tmp_path, monkeypatch) -> Callable[..., str]:
         ran = latently(*shlex.split(command))
         assert ran.code == 2, f"exit code {ran.code}: {ran.err}"
         assert ran.out == "", f"stdout is for figures: {ran.out}"
-        *notes, sentence = ran.err.splitlines()
+        lines = ran.err.splitlines()
+        *notes, sentence = [line for line in lines if not (line.startswith("note: ") and "pixels reach" in line)]
         assert sentence.startswith("latently: ")
         resuming = "--resume" in command  # says what it takes up before it reads the checkpoint
         assert len(notes) <= resuming, f"not one sentence: {ran.err}"
@@ -444,17 +445,17 @@ def leaves(values: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[st
     return [(*above, name) for name in values] + [place for places in inner for place in places]
 
 
-WRONG = [None, "x", -1, 10**30, []]
+WRONG = ["(lost)", None, "x", -1, 10**30, []]
 
 
-@pytest.mark.parametrize("n_wrong", [1, pytest.param(len(WRONG), marks=pytest.mark.slow)])
-def test_any_wrong_value_in_params_json_is_a_sentence(latently, damaged, n_wrong):
-    """Every place of the file in turn lost, and filled with values that do not belong there."""
+@pytest.mark.parametrize("thorough", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_any_wrong_value_in_params_json_is_a_sentence(latently, damaged, thorough):
+    """Every place of the file in turn lost, or filled with values that do not belong there."""
     path = damaged / "r" / "params.json"
     good = json.loads(path.read_text())
     n_refused = n_tried = 0
     for i, (*above, name) in enumerate(leaves(good)):
-        for wrong in ["(lost)", *(WRONG[(i + k) % len(WRONG)] for k in range(n_wrong))]:
+        for wrong in WRONG if thorough else [WRONG[i % len(WRONG)]]:
             params = json.loads(json.dumps(good))
             place = params
             for each in above:

@@ -172,8 +172,10 @@ def test_turned_photographs_are_upright_and_counted(tmp_path):
 
 def test_a_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path, monkeypatch):
     original = photograph(tmp_path / "a.jpg", 1200, 1600, quality=95)
-    seen, pixels = [], image_file._pixels
-    monkeypatch.setattr(image_file, "_pixels", lambda image, path: (seen.append(image.size), pixels(image, path))[1])
+    seen, pixels = [], image_file.stored_pixels
+    monkeypatch.setattr(
+        image_file, "stored_pixels", lambda image, path: (seen.append(image.size), pixels(image, path))[1]
+    )
     small = read_image(tmp_path / "a.jpg", Preparation((64, 64), 3, "crop"))
     assert seen == [(200, 150)], "a sixty-fourth of the pixels would do"
     assert np.abs(small.astype(int) - square(original, 64)).mean() < 3

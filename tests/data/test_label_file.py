@@ -64,7 +64,7 @@ def test_labels_are_read(labels_of, text):
     [
         ("a/one.png,cat\nfour.png,dog\n", "line 2: there is no image 'four.png' in photos"),
         ("two.png,cat\n", "line 1: there is more than one image 'two.png' in photos; give its folder, too"),
-        ("0,cat\n1,dog\n0,dog\n", "line 3: 0 is 'dog', but line 1 says 'cat'"),
+        ("0,cat\n1,dog\n0,dog\n", "line 3: '0' is 'dog', but line 1 says 'cat'"),
         ("0,cat,sure\n", "line 1: 3 columns; expected two"),
         ("image,label\n", "holds no label"),
         ("0,\n1,\n", "holds no label"),

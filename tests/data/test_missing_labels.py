@@ -81,9 +81,13 @@ def test_fit_of_a_conditional_autoencoder_refuses_what_is_missing(label, missing
         assert len(cvae.fit(X, mixed(label)).classes_) == 3
 
 
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier(FeedForward(Trunk("dense(2)")), **TINY).fit(X, ["a", "b"] * 3)
+
+
 @spelled
-def test_score_leaves_out_what_is_missing(label, missing):
-    classifier = Classifier(FeedForward(Trunk("dense(2)")), **TINY).fit(X, ["a", "b"] * 3)
+def test_score_leaves_out_what_is_missing(classifier, label, missing):
     predicted = classifier.predict(X).astype(object)
     predicted[0] = label
     assert classifier.score(X, list(predicted)) == (1 if missing else 5 / 6)

@@ -42,7 +42,7 @@ def test_clone_keeps_every_setting_and_nothing_learned(fitted):
 
 def test_codes_of_digits_feed_a_pipeline(digits):
     X, y = digits
-    encoder = Autoencoder(VAE(latent_dim=8), epochs=40, random_state=0)
+    encoder = Autoencoder(VAE(8, Network("dense(128)")), epochs=20, lr=0.01, random_state=0)
     pipeline = make_pipeline(encoder, LogisticRegression(C=10, max_iter=2000)).fit(X[:1200], y[:1200])
     assert pipeline.score(X[1200:], y[1200:]) > 0.8, "codes of 8 dimensions should tell most digits apart"
 

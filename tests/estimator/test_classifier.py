@@ -18,7 +18,7 @@ def small(**settings) -> Classifier:
 
 
 @parametrize_with_checks(
-    [Classifier(FeedForward(Trunk("dense(16)")), epochs=40, batch_size=32, lr=0.02, random_state=0)],
+    [Classifier(FeedForward(Trunk("dense(16)")), epochs=15, batch_size=32, lr=0.05, random_state=0)],
     expected_failed_checks=lambda _: {"check_classifiers_classes": "labels -1 and 1: -1 means unlabelled here"},
 )
 def test_scikit_learn(estimator, check):

@@ -27,6 +27,7 @@ from latently import (
     Trunk,
     data,
 )
+from latently.estimator import few_label
 from latently.runs.folder import Run
 
 DIGITS = data.load("digits")
@@ -36,7 +37,7 @@ FEW = np.where(np.arange(600) < 60, Y, -1)
 
 @pytest.fixture(scope="module")
 def encoder():
-    return Autoencoder(VAE(6, Network("dense(64)")), epochs=60, batch_size=32, random_state=0).fit(X)
+    return Autoencoder(VAE(6, Network("dense(64)")), epochs=20, batch_size=32, lr=0.01, random_state=0).fit(X)
 
 
 def small(**settings):
@@ -172,6 +173,7 @@ def test_a_loaded_one_knows_its_settings(encoder, tmp_path):
 def test_a_lesson_holds_no_image_twice(encoder, monkeypatch):
     """Labelled images come several times in an epoch, by number: of large ones there would not be the memory."""
     given = {}
+    monkeypatch.setattr(few_label, "LEAST_IMAGES", 20_000)
     monkeypatch.setattr(Classifier, "fit", lambda self, X, y, **settings: given.update(X=X, **settings) or self)
     FewLabelClassifier(encoder, small()).fit(X, FEW)
     assert len(given["X"]) == 60 + round(0.8 * 540)

@@ -66,19 +66,19 @@ def slow_bound(fit: Autoencoder, x: np.ndarray, label: int, samples: int) -> tup
     ids=["grey", "dynamic", "gaussian", "told labels"],
 )
 def test_it_is_what_a_slow_loop_gives(digits, model, binarise, monkeypatch):
-    """20 images, 50 samples, in pieces of 10: to 1e-3 nats, and the standard error likewise."""
+    """5 images, 30 samples, in pieces of 12: to 1e-3 nats, and the standard error likewise."""
     monkeypatch.setitem(autoencoder.VALUES_DECODED, "cpu", 12 * 64)
     X, y = digits.images / 16, digits.target
-    fit = Autoencoder(model, epochs=5, random_state=0, binarise=binarise).fit(X, y)
-    bound, error = fit.importance_bound(X[:20], 50, y[:20])
-    slow = np.array([slow_bound(fit, x, label, 50) for x, label in zip(fit.seen(X[:20]), y[:20], strict=True)])
+    fit = Autoencoder(model, epochs=2, random_state=0, binarise=binarise).fit(X, y)
+    bound, error = fit.importance_bound(X[:5], 30, y[:5])
+    slow = np.array([slow_bound(fit, x, label, 30) for x, label in zip(fit.seen(X[:5]), y[:5], strict=True)])
     np.testing.assert_allclose(bound, slow[:, 0], atol=1e-3, rtol=0)
     np.testing.assert_allclose(error, slow[:, 1], atol=1e-3, rtol=0)
 
 
 def test_it_rises_with_the_number_of_samples_from_the_elbo(vae, digits):
     X = digits.images / 16
-    bounds = [vae.importance_bound(X, samples)[0].mean() for samples in (2, 8, 32, 128)]
+    bounds = [vae.importance_bound(X, samples)[0].mean() for samples in (2, 8, 32)]
     assert vae.score(X) < bounds[0]
     assert bounds == sorted(bounds)
 

@@ -20,7 +20,7 @@ def test_a_linear_autoencoder_with_squared_error_spans_the_plane_of_pca(digits):
     """Baldi & Hornik 1989: its global minimum is the plane of the first principal components."""
     linear = Network(encoder="reshape(1, 8, 8)", decoder="dense(out)")
     model = AE(latent_dim=3, network=linear, likelihood="squared-error")
-    fit = Autoencoder(model, epochs=150, batch_size=64, lr=2e-2, precision="float32", random_state=0).fit(digits)
+    fit = Autoencoder(model, epochs=400, batch_size=2000, lr=5e-2, precision="float32", random_state=0).fit(digits)
     pca = PCA(3).fit(digits.reshape(-1, 64))
     plane = fit.net_.decoder[0].weight.detach().numpy()  # (64, 3)
     angle = np.degrees(subspace_angles(plane, pca.components_.T).max())

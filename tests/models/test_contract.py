@@ -115,13 +115,13 @@ def test_importance_weights_average_to_the_bound(model, shape):
     if not can(model, "prior", "log_weights"):
         pytest.skip("has no bound on log p(x)")
     net, x, y = model.build(shape, 10), images(shape), labels(model)
-    noise = torch.randn(100, 5, 3, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(36, 5, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        log_w = model.log_weights(net, x, model.encode(net, x, *y), model.prior(net), noise, *y)  # (100, 5)
+        log_w = model.log_weights(net, x, model.encode(net, x, *y), model.prior(net), noise, *y)  # (36, 5)
         terms = model.bound(net, x, noise[0], *y)
         elbos = [-sum(t.reshape(5, -1).sum(1) for t in model.bound(net, x, each, *y).values()) for each in noise]
-    assert log_w.shape == (100, 5)
-    error = 4 * torch.stack(elbos).std(0).max().item() / 10 + 4 * log_w.std(0).max().item() / 10
+    assert log_w.shape == (36, 5)
+    error = 4 * torch.stack(elbos).std(0).max().item() / 6 + 4 * log_w.std(0).max().item() / 6
     torch.testing.assert_close(log_w.mean(0), torch.stack(elbos).mean(0), atol=error, rtol=0)
     if terms["kl"].ndim == 1:
         torch.testing.assert_close(log_w[0], elbos[0], atol=1e-3, rtol=1e-4)
@@ -148,16 +148,16 @@ def test_a_damaged_image_is_rebuilt_in_its_shape(model, shape):
 
 
 def test_it_learns(model):
-    """Two hundred steps on sixteen digits bring the loss down by a fifth."""
+    """Eighty steps on sixteen digits bring the loss down by a fifth."""
     digits = load_digits()
     x = torch.tensor(digits.images[:16] / 16, dtype=torch.float32)[:, None]
     y = torch.tensor(digits.target[:16])
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = model.build((1, 8, 8), 10)
-        optimiser = torch.optim.Adam(net.parameters(), 3e-3)
+        optimiser = torch.optim.Adam(net.parameters(), 1e-2)
         losses = []
-        for _ in range(200):
+        for _ in range(80):
             loss = model.objective(net, x, y, 1.0)["loss"].mean()
             optimiser.zero_grad()
             loss.backward()

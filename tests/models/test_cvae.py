@@ -16,13 +16,14 @@ MEANS = np.stack([X[label == Y].mean(0) for label in range(10)])
 
 @pytest.fixture(scope="module")
 def fitted():
-    return Autoencoder(CVAE(4, Network("dense(64)")), epochs=30, batch_size=64, random_state=0).fit(X[:1500], Y[:1500])
+    model = CVAE(4, Network("dense(64)"))
+    return Autoencoder(model, epochs=15, batch_size=64, lr=0.01, random_state=0).fit(X[:1500], Y[:1500])
 
 
 def test_a_decoder_that_gets_nothing_from_the_code_learns_each_labels_mean_image():
     """With a huge price on the code, p(x|z,y) = p(x|y), whose best Bernoulli means are the class's mean pixels."""
     model = CVAE(1, Network(encoder="dense(8)", decoder="dense(out)"), beta=1000.0)
-    fit = Autoencoder(model, epochs=60, batch_size=64, lr=0.05, precision="float32", random_state=0).fit(X, Y)
+    fit = Autoencoder(model, epochs=40, batch_size=128, lr=0.1, precision="float32", random_state=0).fit(X, Y)
     drawn = fit.sample(10, y=range(10), random_state=0)
     assert np.abs(drawn - MEANS).max() < 0.06
     assert np.abs(drawn - MEANS).mean() < 0.01
@@ -33,7 +34,7 @@ def test_a_linear_gaussian_one_reaches_the_likelihood_of_pca_about_each_labels_m
     linear = Network(encoder="dense(74, linear)", decoder="dense(out)")
     model = CVAE(4, linear, likelihood="gaussian", beta=1.0)
     centred = X - X.mean(0)
-    fit = Autoencoder(model, epochs=120, batch_size=64, lr=1e-2, precision="float32", random_state=0).fit(centred, Y)
+    fit = Autoencoder(model, epochs=60, batch_size=256, lr=5e-2, precision="float32", random_state=0).fit(centred, Y)
     rest = (X - MEANS[Y]).reshape(-1, 64)
     exact = PCA(4).fit(rest).score(rest)  # nats per image
     elbo = fit.score(centred, Y)

@@ -19,9 +19,8 @@ def digits():
 
 @pytest.fixture(scope="module")
 def fitted(digits):
-    return Autoencoder(DAE(32, Network("dense(128)"), level=0.3), epochs=40, batch_size=32, random_state=0).fit(
-        digits[:1000]
-    )
+    model = DAE(32, Network("dense(128)"), level=0.3)
+    return Autoencoder(model, epochs=20, batch_size=64, lr=0.01, random_state=0).fit(digits[:1000])
 
 
 def test_a_linear_one_reaches_the_best_linear_map():
@@ -37,7 +36,7 @@ def test_a_linear_one_reaches_the_best_linear_map():
     level = 0.8
     linear = Network(encoder="dense(6, linear)", decoder="dense(out)")
     model = DAE(6, linear, likelihood="squared-error", level=level, unclipped=True)
-    fit = Autoencoder(model, epochs=150, batch_size=256, lr=1e-2, precision="float32", random_state=0).fit(X)
+    fit = Autoencoder(model, epochs=80, batch_size=512, lr=3e-2, precision="float32", random_state=0).fit(X)
     S = X.T @ X / len(X)
     best = np.linalg.solve(S + level**2 * np.eye(6), S)
     learned = fit.reconstruct(np.eye(6)) - fit.reconstruct(np.zeros((1, 6)))

@@ -29,7 +29,7 @@ def test_a_linear_gaussian_vae_reaches_the_likelihood_of_probabilistic_pca(digit
     """
     linear = Network(encoder="reshape(1, 8, 8)", decoder="dense(out)")
     model = VAE(latent_dim=4, network=linear, likelihood="gaussian")
-    fit = Autoencoder(model, epochs=300, batch_size=64, lr=1e-2, precision="float32", random_state=0).fit(digits)
+    fit = Autoencoder(model, epochs=100, batch_size=256, lr=5e-2, precision="float32", random_state=0).fit(digits)
     exact = PCA(4).fit(digits.reshape(-1, 64)).score(digits.reshape(-1, 64))  # nats per image, Tipping & Bishop 1999
     elbo = fit.score(digits)
     standard_error = fit.score_samples(digits).std() / math.sqrt(len(digits))

@@ -19,7 +19,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def vamp(digits):
-    return Autoencoder(VampVAE(3, TINY, pseudo_inputs=30), epochs=80, random_state=0).fit(digits)
+    return Autoencoder(VampVAE(3, TINY, pseudo_inputs=30), epochs=30, lr=0.01, random_state=0).fit(digits)
 
 
 def test_the_prior_is_the_mean_of_the_pseudo_inputs_posteriors():

@@ -11,6 +11,7 @@ import pytest
 
 from latently.cli.main import main
 from latently.common.errors import InputError
+from latently.report import comparison
 from latently.report.comparison import best_of, names_of
 
 RNG = np.random.default_rng(0)
@@ -32,6 +33,12 @@ def runs(tmp_path_factory):
     }.items():
         assert main(["train", *shlex.split(words), "--out", str(folder / name)]) == 0
     return folder
+
+
+@pytest.fixture(autouse=True)
+def only_the_test_of_the_page_draws(request, monkeypatch):
+    if request.node.name != "test_the_page_is_one_file_with_every_run":
+        monkeypatch.setattr(comparison, "draw", lambda _: {})
 
 
 @pytest.fixture

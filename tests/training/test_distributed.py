@@ -85,7 +85,9 @@ def test_noise_differs_between_processes_and_validation_does_not(tmp_path):
     assert float(two["train_loss"]) == pytest.approx(float(one["train_loss"]), rel=1e-2)
 
 
-@pytest.mark.parametrize("model", ["dae", "cvae", "vamp", "classifier"])
+@pytest.mark.parametrize(
+    "model", ["classifier", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dae", "cvae", "vamp"))]
+)
 def test_every_model_trains(tmp_path, model):
     layers = "--layers" if model == "classifier" else "--encoder"
     run = trained(tmp_path / "run", f"train {model} --data digits --limit 400 {layers} dense(16) --epochs 2")
@@ -95,7 +97,7 @@ def test_every_model_trains(tmp_path, model):
     assert Run(run).params["processes"] == 2
 
 
-STOPPING = f"{VAE} --epochs 60 --patience 3 --lr 0.03 --schedule constant --checkpoint-minutes 0"
+STOPPING = f"{VAE} --limit 600 --epochs 60 --patience 3 --lr 0.05 --schedule constant --checkpoint-minutes 0"
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +125,8 @@ def test_both_stop_early_and_a_killed_run_goes_on_to_the_same_weights(stopped_ea
     assert not list(run.rglob(".*")), "a writer that was killed left its file"
 
 
-@pytest.mark.parametrize("n", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1, 3])
 def test_another_number_of_processes_takes_a_run_up(stopped_early, tmp_path, n):
     run = killed(tmp_path / "run", epochs=2)
     first = history(run)[0]  # the second row may be younger than the checkpoint
@@ -133,7 +136,7 @@ def test_another_number_of_processes_takes_a_run_up(stopped_early, tmp_path, n):
     assert lowest[0] == pytest.approx(lowest[1], abs=1.0), "the figures are of another training"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_of_one_is_an_interrupt_of_all(tmp_path, number):
     run = tmp_path / "run"
     processes = started(run, f"{VAE} --epochs 10000 --checkpoint-epochs 9999")
@@ -145,7 +148,7 @@ def test_an_interrupt_of_one_is_an_interrupt_of_all(tmp_path, number):
     assert not output_of(run, rank=1).read_text(), "the interrupted process speaks in the first one's place"
 
 
-@pytest.mark.parametrize("dead", [0, 1])
+@pytest.mark.parametrize("dead", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_dies_ends_the_others(tmp_path, dead):
     run = tmp_path / "run"
     processes = started(run, f"{VAE} --epochs 10000")
@@ -164,10 +167,10 @@ def test_a_process_that_dies_ends_the_others(tmp_path, dead):
     ("command", "said"),
     [
         (f"{VAE} --limit 1", "2 processes were started to share batches of 1"),
-        (f"{VAE} --lr -1", "--lr is -1.0"),
-        ("train few-label --data digits --n-labels 100", "train in one process"),
         ("encode somewhere", "only latently train can use several"),
-        (f"{VAE} --device cuda:7", "cuda:7"),
+        pytest.param(f"{VAE} --lr -1", "--lr is -1.0", marks=pytest.mark.slow),
+        pytest.param("train few-label --data digits --n-labels 100", "train in one process", marks=pytest.mark.slow),
+        pytest.param(f"{VAE} --device cuda:7", "cuda:7", marks=pytest.mark.slow),
     ],
 )
 def test_what_cannot_be_is_said_once(tmp_path, command, said):

@@ -186,7 +186,7 @@ def test_bfloat16_comes_to_the_same_bound(digits):
     results = []
     for precision in ("float32", "bfloat16"):
         vae = VAE(4, Network("dense(128)"))
-        fit = Autoencoder(vae, epochs=20, lr=1e-3, precision=precision, random_state=0).fit(digits)
+        fit = Autoencoder(vae, epochs=8, lr=1e-3, precision=precision, random_state=0).fit(digits)
         results.append(fit.score(digits))
     assert results[0] == pytest.approx(results[1], abs=0.06), "nats; seeds differ by 0.2"
 

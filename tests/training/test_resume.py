@@ -109,7 +109,7 @@ def test_killed_at_random_moments_compiled(tmp_path):
     assert_same_run(killed, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_leaves_a_run_that_goes_on(whole, tmp_path, number):
     stopped = tmp_path / "stop ped"
     process = start(stopped, f"{EAGER} --checkpoint-epochs 99")

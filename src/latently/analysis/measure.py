@@ -16,7 +16,7 @@ from latently.data import ImageSet
 from latently.estimator import Autoencoder, Classifier
 from latently.evaluation import samples
 from latently.evaluation.codes import code_figures
-from latently.evaluation.figures import COLLAPSE, evaluate
+from latently.evaluation.figures import collapse_sentence, evaluate
 from latently.models import can
 from latently.runs.folder import Run
 from latently.training.watchers import Bar
@@ -64,9 +64,9 @@ def measure(opened: RunImages, part: str, requested: OptionalFigures = OptionalF
     figures = opened.evaluate(part, k)
     if opened.is_own and part == "all":
         note("note: these images include its training images, so the metrics are optimistic")
-    if figures.get("collapsed"):
-        note(f"note: {COLLAPSE}")
     images = opened.part(part)
+    if figures.get("collapsed"):
+        note(f"note: {collapse_sentence(images.images)}")
     n = requested.samples or min(MOST_SAMPLES, len(images))
     figures |= if_requested(requested.codes, requested.everything and has_codes, lambda: measure_codes(opened, images))
     by_name = requested.samples is not None

@@ -8,6 +8,9 @@
 The files contain what the run supports: a plain classifier has only probabilities, and no decoder. A runtime computes
 only the requested outputs. A conditional model also takes labels (n,), int64 indices into its classes. All outputs are
 means, of the posterior and of the decoder. The metadata contain the classes, the image shape and the pixel format.
+
+Any onnxruntime from `LEAST_ONNXRUNTIME` on reads the files. torch's exporter writes the newest format that it knows
+whatever the opset, and older runtimes refuse that by its number; nothing in these graphs needs it.
 """
 
 import copy
@@ -30,6 +33,8 @@ from latently.common.files import atomic_write
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 
 OPSET = 18
+IR_VERSION = 8  # of the format, as onnx 1.13 wrote it together with this opset
+LEAST_ONNXRUNTIME = "1.15"
 TOLERANCE = 1e-5  # largest difference from torch, relative to the largest value if that is above 1
 TRIED = 5  # rows that a file is checked with
 
@@ -93,8 +98,9 @@ def plans(estimator: Any) -> dict[str, Plan]:
 
 
 def export(estimator: Any, out: Path) -> list[dict[str, Any]]:
-    """Check and write the files. -> for each: file, inputs, outputs, opset, and `max_difference`, the largest
-    difference from torch, relative to the largest value if that is above 1.
+    """Check and write the files. -> for each: file, inputs, outputs, opset, ir_version, onnxruntime (the least version
+    that reads it), and `max_difference`, the largest difference from torch, relative to the largest value if that is
+    above 1.
 
     Raises InputError if it exceeds `TOLERANCE`; that file is then not written.
     """
@@ -113,7 +119,7 @@ def export(estimator: Any, out: Path) -> list[dict[str, Any]]:
             off = difference(plan, temporary)
             require(off <= TOLERANCE, f"{path} would differ from torch by {off:.2g}; at most {TOLERANCE:g} is allowed")
         rows.append({"file": str(path), "inputs": list(plan.inputs), "outputs": plan.outputs, "opset": OPSET,
-                     "max_difference": off})  # fmt: skip
+                     "ir_version": IR_VERSION, "onnxruntime": LEAST_ONNXRUNTIME, "max_difference": off})  # fmt: skip
     return rows
 
 
@@ -145,7 +151,18 @@ def as_onnx(plan: Plan) -> Any:
             dynamic_shapes=(tuple({0: rows} for _ in plan.inputs),),
         )  # fmt: skip
     assert made is not None
-    return made.model_proto
+    model = made.model_proto
+    model.ir_version = IR_VERSION
+    drop_notes(model.graph)
+    return model
+
+
+def drop_notes(graph: Any) -> None:
+    """Remove what the exporter notes beside every node: the format has had a place for it only since version 10, and
+    among it are the paths of this machine's files."""
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from latently import data, estimator
 from latently.common.console import note
 from latently.common.errors import DataNote, InputError, require
@@ -31,7 +33,7 @@ class RunImages:
 
     @property
     def preparation(self) -> data.Preparation:
-        """How the run's images were resized and converted."""
+        """How the run's images were resized, converted and scaled."""
         return data.Preparation.from_json(self.record.preparation) if self.record else AS_THEY_ARE
 
     @property
@@ -40,7 +42,7 @@ class RunImages:
         height, width, *colours = self.estimator.image_shape_
         channels = {(): 1, (3,): 3}.get(tuple(colours))
         fit = self.preparation.fit if self.has_size else "crop"
-        return data.Preparation((height, width), channels, fit, self.preparation.skip_broken)
+        return replace(self.preparation, image_size=(height, width), channels=channels, fit=fit)
 
     @property
     def has_size(self) -> bool:
@@ -51,7 +53,9 @@ class RunImages:
         """How images of `source` are read: photographs of any size become like the run's; an array stays as it is."""
         path = Path(source).expanduser()
         own = self.record is not None and str(path.absolute()) == self.record.source
-        if own or source in data.NAMED or not (path.is_dir() or data.is_image_path(path)):
+        if not own and source in data.NAMED:
+            return replace(self.preparation, scale=None)  # their range is known
+        if own or not (path.is_dir() or data.is_image_path(path)):
             return self.preparation
         asked = replace(self.preparation, channels=None)  # so that colour that becomes grey is noted, too
         data.note_fitting(path, asked, self.preparation_of_new, f"as the images of {self.run.path}")
@@ -132,15 +136,27 @@ class RunImages:
         """Test images; where there are none, those that chose; else all."""
         return "test" if len(self.split.test) else "validation" if len(self.split.validation) else "all"
 
-    def part(self, name: str) -> ImageSet:
+    def part(self, name: str, as_in_source: bool = False) -> ImageSet:
         """The images of a part; for a conditional model only the labelled ones, if there are any. Raises InputError for
-        an empty part."""
+        an empty part.
+
+        as_in_source: in the order of the source; otherwise in that of the split, which shuffles training images.
+        """
         if name == "all":
             return self.understood(self.images)
         index = getattr(self.split, name)
         require(len(index) > 0, f"{self.images.source} has no {name} images (its split is {self.split.kind!r}); "
                 "give another --part")  # fmt: skip
-        return self.understood(self.images.take(index))
+        return self.understood(self.images.take(np.sort(index) if as_in_source else index))
+
+    def note_copies(self, part: str) -> None:
+        """Warn of images of the run's own test or validation part that also train."""
+        if self.record is None or not self.is_own or part not in ("validation", "test"):
+            return
+        record = self.record
+        if getattr(record, f"n_{part}_in_training") is None:  # a run of an older version
+            record = DataRecord.of(self.images, self.split)
+        record.note_copies([part])
 
     def understood(self, images: ImageSet) -> ImageSet:
         """The images that the model accepts: for a conditional model only the labelled ones, if there are any."""

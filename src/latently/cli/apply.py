@@ -33,7 +33,8 @@ def encode(
     Args:
         run: Run folder.
         out: File to write: .npz (codes, labels, names), .npy (codes), .csv (a row per image), .png (a scatter plot);
-            with --ray a folder of Parquet files.
+            with --ray a folder of Parquet files. Rows are in the order of the images: files sorted by path, or as in
+            the array.
         data: Images to encode, a name or a path.
         ray: Use Ray, for a folder or .npy with more images than fit into memory: auto (the cluster that runs here,
             otherwise this machine's cores), or the cluster's host:port.
@@ -60,7 +61,8 @@ def reconstruct(
 
     Args:
         run: Run folder.
-        out: File to write: .npz (images, names), .npy (images), .csv (a row of pixels per image), .png (pairs).
+        out: File to write: .npz (images, names), .npy (images), .csv (a row of pixels per image), .png (pairs). Rows
+            are in the order of the images: files sorted by path, or as in the array.
         data: Images to reconstruct, a name or a path.
     """
     write_outputs(run, out, data, part, device, "reconstructions", lambda estimator, images: {
@@ -80,7 +82,8 @@ def denoise(
     Args:
         run: Run folder of a dae.
         out: File to write: .npz (images, names), .npy (images), .csv (a row of pixels per image), .png (noisy above
-            denoised); or, if the name has no extension, a folder with a PNG per image, under its name.
+            denoised); or, if the name has no extension, a folder with a PNG per image, under its name. Rows are in the
+            order of the images: files sorted by path, or as in the array.
         data: Noisy images, a name or a path; no noise is added.
     """
     from latently import pictures
@@ -92,7 +95,7 @@ def denoise(
     else:
         outputs.check_out(out, (*outputs.ARRAY_ENDINGS, ".png"))
     opened = open_run(run, data, device)
-    images = opened.part(part)
+    images = opened.part(part, as_in_source=True)
     opened.require_apart(out, adds_images=is_folder or out.suffix.lower() == ".png")
     rebuilt = require_autoencoder(opened.estimator, run).denoise(images.images)
     if is_folder:
@@ -113,11 +116,13 @@ def score(
     part: PartOfImages = "all",
     device: Device = "auto",
 ) -> None:
-    """Rank images by their score under the model, lowest (most anomalous) first.
+    """Score images under the model, the lowest (most anomalous) first where the file has names.
 
     Args:
         run: Run folder.
-        out: File to write: .npz, .npy or .csv (a row per image, lowest score first), .png (the lowest-scoring images).
+        out: File to write: .npz (scores, names) or .csv (name, score), both in the order of the scores, lowest first;
+            .npy (scores), without names, in the order of the images: files sorted by path, or as in the array; .png
+            (the lowest-scoring images).
         data: Images to score, a name or a path.
     """
     from latently.evaluation.figures import score_name
@@ -138,7 +143,8 @@ def predict(
 
     Args:
         run: Run folder of a classifier.
-        out: File to write: .csv (name, class, probability; a row per image) or .npz.
+        out: File to write: .csv (name, class, probability; a row per image) or .npz. Rows are in the order of the
+            images: files sorted by path, or as in the array.
         data: Images to classify, a name or a path.
     """
     from latently.estimator import ClassPredictor
@@ -148,7 +154,7 @@ def predict(
     opened = open_run(run, data, device)
     classifier: Any = opened.estimator
     require(isinstance(classifier, ClassPredictor), f"{run} is not a classifier; train one: latently train classifier")
-    images = opened.part(part)
+    images = opened.part(part, as_in_source=True)
     opened.require_apart(out, adds_images=False)
     p = classifier.predict_proba(images.images)
     best = p.argmax(1)
@@ -178,7 +184,8 @@ def sample(
             the run's training images once and saved in the run folder.
         components: Number of mixture components.
         data: Path of the run's own images, if they have moved; for fitting the mixture.
-        out: File to write: .png, .npz, .npy or .csv.
+        out: File to write: .png, .npz, .npy or .csv, in the order in which the images were drawn; of a conditional
+            model without --label, each class in turn.
         seed: Random seed.
     """
     import numpy as np
@@ -231,20 +238,24 @@ def write_outputs(
     path: Path, out: Path, source: str | None, part: str, device: str, picture: str,
     compute: Callable[["Autoencoder", "ImageSet"], dict[str, Any]], rank: bool = False,
 ) -> None:  # fmt: skip
-    """Compute arrays per image and write them in the format given by the extension of `out`; .png draws `picture`."""
+    """Compute arrays per image and write them in the format given by the extension of `out`; .png draws `picture`.
+
+    rank: by the first array, lowest first; but a .npy has no names, so its rows stay as the images are.
+    """
     from latently import pictures
     from latently.analysis import plots
     from latently.runs import outputs
 
     outputs.check_out(out, (*outputs.ARRAY_ENDINGS, ".png"))
     opened = open_run(path, source, device)
-    images = opened.part(part)
+    images = opened.part(part, as_in_source=True)
     opened.require_apart(out, adds_images=out.suffix.lower() == ".png")
     if out.suffix.lower() == ".png":
         pictures.save(plots.draw(picture, opened.estimator, images), out)
     else:
         arrays = compute(require_autoencoder(opened.estimator, path), images)
-        order = next(iter(arrays.values())).argsort(kind="stable") if rank else slice(None)
+        ranked = rank and out.suffix.lower() != ".npy"
+        order = next(iter(arrays.values())).argsort(kind="stable") if ranked else slice(None)
         outputs.write_arrays(out, images.names[order], {name: values[order] for name, values in arrays.items()})
     print(out)
 

@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from latently.common.settings import Positive
+
 Part = Literal["all", "train", "validation", "test"]
 Fit = Literal["auto", "crop", "pad", "stretch", "none"]
-SplitKind = Literal["auto", "standard", "pooled", "random", "all"]
+SplitKind = Literal["auto", "standard", "pooled", "random", "grouped", "all"]
 
 
 def default_shown(words: str, **others: Any) -> Any:
@@ -14,6 +16,14 @@ def default_shown(words: str, **others: Any) -> Any:
     return tyro.conf.arg(help_behavior_hint=f"(default: {words})", **others)
 
 
+Scale = Annotated[
+    Literal["auto", "none"] | Positive | None,
+    default_shown(
+        "as they are",
+        help="The number that is white: 4095, say, of 12 bits in 16-bit files. auto: found in the images; none: as "
+        "they are, without a note of an unusual range.",
+    ),
+]
 RunData = Annotated[str | None, default_shown("the run's own")]
 EvaluatedPart = Annotated[
     Part | None, default_shown("test, or all if there is no test part", help="Which part of the split.")

@@ -28,6 +28,7 @@ def demo(out: Path = Path("runs/demo"), overwrite: bool = False, seed: int = 0, 
 
     require(0 <= seed < 2**31, f"--seed is {seed}; expected a whole number from 0 to 2147483647")
     run = Run(out, overwrite or is_demo(out))
+    run.require_unheld()
     run.require_free()
 
     from latently import report

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from latently.cli.arguments import Fit, SplitKind, default_shown
+from latently.cli.arguments import Fit, Scale, SplitKind, default_shown
 from latently.cli.shared import largest_side_for
 from latently.common.console import print_figures, print_json, print_rows
 
@@ -23,6 +23,7 @@ def data(
     fit: Fit = "auto",
     channels: Annotated[int | None, default_shown("as they are")] = None,
     skip_broken: bool = False,
+    scale: Scale = None,
     out: Annotated[Path | None, default_shown("no picture")] = None,
     json: bool = False,
 ) -> None:
@@ -30,7 +31,8 @@ def data(
 
     Args:
         source: digits, mnist, fashion-mnist, kmnist, or the path of a folder, one image, .npy, .npz, .csv or IDX.
-        split: Which split to describe; auto: the source's own if it has one, otherwise 80/10/10 per class.
+        split: Which split to describe; auto: the source's own if it has one, otherwise 80/10/10 per class;
+            grouped: 80/10/10 with copies (images with the same pixels) in one part.
         image_size: Height and width in pixels to resize every image to.
         fit: How images are fitted to that size: cropped at the centre, padded with black, or stretched; none refuses
             images of different sizes. auto: crop if sizes differ.
@@ -43,7 +45,7 @@ def data(
     from latently.data import split as split_images
     from latently.runs import outputs
 
-    prepared = Preparation(image_size, channels, fit, skip_broken)
+    prepared = Preparation(image_size, channels, fit, skip_broken, scale)
     if out:
         outputs.check_out(out, (".png",))
         outputs.require_apart(out, source, adds_images=True)
@@ -58,6 +60,7 @@ def data(
         "dtype": str(images.images.dtype),
         "lowest_pixel": images.images.min().item(),
         "highest_pixel": images.images.max().item(),
+        **({"scale": images.preparation.scale} if images.preparation.maximum else {}),
         "split": parts.kind,
         "n_train": len(parts.train),
         "n_validation": len(parts.validation),

@@ -116,10 +116,11 @@ def rules() -> ConstructorRegistry:
 
 
 def either(kinds: list[Any], optional: bool, info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec:
-    """A value of the first of these types that fits; if `optional`, also `none` for None."""
+    """A value of the first of these types that fits; if `optional`, also `none` for None, if it is no other value."""
     made = [ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kind, info.markers)) for kind in kinds]
     specs = [spec for spec in made if isinstance(spec, PrimitiveConstructorSpec)]
     metavar = "|".join(spec.metavar for spec in specs)
+    none_is_none = optional and not any(NONE in (spec.choices or ()) for spec in specs)
     counts = {spec.nargs for spec in specs if isinstance(spec.nargs, int)} | ({1} if optional else set())
 
     def first_fitting(words: list[str]) -> Any:
@@ -131,13 +132,14 @@ def either(kinds: list[Any], optional: bool, info: PrimitiveTypeInfo) -> Primiti
         raise ValueError
 
     def read(words: list[str]) -> Any:
-        if optional and [word.lower() for word in words] == [NONE]:
+        if none_is_none and [word.lower() for word in words] == [NONE]:
             return None
-        return converted(words, metavar + ("|none" if optional else ""), lambda: first_fitting(words))
+        return converted(words, metavar + ("|none" if none_is_none else ""), lambda: first_fitting(words))
 
     def written(value: Any) -> list[str]:
         owner = next((spec for spec in specs if spec.is_instance(value)), None)
-        return [NONE] if value is None or owner is None else owner.str_from_instance(value)
+        unset = [NONE] if none_is_none else ["unscaled"]  # for --help
+        return unset if value is None or owner is None else owner.str_from_instance(value)
 
     return PrimitiveConstructorSpec(
         nargs=counts.pop() if len(counts) == 1 else tuple(sorted(counts)),

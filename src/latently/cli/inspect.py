@@ -65,6 +65,7 @@ def evaluate(
     requested.check()
     opened = open_run(run, data, device)
     which = part or opened.judged_part
+    opened.note_copies(which)
     figures = measure(opened, which, requested)
     if opened.is_own and which == opened.judged_part:
         opened.run.add_metrics(figures)
@@ -100,7 +101,8 @@ def similar(
         part: Which part of the split to search.
         n: Number of neighbours of each query.
         threshold: Largest distance between the codes of near-duplicates.
-        out: File to write: .png (each query and its nearest, or the pairs), .csv or .npz (a row per neighbour or pair).
+        out: File to write: .png (each query and its nearest, or the pairs), .csv or .npz (a row per neighbour or
+            pair). Rows are in the order of the queries, and of distances: nearest first.
     """
     from latently import pictures
     from latently.analysis import similar as similar_room
@@ -224,6 +226,8 @@ def report(run: tyro.conf.Positional[Path], data: RunData = None, device: Device
         )
         with errors_as_notes(among_all=True):
             opened.run.write_metrics(opened.evaluate(opened.judged_part))
+    if opened.record:
+        opened.record.note_copies(["test" if opened.record.n_test else "validation"])
     for kind in plots.available_kinds(opened.estimator):
         if not opened.run.figure(kind).exists():
             images = None if kind in plots.WITHOUT_IMAGES else opened.part(opened.judged_part)
@@ -314,7 +318,7 @@ def explore(
 
 
 def export(run: tyro.conf.Positional[Path], out: Path, json: JsonFlag = False) -> None:
-    """Write encoder, decoder and classifier as ONNX, checked against torch.
+    """Write encoder, decoder and classifier as ONNX, checked against torch; onnxruntime 1.15 or later reads it.
 
     Args:
         run: Run folder.

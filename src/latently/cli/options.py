@@ -9,7 +9,7 @@ import tyro
 
 from latently.common.errors import InputError, require
 from latently.common.files import input_errors_for, read_json
-from latently.common.settings import Count, Fraction, NonNegative, Seed, Settings
+from latently.common.settings import Count, Fraction, NonNegative, Positive, Seed, Settings
 from latently.data import Preparation
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator import load as load_estimator
@@ -30,9 +30,9 @@ class RunOptions(Settings):
     """A study's settings, overridden by any other flag; `latently presets` lists them."""
     config: Path | None = None
     """A JSON file of settings, overridden by any flag: {"model": {}, "training": {}}, or a run's params.json."""
-    split: Literal["auto", "standard", "pooled", "random", "all"] = "auto"
+    split: Literal["auto", "standard", "pooled", "random", "grouped", "all"] = "auto"
     """Training, validation and test images; auto: the source's own split if it has one, otherwise 80/10/10 per
-    class."""
+    class; grouped: 80/10/10 with copies (images with the same pixels) in one part."""
     limit: Count | None = None
     """Train on at most this many training images, the first ones."""
     image_size: tuple[int, int] | None = None
@@ -44,6 +44,9 @@ class RunOptions(Settings):
     """1 converts every image to grey, 3 to colour."""
     skip_broken: bool = False
     """Leave out files that cannot be read."""
+    scale: Literal["auto", "none"] | Positive | None = None
+    """The number that is white: 4095, say, of 12 bits in 16-bit files. auto: found in the images; none: as they are,
+    without a note of an unusual range."""
     seed: Seed = 0
     """Seed of the split, the weights, the order of images and the noise."""
     resume: bool = False
@@ -259,6 +262,7 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
             channels=prepared.channels,
             fit=prepared.fit,
             skip_broken=prepared.skip_broken,
+            scale=prepared.scale,
             **own,
             **watching,
         ).check()

@@ -60,7 +60,10 @@ class Request:
         alone = "few-label and --encoder train in one process; use torchrun to train the vae, then pass it as --encoder"
         require(processes.n == 1 or not two_parts, alone)
         require(not (options.resume and options.overwrite), "--resume and --overwrite contradict each other; give one")
+        Run(options.out).require_unheld()
         if self.resumes:
+            failed = Run(options.out).failed
+            require(not failed, f"{options.out} cannot be resumed: {failed}; leave out --resume to start it again")
             require_unchanged(Run(options.out), self.model, self.training, options)
         else:
             Run(options.out, options.overwrite).require_free()
@@ -114,15 +117,17 @@ class TrainingPlan:
 def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> TrainingPlan:
     """Read the images, split them, build the estimator. Call `request.check` first. Raises InputError."""
     model, training, options = request.model, request.training, request.options
-    prepared = Preparation(options.image_size, options.channels, options.fit, options.skip_broken)
+    prepared = Preparation(options.image_size, options.channels, options.fit, options.skip_broken, options.scale)
     with processes.local_rank_zero_first():
         side = largest_side_for(str(options.data), training.device)
         images = load(str(options.data), prepared, sys.stderr.isatty(), side)
     if isinstance(options, LabelledOptions) and options.labels:
         images = read_labels(options.labels, images)
     split = split_of(request, images)
+    record = DataRecord.of(images, split, options.seed, options.limit)
+    record.note_copies()
     about: dict[str, Any] = {
-        "data": DataRecord.of(images, split, options.seed, options.limit).to_json(),
+        "data": record.to_json(),
         "classes": list(images.classes),
         "preset": options.preset,
         "command": request.command,
@@ -199,7 +204,7 @@ def require_unchanged(run: Run, model: Model, training: Training, options: RunOp
     kept = [name for name in vars(then_options) if name not in watched]
     for name in (*then_model.get_params(), *then_training.get_params(), *kept):
         # A setting that was given as `auto` may be given as `auto` again.
-        undecided = "auto" if name in ("split", "fit") else run.params["training"].get(name, then[name])
+        undecided = "auto" if name in ("split", "fit", "scale") else run.params["training"].get(name, then[name])
         same = isinstance(then[name], Settings) or asked[name] in (then[name], undecided)
         flag = "--" + name.rpartition("__")[2].replace("_", "-")
         require(

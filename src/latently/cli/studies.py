@@ -17,7 +17,7 @@ from latently.common.errors import require
 if TYPE_CHECKING:
     pass
 
-from latently.cli.arguments import Device, Fit, JsonFlag, RayAddress, default_shown
+from latently.cli.arguments import Device, Fit, JsonFlag, RayAddress, Scale, default_shown
 from latently.cli.shared import executor_for, largest_side_for, open_run, require_autoencoder
 
 
@@ -94,6 +94,7 @@ def label_curve(
     image_size: Annotated[tuple[int, int] | None, default_shown("as they are")] = None,
     fit: Fit = "auto",
     channels: Annotated[int | None, default_shown("as they are")] = None,
+    scale: Scale = None,
     draws: int = 5,
     plain_up_to: int = 1000,
     seed: int = 0,
@@ -131,15 +132,16 @@ def label_curve(
     require(draws >= 1, f"--draws is {draws}; expected at least 1")
     require(plain_up_to >= 0, f"--plain-up-to is {plain_up_to}; expected at least 0")
     require(0 <= seed < 2**31, f"--seed is {seed}; expected a whole number from 0 to 2147483647")
-    prepared_already = encoder is not None and (image_size, channels, fit) != (None, None, "auto")
+    prepared_already = encoder is not None and (image_size, channels, fit, scale) != (*(None, None, "auto", None),)
     require(
-        not prepared_already, "--image-size, --fit and --channels cannot be combined with --encoder, which has its own"
+        not prepared_already,
+        "--image-size, --fit, --channels and --scale cannot be combined with --encoder, which has its own",
     )
     if encoder:
         opened = open_run(encoder, data, device)
         fitted, images, parts = require_autoencoder(opened.estimator, encoder), opened.images, opened.split
     else:
-        prepared = data_room.Preparation(image_size, channels, fit)
+        prepared = data_room.Preparation(image_size, channels, fit, scale=scale)
         images = data_room.load(data, prepared, sys.stderr.isatty(), largest_side_for(data, device))
         parts = data_room.split(images, seed=seed)
     outputs.check_folder(out, ("encoder", "draws", "label-curve.json", "label-curve.png"))

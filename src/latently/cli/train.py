@@ -12,7 +12,7 @@ from latently.common.console import disk_sentence, note, print_figures, print_js
 from latently.common.errors import InputError
 from latently.data import ImageSet
 from latently.estimator import Autoencoder
-from latently.evaluation.figures import COLLAPSE, collapsed
+from latently.evaluation.figures import collapse_sentence, collapsed
 from latently.models import can
 from latently.runs.folder import Run
 from latently.training.distributed import Processes, ProcessLost, process_group
@@ -81,7 +81,7 @@ def carry_out(plan: TrainingPlan, watchers: list[Any], processes: Processes) -> 
         sentence = disk_sentence(error) if isinstance(error, OSError) else str(error)
         raise InputError(f"{sentence}; then {go_on}") from None
     if has_collapsed(plan.estimator, plan.train):
-        note(f"note: {COLLAPSE}")
+        note(f"note: {collapse_sentence(plan.train.images)}")
     return plan.estimator.history_
 
 

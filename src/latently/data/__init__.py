@@ -8,7 +8,7 @@ from latently.data.mapped import Images, Mapped, taken
 from latently.data.pixels import unit
 from latently.data.preparation import Preparation
 from latently.data.sources import NAMED, load
-from latently.data.splits import SPLITS, Split, label_budget, split
+from latently.data.splits import SPLITS, Split, label_budget, n_in_training, split
 
 __all__ = [
     "NAMED",
@@ -21,6 +21,7 @@ __all__ = [
     "is_image_path",
     "label_budget",
     "load",
+    "n_in_training",
     "note_fitting",
     "read_image",
     "read_labels",

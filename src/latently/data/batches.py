@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latently.data import noise
 from latently.data.mapped import Images, Mapped
+from latently.data.ranges import BYTE, Limits
 
 Binarise = Literal["none", "static", "dynamic"]
 
@@ -95,6 +96,11 @@ class Batches:
     def __len__(self) -> int:
         """Images of an epoch, for each net."""
         return self.epoch_images
+
+    def limits(self) -> Limits:
+        """The range of the pixels as they are held."""
+        raw = self.raw if self.on_disk is None else self.on_disk
+        return Limits(float(raw.min()), float(raw.max()), BYTE if raw.dtype in (torch.uint8, np.uint8) else 1)
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """The images of an epoch: (n,), or (K, n) for K nets, by their own seeds."""

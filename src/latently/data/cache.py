@@ -40,7 +40,8 @@ def decoded_array(
     which asking for the last part fills; it is kept beside the array. Raises `InputError` where the disk has no room.
     """
     folder = cache_folder() / "decoded"
-    place = short_hash([str(source.absolute()), repr(replace(preparation, skip_broken=False).to_json())])
+    plain = replace(preparation, skip_broken=False, scale=preparation.maximum)
+    place = short_hash([str(source.absolute()), repr(plain.to_json())])
     path = folder / f"{place}-{short_hash(content)}.npy"
     beside = path.with_suffix(".json")
     if path.exists() and left_out is not None and beside.exists():

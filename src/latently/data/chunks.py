@@ -62,7 +62,7 @@ def _of_folder(folder: Path, names: list[str], preparation: Preparation, start: 
 
 
 def _of_array(path: Path, preparation: Preparation, start: int, stop: int) -> np.ndarray:
-    return preparation.apply(as_pixels(_mapped(path)[start:stop], str(path)))
+    return preparation.apply(as_pixels(_mapped(path)[start:stop], str(path), maximum=preparation.maximum))
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -42,7 +42,12 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def as_labels(y: Any) -> np.ndarray:
-    """Labels as an array. Of a list that mixes names with -1 or NaN, NumPy alone would make names of all."""
+    """Labels as an array, masked ones as None. Of a list that mixes names with -1 or NaN, NumPy alone would make names
+    of all."""
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        labels = y.data.astype(object)
+        labels[y.mask] = None
+        return np.asarray(labels)
     return np.array(y, dtype=object) if isinstance(y, list | tuple) else np.asarray(y)
 
 

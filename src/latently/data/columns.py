@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from latently.common.console import data_note
 from latently.common.errors import InputError
 from latently.data.classes import LABEL_COLUMNS, is_missing_label
+from latently.data.text import quoted, some
 
 # What others call the column that says which image a line is; those that name a file come first.
 IMAGE_COLUMNS = (
@@ -119,7 +120,7 @@ def _named(names: list[str], rows: Sequence[list[str]], where: str) -> Columns:
     extra = [place for place in rest if place not in pixels]
     if label is None and len(extra) == 1:
         label = extra[0]
-        data_note(f"{where}: the column {names[label]!r} is taken for the label; call it label to say so")
+        data_note(f"{where}: the column {quoted(names[label])} is taken for the label; call it label to say so")
         extra = []
     if extra:
         data_note(f"{where}: columns that are neither pixels nor the label are passed over: {_some(names, extra)}")
@@ -160,8 +161,7 @@ def _note_no_label(others: list[str], where: str) -> None:
 
 
 def _some(names: list[str], places: Sequence[int]) -> str:
-    shown = ", ".join(repr(names[place]) for place in places[:3])
-    return shown + (" ..." if len(places) > 3 else "")
+    return some([names[place] for place in places])
 
 
 def _unnamed(rows: Sequence[list[str]], where: str) -> Columns:

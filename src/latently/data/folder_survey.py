@@ -52,7 +52,7 @@ class Survey:
         side = self.side(largest_side)
         channels = asked.channels or (3 if self.n_colour else 1)
         fit: Fit = "crop" if asked.fit == "auto" else asked.fit
-        return Preparation(asked.image_size or (side, side), channels, fit, asked.skip_broken)
+        return replace(asked, image_size=asked.image_size or (side, side), channels=channels, fit=fit)
 
     def side(self, largest: int) -> int:
         """Of the square that suits these images: the largest of `SIDES` that few of them are smaller than."""

@@ -14,6 +14,7 @@ import numpy as np
 from latently.common.errors import require
 from latently.data.arrays import image_set
 from latently.data.imageset import ImageSet
+from latently.data.ranges import Scale
 from latently.data.reading import available_memory, open_plain, reading
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -25,7 +26,7 @@ def is_idx(head: bytes) -> bool:
     return len(head) == 4 and head[:2] == b"\0\0" and head[2] in TYPES and 1 <= head[3] <= 4
 
 
-def read_idx(path: Path) -> ImageSet:
+def read_idx(path: Path, scale: Scale = None) -> ImageSet:
     """An IDX file of images, gzipped or not, with the labels of the file beside it (images-idx3 -> labels-idx1)."""
     array = _read_file(path)
     require(
@@ -33,7 +34,7 @@ def read_idx(path: Path) -> ImageSet:
         f"{path} holds labels, one number per image; name the images' file (...-images-idx3-...) instead",
     )
     labels_file = _labels_beside(path)
-    return image_set(array, None if labels_file is None else _read_file(labels_file), path)
+    return image_set(array, None if labels_file is None else _read_file(labels_file), path, scale)
 
 
 def _read_file(path: Path) -> np.ndarray:

@@ -55,6 +55,18 @@ class ImageSet:
         """`pixel_hash` of the images: it reads all of them, so a set computes it once."""
         return pixel_hash(self.images)
 
+    @cached_property
+    def originals(self) -> np.ndarray:
+        """(N,) int64: the index of the first image with the same pixels: its own, unless the image is a copy.
+
+        >>> ImageSet(np.uint8([[[7]], [[5]], [[7]]]), np.full(3, -1), (), np.arange(3), "here").originals.tolist()
+        [0, 1, 0]
+        """
+        parts = self.images.parts() if isinstance(self.images, Mapped) else [self.images]
+        hashes = (hash(image.tobytes()) for part in parts for image in part)  # 64 bits
+        first: dict[int, int] = {}
+        return np.fromiter((first.setdefault(known_by, i) for i, known_by in enumerate(hashes)), np.int64, len(self))
+
     @property
     def has_split(self) -> bool:
         """Whether the source has test images, or a whole split, of its own."""

@@ -20,7 +20,7 @@ from latently.data.image_names import SEVERAL, ImageNames, is_whole_number
 from latently.data.imageset import UNLABELLED, ImageSet
 from latently.data.reading import open_plain, reading
 from latently.data.splits import label_budget
-from latently.data.text import decoded, named_delimiter, quoted
+from latently.data.text import decoded, named_delimiter, quoted, some
 
 DELIMITERS = ",;\t"
 LINES_THAT_TELL = 200  # what separates the columns
@@ -44,7 +44,7 @@ def read_labels(path: Path, images: ImageSet) -> ImageSet:
     classes, codes, counts = np.unique(named, return_inverse=True, return_counts=True)
     for name in classes[counts == 1].tolist():
         warnings.warn(
-            f"the class {name!r} has a single label in {where}; it can train or be judged, not both", stacklevel=2
+            f"the class {quoted(name)} has a single label in {where}; it can train or be judged, not both", stacklevel=2
         )
     labels = np.full(len(images), UNLABELLED, dtype=np.int64)
     labels[list(known)] = codes
@@ -73,8 +73,9 @@ def labels_in(text: str, where: str, images: ImageSet) -> dict[int, str]:
     given: dict[int, LabelLine] = {}
     for line, index in zip(lines, _images_of(lines, names, images.source, where), strict=True):
         before = given.setdefault(index, line)
-        sentence = f"{where}, line {line.number}: {line.word.strip()} is {line.label!r}, but line {before.number} says"
-        require(before.label == line.label, f"{sentence} {before.label!r}")
+        if before.label != line.label:
+            sentence = f"{where}, line {line.number}: {quoted(line.word.strip())} is {quoted(line.label)}"
+            raise InputError(f"{sentence}, but line {before.number} says {quoted(before.label)}")
     missing = {label for label in {line.label for line in given.values()} if is_missing_label(label)}
     note_missing(where, (line.label for line in given.values() if line.label in missing), len(given))
     return {index: line.label for index, line in given.items() if line.label not in missing}
@@ -136,14 +137,14 @@ def _columns_of(header: list[str], where: str) -> tuple[int, int]:
     if len(header) == 2 and len(labels) + len(named) > 0 and len(labels) < 2 and len(named) < 2:
         image = named[0] if named else 1 - labels[0]
         return image, 1 - image
-    sentence = f"{where} has {len(header)} columns, {', '.join(map(repr, header))}"
+    sentence = f"{where} has {len(header)} columns, {some(header)}"
     require(len(labels) == 1, f"{sentence}; expected one of them to be called label")
     unnamed = [place for place, name in enumerate(header) if is_unnamed(name)]
     require(bool(named or unnamed), f"{sentence}; expected one of them to be called file or name")
     image = min(named, key=lambda place: IMAGE_COLUMNS.index(header[place])) if named else unnamed[0]
-    passed_over = [repr(header[place]) for place in range(len(header)) if place not in (image, labels[0], *unnamed)]
+    passed_over = [header[place] for place in range(len(header)) if place not in (image, labels[0], *unnamed)]
     if passed_over:
-        data_note(f"{where}: images are taken by {header[image]!r}, and {', '.join(passed_over)} passed over")
+        data_note(f"{where}: images are taken by {quoted(header[image])}, and {some(passed_over)} passed over")
     return image, labels[0]
 
 
@@ -156,7 +157,9 @@ def _images_of(lines: Sequence[LabelLine], names: ImageNames, source: str, where
         index = _by_name(line.word, names, where)
         place = names.by_position(line.word.strip())
         if index == SEVERAL:
-            sentence = f"{where}, line {line.number}: there is more than one image {line.word.strip()!r} in {source}"
+            sentence = (
+                f"{where}, line {line.number}: there is more than one image {quoted(line.word.strip())} in {source}"
+            )
             raise InputError(f"{sentence}; give its folder, too")
         if index is not None:
             found.append(index)
@@ -193,9 +196,9 @@ def _by_name(word: str, names: ImageNames, where: str) -> int | None:
 
 def _no_image(line: LabelLine, names: ImageNames, source: str, where: str) -> str:
     n = len(names.names)
-    some = ", ".join(repr(names.names[place]) for place in sorted({0, n // 2, n - 1}))
-    sentence = f"{where}, line {line.number}: there is no image {line.word.strip()!r} in {source}"
-    return f"{sentence}; its images are called {some}: the line is {quoted(','.join(line.cells))}"
+    three = ", ".join(quoted(names.names[place]) for place in sorted({0, n // 2, n - 1}))
+    sentence = f"{where}, line {line.number}: there is no image {quoted(line.word.strip())} in {source}"
+    return f"{sentence}; its images are called {three}: the line is {quoted(','.join(line.cells))}"
 
 
 def within_budget(images: ImageSet, n_labels: int, seed: int, choosing: bool) -> tuple[ImageSet, ImageSet]:

@@ -6,6 +6,7 @@ more than `PART_BYTES` of pixels at a time.
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from mmap import mmap
 from typing import Any
 
@@ -26,17 +27,18 @@ class Mapped:
     """N images as rows of a memory-mapped array, which come as uint8 or float32 whatever it holds.
 
     `images[rows]` reads these rows into memory; `images.take(rows)` reads nothing: they are a `Mapped` of their own.
-    dtype: what the pixels become, by default as in `as_pixels`. Numbers that are no pixels raise `InputError` at once,
-    which takes a reading of all of them, but of bytes and bools: those hold no others.
+    dtype: what the pixels become, by default as in `as_pixels`; maximum: as there. Numbers that are no pixels raise
+    `InputError` at once, which takes a reading of all of them, but of bytes and bools: those hold no others.
 
     >>> images = Mapped(np.arange(12).reshape(3, 2, 2), "here")
     >>> images.take(np.array([2, 0]))[:1].tolist()
     [[[8, 9], [10, 11]]]
     """
 
-    def __init__(self, array: np.ndarray, where: str, dtype: Any = None) -> None:
+    def __init__(self, array: np.ndarray, where: str, dtype: Any = None, maximum: float | None = None) -> None:
         self.array = np.asarray(array)  # still of the file: NumPy's own class would make every row one of its kind
         self.where, self.dtype = where, np.dtype(dtype or pixel_type(array, where))
+        self.maximum = maximum
         self.index: np.ndarray | None = None
         self.limits: tuple[float, float] | None = None
         if array.dtype not in (np.uint8, np.bool_):
@@ -60,7 +62,9 @@ class Mapped:
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         found = self._stored(rows)
-        return as_pixels(found, self.where) if found.dtype == np.bool_ else np.ascontiguousarray(found, self.dtype)
+        if found.dtype == np.bool_ or self.maximum is not None:
+            return as_pixels(found, self.where, maximum=self.maximum)
+        return np.ascontiguousarray(found, self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         """A whole file is sent to another process by its path."""
@@ -114,7 +118,8 @@ class Mapped:
 
     def _looked_through(self) -> tuple[float, float]:
         """The lowest and the highest pixel."""
-        checked = finite if self.dtype == np.float32 else as_pixels
+        to_floats = self.dtype == np.float32 and self.maximum is None
+        checked = finite if to_floats else partial(as_pixels, maximum=self.maximum)
         low, high = math.inf, -math.inf
         for rows in self._slices():
             pixels = checked(self._stored(rows), self.where, rows.start)

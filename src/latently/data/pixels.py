@@ -3,12 +3,13 @@
 import numpy as np
 
 from latently.common.errors import InputError, require
+from latently.data.ranges import Limits, number, scaled
 
 
-def as_pixels(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:
+def as_pixels(array: np.ndarray, where: str, first: int = 0, maximum: float | None = None) -> np.ndarray:
     """Pixels as uint8 0..255 (bytes, bools, whole numbers in that range) or float32, unscaled, where they are floats.
 
-    first: the number of the first of these images among all.
+    first: the number of the first of these images among all. maximum: the number that becomes 255, or 1 (`scaled`).
 
     Raises `InputError` on whole numbers outside 0..255, NaN, infinity, and anything that is not a real number.
     """
@@ -17,15 +18,17 @@ def as_pixels(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:
     if kind == "b":
         return array.astype(np.uint8) * np.uint8(255)
     if kind == "f":
-        return finite(array, where, first)
+        return scaled(finite(array, where, first), maximum)
     if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
+        return np.ascontiguousarray(scaled(array, maximum))
     low, high = int(array.min()), int(array.max())
+    white = number(Limits(0, max(high, 0), 255).likely_white)
+    advice = f"--scale {white} makes {white} white, or" if low >= 0 else "rescale them, or"
     require(
-        low >= 0 and high <= 255,
-        f"{where} holds whole numbers from {low} to {high}; expected 0..255: rescale them, or save them as floats",
+        low >= 0 and (maximum is not None or high <= 255),
+        f"{where} holds whole numbers from {low} to {high}; expected 0..255: {advice} save them as floats",
     )
-    return np.ascontiguousarray(array, dtype=np.uint8)
+    return np.ascontiguousarray(scaled(array, maximum), dtype=np.uint8)
 
 
 def pixel_type(array: np.ndarray, where: str) -> np.dtype:
@@ -42,7 +45,7 @@ def unit(pixels: np.ndarray) -> np.ndarray:
 
 def finite(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:
     """Numbers as float32. Raises `InputError` on NaN and infinity."""
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is reported as that
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 becomes infinite, and is reported so
         pixels = np.ascontiguousarray(array, dtype=np.float32)
     bad = ~np.isfinite(pixels)
     if bad.any():

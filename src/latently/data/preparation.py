@@ -6,6 +6,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from latently.common.errors import InputError, require
+from latently.common.settings import accepts
+from latently.data.ranges import Scale, maximum_of
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601: grey = weighted R, G, B
 
@@ -27,6 +29,11 @@ class Preparation:
 
     skip_broken: leave out the files of a folder that cannot be read.
 
+    scale: the number that is white: 255 in bytes, 1 in floats. Bytes stay as they are where it is above 255.
+        auto     the number that the range of the pixels suggests, where that range is unusual (`Limits`).
+        none     they stay as they are: 255 is white, in 16-bit files 65535.
+        None     the same, and a note where their range is unusual.
+
     >>> Preparation(image_size=(4, 4), channels=1).apply(np.zeros((5, 8, 6, 3), np.uint8)).shape
     (5, 4, 4)
     """
@@ -35,6 +42,7 @@ class Preparation:
     channels: int | None = None
     fit: Fit = "auto"
     skip_broken: bool = False
+    scale: Scale = None
 
     def __post_init__(self) -> None:
         size = self.image_size
@@ -45,10 +53,16 @@ class Preparation:
         )
         require(self.channels in (None, 1, 3), f"--channels was {self.channels}; expected 1 (grey) or 3 (colour)")
         require(self.fit in get_args(Fit), f"--fit was {self.fit!r}; expected {', '.join(get_args(Fit))}")
+        require(accepts(Scale, self.scale), f"--scale was {self.scale!r}; expected auto, none or a number above 0")
+
+    @property
+    def maximum(self) -> float | None:
+        """The number that becomes white, where `scale` is one."""
+        return maximum_of(self.scale)
 
     @property
     def keeps_all(self) -> bool:
-        """Whether images stay as they are."""
+        """Whether images keep their size and channels."""
         return self.image_size is None and self.channels is None
 
     def of_one_size(self) -> "Preparation":
@@ -82,22 +96,22 @@ class Preparation:
 
     def to_json(self) -> dict[str, Any]:
         """{"image_size": [h, w] or None, "channels": 1, 3 or None}, and "fit" where images of another shape are not
-        stretched, and "skip_broken" where that is so."""
+        stretched, and "skip_broken" and "scale" where they are given."""
         size = None if self.image_size is None else list(self.image_size)
         values: dict[str, Any] = {"image_size": size, "channels": self.channels}
         values |= {} if self.fit == _unsaid_fit(size) else {"fit": self.fit}
-        return values | ({"skip_broken": True} if self.skip_broken else {})
+        values |= {"skip_broken": True} if self.skip_broken else {}
+        return values | ({} if self.scale is None else {"scale": self.scale})
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Preparation":
         """The inverse of `to_json`; `InputError` on anything else."""
-        if not isinstance(values, dict) or set(values) - {"fit", "skip_broken"} != {"image_size", "channels"}:
+        if not isinstance(values, dict) or set(values) - {"fit", "skip_broken", "scale"} != {"image_size", "channels"}:
             raise InputError(f"the images' preparation was {values!r}; expected the keys image_size and channels")
         size = values["image_size"]
         fit = values.get("fit", _unsaid_fit(size))
-        return cls(
-            tuple(size) if isinstance(size, list) else size, values["channels"], fit, values.get("skip_broken") is True
-        )
+        size = tuple(size) if isinstance(size, list) else size
+        return cls(size, values["channels"], fit, values.get("skip_broken") is True, values.get("scale"))
 
 
 AS_THEY_ARE = Preparation(fit="none")

@@ -1,5 +1,6 @@
 """Opening files that may be gzipped, damaged or too big, with one sentence when they are."""
 
+import errno
 import gzip
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from latently.common.errors import InputError, require
 
 GZIP_MAGIC = b"\x1f\x8b"
 FILES_AT_ONCE = 64  # of a thread
+LONGEST_REASON = 300  # letters: NumPy's show the header of a damaged file
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,16 +32,18 @@ def reading(where: str, expected: str) -> Iterator[None]:
     """Turn what a decoder raises on broken bytes into an `InputError` that names the file `where`.
 
     Everything is caught, because decoders raise nearly everything on broken bytes (OSError, SyntaxError, zlib.error,
-    struct.error, IndexError ...). The disk's own errors (missing, not permitted: they carry an errno) pass through.
+    struct.error, IndexError ...). The disk's own errors (missing, not permitted: they carry an errno) pass through, but
+    not the one that tells of a place which no file has.
     """
     try:
         yield
     except InputError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         reason = " ".join(str(error).replace(f" {where!r}", "").split()).rstrip(".") or type(error).__name__
+        reason = reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 3] + "..."
         sentence = (
             f"{where} cannot be read as {expected}: {reason}; it is damaged or of another kind: replace or remove it"
         )

@@ -17,6 +17,7 @@ from latently.data.image_file import is_image_path
 from latently.data.imageset import ImageSet
 from latently.data.mapped import Images, Mapped, stays_on_disk
 from latently.data.preparation import Preparation
+from latently.data.ranges import Scale, decided, limits_of, maximum_of, scaled
 from latently.data.reading import open_plain, reading, require_memory
 
 NAMED = {
@@ -44,22 +45,26 @@ def load(
     preparation: Preparation | None = None,
     progress: bool = False,
     largest_side: int = LARGEST_SIDE,
+    scale: Scale = None,
 ) -> ImageSet:
     """The images of a known name (`NAMED`) or a path: a folder, one image, .npy, .npz, .csv or IDX, gzipped or not.
 
-    `preparation` makes sizes and channels alike; a folder of images that differ is made alike without it, as a
-    `DataNote` tells: cropped at the centre to a square of at most `largest_side`. `progress` shows a bar on stderr
-    while a named set downloads or a large folder is decoded. Large .npy arrays and folders are not read into memory
-    (`Mapped`). A name wins over a path: write ./mnist for a folder of that name. Raises `InputError` on data that
-    cannot be used; what the disk itself refuses (a right to read, for one) stays an `OSError` with its path.
+    `preparation` makes sizes, channels and ranges alike; `scale`, where given, takes the place of its own. A folder of
+    images that differ is made alike without it: cropped at the centre to a square of at most `largest_side`.
+    `DataNote`s tell of that, and of what may not be meant. `progress` shows a bar on stderr while a named set downloads
+    or a large folder is decoded. Large .npy arrays and folders are not read into memory (`Mapped`). A name wins over a
+    path: write ./mnist for a folder of that name. Raises `InputError` on data that cannot be used; what the disk itself
+    refuses (a right to read, for one) stays an `OSError` with its path.
 
     >>> load("digits").images.shape
     (1797, 8, 8)
     """
     preparation = preparation or Preparation()
+    if scale is not None:
+        preparation = replace(preparation, scale=scale)
     name = str(source)
     if name in NAMED:
-        data = _digits() if name == "digits" else _mnist_like(name, progress)
+        data = _with_scale(_digits() if name == "digits" else _mnist_like(name, progress), preparation.scale)
     else:
         path = Path(os.path.expanduser(source))
         require(bool(name) and os.path.exists(path), _unknown(name))
@@ -68,12 +73,11 @@ def load(
         require(path.is_file(), f"{path} is neither a file nor a folder (a pipe, perhaps); save it as a file first")
         if is_image_path(path):
             return read_one(path, preparation, largest_side)
-        data = _read_file(path)
-        if isinstance(data.images, Mapped):
-            images = _prepared(data.images, preparation, path, progress)
-            return replace(data, images=images, preparation=preparation.of_one_size())
-    images = preparation.apply(np.asarray(data.images))
-    return replace(data, images=images, preparation=preparation.of_one_size())
+        data = _read_file(path, preparation.scale)
+    preparation = replace(preparation.of_one_size(), scale=data.preparation.scale)
+    if isinstance(data.images, Mapped):
+        return replace(data, images=_prepared(data.images, preparation, path, progress), preparation=preparation)
+    return replace(data, images=preparation.apply(data.images), preparation=preparation)
 
 
 def _prepared(images: Mapped, preparation: Preparation, path: Path, progress: bool) -> Images:
@@ -93,17 +97,24 @@ def _unknown(name: str) -> str:
     return f"{name!r} is neither a known name nor a path{hint}; expected {', '.join(NAMED)}, or the path of {KINDS}"
 
 
-def _read_file(path: Path) -> ImageSet:
+def _read_file(path: Path, scale: Scale) -> ImageSet:
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix != ".npy":  # which need not be in memory
         require_memory(path.stat().st_size, str(path))
     if suffix in READERS:
-        return READERS[suffix](path)
+        return READERS[suffix](path, scale)
     with reading(str(path), "IDX"), open_plain(path) as stream:
         head = stream.read(4)
     if not idx.is_idx(head) and "idx" not in path.name:
         raise InputError(f"{path} is of no known kind; expected {KINDS}")
-    return idx.read_idx(path)
+    return idx.read_idx(path, scale)
+
+
+def _with_scale(data: ImageSet, scale: Scale) -> ImageSet:
+    """Of bytes in memory."""
+    scale = decided(scale, limits_of(data.pixels), data.source)
+    images = scaled(data.pixels, maximum_of(scale))
+    return replace(data, images=images, preparation=replace(data.preparation, scale=scale))
 
 
 def _digits() -> ImageSet:

@@ -9,7 +9,7 @@ import numpy as np
 from latently.common.errors import InputError, require
 from latently.data.imageset import TEST, TRAIN, UNLABELLED, VALIDATION, ImageSet
 
-SPLITS = ("auto", "standard", "pooled", "random", "all")
+SPLITS = ("auto", "standard", "pooled", "random", "grouped", "all")
 N_VALIDATION = 5_000  # of the standard split
 
 
@@ -49,11 +49,13 @@ def split(data: ImageSet, kind: str = "auto", seed: int = 0, limit: int | None =
               val, a tenth of the training images of each class.
     pooled    all images re-split per class, 70 / 20 / 10 %: 0.3 held out, then 0.34 of that is the test.
     random    80 / 10 / 10 % per class, unlabelled images counting as one more class.
+    grouped   as random, but images with the same pixels are in one part, and count as one image; where more than a
+              twentieth of all images are alike, they train.
     all       every image trains; validation and test are empty.
 
-    The drawn kinds (pooled, random), and a folder's own parts, hold `train` in random order, so that its first N are a
-    fair sample; all else is sorted. Raises `InputError` on an unknown kind, too few images, and a limit outside
-    1..len(train).
+    The drawn kinds (pooled, random, grouped), and a folder's own parts, hold `train` in random order, so that its
+    first N are a fair sample; all else is sorted. Raises `InputError` on an unknown kind, too few images, and a limit
+    outside 1..len(train).
     """
     require(kind in SPLITS, f"no split is called {kind!r}; expected one of {', '.join(SPLITS)}")
     if kind == "auto":
@@ -63,7 +65,8 @@ def split(data: ImageSet, kind: str = "auto", seed: int = 0, limit: int | None =
     elif kind == "all":
         train, validation, test = np.arange(len(data)), np.arange(0), np.arange(0)
     else:
-        train, validation, test = (_pooled if kind == "pooled" else _random)(data, np.random.default_rng(seed))
+        draw = {"pooled": _pooled, "random": _random, "grouped": _grouped}[kind]
+        train, validation, test = draw(data, np.random.default_rng(seed))
     if limit is not None:
         require(
             1 <= limit <= len(train),
@@ -127,6 +130,24 @@ def _random(data: ImageSet, rng: np.random.Generator) -> Parts:
     validation, test = order[1::10], order[2::10]
     train = np.setdiff1d(np.arange(n), np.concatenate([validation, test]))
     return rng.permutation(train), np.sort(validation), np.sort(test)
+
+
+def _grouped(data: ImageSet, rng: np.random.Generator) -> Parts:
+    """Draw as `_random` among the first images of all groups of copies; the others of a group follow it."""
+    firsts, group, sizes = np.unique(data.originals, return_inverse=True, return_counts=True)
+    drawn = np.flatnonzero(sizes <= max(1, len(data) // 20))
+    _, *held_out = _random(data.take(firsts[drawn]), rng)
+    part = np.full(len(firsts), TRAIN)
+    for which, places in zip((VALIDATION, TEST), held_out, strict=True):
+        part[drawn[places]] = which
+    train, validation, test = (np.flatnonzero(part[group] == which) for which in (TRAIN, VALIDATION, TEST))
+    return rng.permutation(train), validation, test
+
+
+def n_in_training(data: ImageSet, split: Split, part: str) -> int:
+    """How many images of a part of the split have the same pixels as a training image."""
+    originals = data.originals
+    return int(np.isin(originals[getattr(split, part)], originals[split.train]).sum())
 
 
 def _shuffled_classes(labels: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

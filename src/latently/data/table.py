@@ -15,6 +15,7 @@ from latently.data.arrays import image_set
 from latently.data.classes import is_missing_label, whole_numbers
 from latently.data.columns import Columns, columns_of, is_number
 from latently.data.imageset import ImageSet
+from latently.data.ranges import Scale
 from latently.data.reading import open_plain, reading
 from latently.data.text import Line, delimiter_of, lines_of, named_delimiter, quoted
 
@@ -22,7 +23,7 @@ LINES_AT_ONCE = 4096
 LINES_THAT_TELL = 200  # what the columns are
 
 
-def read_csv(path: Path) -> ImageSet:
+def read_csv(path: Path, scale: Scale = None) -> ImageSet:
     """Square images of D columns, besides which there may be a label and columns that name the image.
 
     Columns are separated by commas, semicolons or tabs; a header is found, and says which column is the label
@@ -51,7 +52,7 @@ def read_csv(path: Path) -> ImageSet:
             parts.append(table.pixels_of(batch))
     require(bool(parts), f"{where} holds a header and no images; expected one image a line")
     pixels = np.concatenate(parts)
-    return image_set(_whole(pixels), table.label_array(pixels), path)
+    return image_set(_whole(pixels, where), table.label_array(pixels), path, scale)
 
 
 class _Table:
@@ -119,8 +120,8 @@ class _Table:
             for pixel, place in enumerate(self.columns.pixels):
                 if not is_number(cells[place]):
                     return InputError(
-                        f"{self.where}, line {number}, has {cells[place]!r} as pixel {pixel} (of 0..{n - 1}); expected "
-                        f"a number: the line is {quoted(line)}"
+                        f"{self.where}, line {number}, has {quoted(cells[place])} as pixel {pixel} (of 0..{n - 1}); "
+                        f"expected a number: the line is {quoted(line)}"
                     )
         return InputError(f"{self.where}, lines {batch[0][0]} to {batch[-1][0]}, hold a value that is not a number")
 
@@ -132,8 +133,8 @@ class _Table:
         if self.columns.guessed and len(set(self.labels)) == 1 and len(np.unique(pixels[:, -1])) > 1:
             n = len(self.columns.pixels) + 1
             raise InputError(
-                f"{self.where}: the first of {n} columns is {self.labels[0]!r} in every line, so the last may be the "
-                "label; give it a header line that calls one column label"
+                f"{self.where}: the first of {n} columns is {quoted(self.labels[0])} in every line, so the last may be "
+                "the label; give it a header line that calls one column label"
             )
         labels = [_with_point(label) for label in self.labels] if self.has_decimal_commas else self.labels
         return np.array(whole_numbers_and_none(labels))
@@ -183,8 +184,11 @@ def _example(names: list[str], plain: list[str]) -> str:
     return f"{written} is read as {meant}"
 
 
-def _whole(pixels: np.ndarray) -> np.ndarray:
-    """Floats without a fraction ("3.0", "1e2") as whole numbers."""
+def _whole(pixels: np.ndarray, where: str) -> np.ndarray:
+    """Floats without a fraction ("3.0", "1e2") as whole numbers. Raises `InputError` on those of more than 63 bits."""
     if pixels.dtype == np.uint8 or not np.isfinite(pixels).all() or (pixels != np.rint(pixels)).any():
         return pixels
+    low, high = float(pixels.min()), float(pixels.max())
+    fits = low >= -(2.0**63) and high < 2.0**63
+    require(fits, f"{where} holds whole numbers from {low:g} to {high:g}; expected 0..255: rescale them")
     return pixels.astype(np.int64)

@@ -3,7 +3,7 @@
 import codecs
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -29,6 +29,8 @@ def lines_of(stream: BinaryIO, where: str) -> Iterator[Line]:
         for number, line in enumerate(text, 1):
             if eight_bits and not line.isascii():
                 _require_utf8(line, f"{where}, line {number}")
+            if "\0" in line:  # which NumPy drops from the end of text
+                raise InputError(f"{where} is no text: line {number} holds zero bytes; expected CSV in UTF-8")
             yield number, line
     except UnicodeDecodeError as error:
         name = encoding.upper()
@@ -73,6 +75,15 @@ def quoted(line: str) -> str:
     """
     line = line.rstrip("\r\n")
     return repr(line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 3] + "...")
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three, as a sentence shows them.
+
+    >>> print(some(["a", "b"]), some(list("abcd")))
+    'a', 'b' 'a', 'b', 'c' ...
+    """
+    return ", ".join(map(quoted, names[:3])) + (" ..." if len(names) > 3 else "")
 
 
 def delimiter_of(line: str) -> str:

@@ -1,4 +1,4 @@
-"""The scikit-learn face: an estimator holds a model and fits it with the loop."""
+"""The scikit-learn estimators: each holds a model and fits it with the training loop."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ KINDS: dict[str, Any] = {kind.kind: kind for kind in (Autoencoder, Classifier, F
 
 
 def load(path: str | Path, device: str = "auto") -> Any:
-    """The fitted estimator of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
+    """The fitted estimator of a run folder. Raises InputError if it is missing, unfinished, damaged or foreign."""
     run = Run(path)
     kind = run.kind
     with input_errors_for(run.path / "params.json"):

@@ -38,7 +38,7 @@ from latently.training.inference import label_tensors, model_name, wants_labels
 from latently.training.state import Watcher
 
 Sampler = Literal["prior", "mixture"]
-# Pixels that the importance-weighted bound decodes at a time: on a CPU what its caches hold, else what keeps it busy.
+# Pixels that the importance-weighted bound decodes at once: on a CPU what fits its caches, else what keeps a GPU busy.
 VALUES_DECODED = {"cpu": 2**20, "cuda": 2**26, "mps": 2**24}
 
 
@@ -46,24 +46,24 @@ VALUES_DECODED = {"cpu": 2**20, "cuda": 2**26, "mps": 2**24}
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstimator):  # type: ignore[misc]
     """An autoencoder of any kind as a scikit-learn transformer: images to codes and back.
 
-    X is (n, h, w), (n, h, w, c) or (n, features): uint8 0..255, which is scaled to 0..1, or numbers, which are taken as
-    they are (float32). Codes are (n, latent_dim) float32. What comes back has the shape of X.
+    X is (n, h, w), (n, h, w, c) or (n, features): uint8 0..255 is scaled to 0..1, other numbers are used unchanged, as
+    float32. Codes are (n, latent_dim) float32. Decoded images have the shape of X.
 
     Parameters: `model` (default `VAE()`), `binarise`, `random_state`, and every setting of `Training`
-    (`epochs`, `batch_size`, `lr`, ...). A fit on a CPU with one int `random_state` is repeatable bit for bit.
+    (`epochs`, `batch_size`, `lr`, ...). On a CPU, a fit with an int `random_state` is repeatable bit for bit.
 
-    After fit: `net_`, `model_`, `history_` (a dict per epoch), `image_shape_`, `training_` (every `auto` decided),
+    After fit: `net_`, `model_`, `history_` (a dict per epoch), `image_shape_`, `training_` (every `auto` resolved),
     `n_features_in_`; with a conditional model `classes_`.
     """
 
     kind: ClassVar[str] = "autoencoder"
 
     binarise: Binarise = "none"
-    """none: grey pixels as they are; static: one black-and-white draw, kept; dynamic: a new draw at every use."""
+    """none: keep grey pixels; static: binarise each image once; dynamic: draw a new binarisation at every use."""
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]  # codes are float32 whatever X was
+        tags.transformer_tags.preserves_dtype = ["float32"]  # codes are always float32
         return tags
 
     # Fitting --------------------------------------------------------------------------------------
@@ -78,12 +78,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         watchers: Sequence[Watcher] = (),
         processes: Processes = SINGLE_PROCESS,
     ) -> Self:
-        """Train the model on X. y, a label of each image, is for conditional models; others ignore it.
+        """Train the model on X. y holds the label of each image for a conditional model; other models ignore it.
 
-        validation: images for the validation figures and for `patience`; with a conditional model, (X, y). run: a run
-        folder that gets params.json before the first step, checkpoints on the way and the weights at the end; a
-        checkpoint that it holds is taken up. watchers: a progress bar, a log and the like. processes: those that train
-        one net together.
+        validation: images for validation metrics and `patience`; for a conditional model, (X, y). run: a run folder, to
+        which params.json is written before the first step, then checkpoints, and the weights at the end; training
+        resumes from a checkpoint in it. watchers: progress bar, log etc. processes: for data-parallel training.
         Raises InputError (a ValueError) for a setting out of range and for images that the model cannot take.
         """
         require_setting("binarise", self.binarise, Binarise)
@@ -115,11 +114,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return self._pixels(X), self._labels(y, n_images(X))[0].numpy()
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
-        """Fit, then the codes of X."""
+        """Fit to X, then return its codes."""
         return self.fit(X, y, **fit_params).transform(X, y)
 
     def _labels(self, y: Any, n: int) -> tuple[Tensor, ...]:
-        """Raises InputError where a label is missing or of no class that was fitted."""
+        """Raises InputError if a label is missing or not of a fitted class."""
         check_is_fitted(self)
         return label_tensors(self.model_, getattr(self, "classes_", None), y, n)
 
@@ -153,7 +152,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return {"binarise": params["binarise"]}
 
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
-        """Write a run folder: settings, weights and history, and the mixture where one was fitted."""
+        """Write a run folder: settings, weights, history, and the mixture if one was fitted."""
         super().save(path, overwrite)
         if hasattr(self, "mixture_"):
             self.mixture_.write(Path(path))
@@ -167,10 +166,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     # Using ----------------------------------------------------------------------------------------
 
-    # A conditional model wants y with every X and Z: the label of each, or a single one for all. Others ignore it.
+    # A conditional model needs y with every X and Z: one label each, or one label for all. Other models ignore y.
 
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """Codes: the posterior mean. -> (n, latent_dim) float32"""
+        """Codes: the means of q(z|x). -> (n, latent_dim) float32"""
         return self._map_images(X, self._trained.code_means, *self._labels(y, n_images(X)))
 
     def features(self, X: Any, y: Any = None) -> np.ndarray:
@@ -181,17 +180,17 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return self._map_images(X, self._trained.features)
 
     def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
-        """The decoder's mean at codes (n, latent_dim). -> float32 of the shape of X; for uint8 X in 0..1"""
+        """Decoder means of codes (n, latent_dim). -> float32 images in the shape of X; 0..1 if X was uint8"""
         return self._trained.decode(Z, y)
 
     def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
-        """decoder(encoder(X)), both at their means. -> float32 of the shape of X; for uint8 X in 0..1"""
+        """Decoder means of the posterior means. -> float32 images in the shape of X; 0..1 if X was uint8"""
         return self.inverse_transform(self.transform(X, y), y)
 
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
-        """ELBO of each image, nats, (n,); an autoencoder without a prior: minus its reconstruction loss.
+        """ELBO of each image in nats, (n,); for an autoencoder without a prior, minus its reconstruction loss.
 
-        One sample of z per image, by noise that belongs to the image: repeatable, independent of order and batch.
+        One sample of z per image, from noise seeded by the image: repeatable, independent of order and batch.
         """
         terms = self.bound_terms(X, y).values()
         return np.asarray(-sum(term.reshape(len(term), -1).sum(1) for term in terms))
@@ -201,7 +200,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return float(self.score_samples(X, y).mean(dtype=np.float64))
 
     def bound_terms(self, X: Any, y: Any = None) -> dict[str, np.ndarray]:
-        """What `score_samples` is minus the sum of: `reconstruction` (n,) and, where there is a prior, `kl` (n, Z)."""
+        """The terms of minus `score_samples`: `reconstruction` (n,) and, if there is a prior, `kl` (n, Z)."""
         check_is_fitted(self)
         shapes: dict[str, Any] = {}
 
@@ -219,11 +218,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     def importance_bound(self, X: Any, samples: int, y: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """The bound log 1/K sum_k p(x, z_k) / q(z_k|x) on log p(x) of each image (Burda et al. 2015, eq. 8), in nats,
-        and the standard error that its K = `samples` draws of z leave: (n,) and (n,).
+        and its standard error over the K = `samples` draws of z: (n,) and (n,).
 
-        It lies above the ELBO and rises to log p(x) with K. The noise belongs to the image: repeatable, independent of
-        order and batch. Memory does not depend on K. The standard error is the delta method's: too small where few of
-        the weights carry the sum. Raises InputError for a model without a prior, and for fewer than 2 samples.
+        It lies above the ELBO and rises to log p(x) with K. Noise is seeded by the image: repeatable, independent of
+        order and batch. Memory does not depend on K. The standard error is by the delta method: too small if a few
+        weights dominate the sum. Raises InputError for a model without a prior, and for fewer than 2 samples.
         """
         check_is_fitted(self)
         name, able = model_name(self.model_), can(self.model_, "prior", "log_weights")
@@ -231,13 +230,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         enough = accepts(Count, samples) and samples >= 2
         require(enough, f"samples is {samples!r}; expected a whole number of at least 2")
         rows = max(1, VALUES_DECODED[torch.device(self.training_.device).type] // math.prod(self.image_shape_))
-        each = math.ceil(samples / math.ceil(samples / rows))  # samples of an image at a time, in pieces of one size
+        each = math.ceil(samples / math.ceil(samples / rows))  # samples of an image at a time, in chunks of equal size
         width = self.model_.latent_dim
         with torch.no_grad():
             prior = self.model_.prior(self.net_)
 
         def bound(x: Tensor, *y: Tensor) -> Tensor:
-            """The bound and its standard error, (B, 2), from log sum w and log sum w^2, which grow piece by piece."""
+            """The bound and its standard error, (B, 2), from log sum w and log sum w^2, accumulated over chunks."""
             q, sums = self.model_.encode(self.net_, x, *y), torch.full((2, len(x)), -math.inf, dtype=torch.float64)
             for start in range(0, samples, each):
                 noise = image_normal(x, each * width, start=start * width).view(len(x), each, width).transpose(0, 1)
@@ -262,9 +261,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         y: Any = None,
         sampler: Sampler = "prior",
     ) -> np.ndarray:
-        """Decoder means at n codes drawn from the prior, or from the mixture that `fit_mixture` fitted.
+        """Decoder means of n codes drawn from the prior, or from the mixture of `fit_mixture`.
 
-        y, for a conditional model: the label of all or of each; None: the classes in turn. Raises InputError where the
+        y, for a conditional model: one label for all or one each; None: the classes in turn. Raises InputError if the
         model has no prior, or no mixture was fitted.
         """
         require_setting("sampler", sampler, Sampler)
@@ -294,9 +293,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     # Denoising ------------------------------------------------------------------------------------
 
     def denoise(self, X: Any) -> np.ndarray:
-        """Images rebuilt from noisy ones, never binarised. -> float32 of the shape of X; for uint8 X in 0..1
+        """Denoised images; X is never binarised. -> float32 in the shape of X; 0..1 if X was uint8
 
-        Raises InputError for a model that has not learned it.
+        Raises InputError for a model that was not trained to remove noise.
         """
         self._require_denoising()
         trained, images = self._trained, self._images(X)
@@ -304,9 +303,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return trained.to_images(trained.rows(lambda raw: trained.denoised_means(scale(raw)), batches))
 
     def corrupt(self, X: Any, level: float | None = None, seed: int = 0) -> np.ndarray:
-        """X with the model's kind of noise, by each image's own draw: repeatable, independent of order and batch.
+        """X with the model's kind of noise, seeded by the image: repeatable, independent of order and batch.
 
-        level: None: the model's own (its highest, where it has a range). -> float32 of the shape of X
+        level: None: the model's level, the highest of its range. -> float32 in the shape of X
         """
         self._require_denoising()
         level = self.model_.level if level is None else level
@@ -325,5 +324,5 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
 
 def n_images(X: Any) -> int:
-    """How many labels go with X; what is no array at all is told of later."""
+    """Length of X; 0 if it has none, which is an error later."""
     return len(X) if hasattr(X, "__len__") else 0

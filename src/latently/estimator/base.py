@@ -1,7 +1,8 @@
-"""What every estimator does: check images, draw a seed, fit a model with the loop, run it in batches, keep it."""
+"""Common base of the estimators: check images, draw a seed, fit a model with the loop, apply it in batches, save it."""
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,8 +18,10 @@ from latently.common.errors import require
 from latently.common.files import input_errors_for
 from latently.common.settings import Seed, require_setting
 from latently.data import Images, Mapped
+from latently.data.arrays import require_channels_last
 from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
+from latently.estimator.inputs import as_array
 from latently.models import Model, model_from_json, model_to_json
 from latently.models.layers import Shape
 from latently.models.networks import channels_last_on, count_parameters
@@ -37,7 +40,7 @@ RESOLVED = ("epochs", "optimiser", "device", "precision", "compile")  # settings
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A fit that was not made: its training with every `auto` decided, and how many weights its net has."""
+    """Result of `rehearse`: the resolved training settings and the number of weights, without a fit."""
 
     training: Training
     n_parameters: int
@@ -47,40 +50,40 @@ class Rehearsal:
 class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-learn has no types
     """A model and its training over images X: (n, h, w), (n, h, w, c) or (n, features).
 
-    uint8 0..255 is scaled to 0..1; other numbers are taken as they are (float32). A fit on a CPU with one int
+    uint8 0..255 is scaled to 0..1; other numbers are used unchanged, as float32. On a CPU, a fit with an int
     `random_state` is repeatable bit for bit.
     """
 
     kind: ClassVar[str]
-    """What params.json calls this estimator."""
+    """Name of the estimator in params.json."""
     usual_epochs: ClassVar[int] = USUAL_EPOCHS
     least_steps: ClassVar[int] = LEAST_STEPS
-    """What `epochs="auto"` comes to."""
+    """`epochs="auto"`: this many epochs, or more for at least this many steps."""
 
     model: Model | None = None
     random_state: int | np.random.RandomState | None = None
 
     def set_params(self, **params: Any) -> Self:
-        """`model__latent_dim` and the like also reach a model that is left to its default."""
+        """Parameters such as `model__latent_dim` work with the default model, too."""
         if self.model is None and "model" not in params and any(name.startswith("model__") for name in params):
             self.model = self._default_model()
         return super().set_params(**params)
 
-    # What a kind of estimator says of itself ------------------------------------------------------
+    # What subclasses define -----------------------------------------------------------------------
 
     def _default_model(self) -> Model:
         raise NotImplementedError
 
     def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray | None]:
-        """Images that were checked and that the model learns from, and their class indices (n,) where it takes any."""
+        """The checked images to train on, and their class indices (n,) if the model takes labels."""
         raise NotImplementedError
 
     def _n_classes(self) -> int:
-        """Of the labels that the model is trained on; 0 where it takes none."""
+        """Number of classes that the model is trained on; 0 if it takes no labels."""
         return 0
 
     def _check_pixels(self, images: Images) -> None:
-        """Raise InputError where the model cannot take such pixels."""
+        """Raise InputError if the pixels are outside the model's range."""
         low, high = (0.0, 1.0) if images.dtype == np.uint8 else (float(images.min()), float(images.max()))
         self.model_.check_pixels(low, high)
 
@@ -89,12 +92,12 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         return Batches(images, labels, torch.device(self.training_.device), members=members)
 
     def _describe_own(self) -> dict[str, Any]:
-        """What params.json says beyond model and training."""
+        """Entries of params.json beyond model and training."""
         return {}
 
     @classmethod
     def _own_settings(cls, params: dict[str, Any]) -> dict[str, Any]:
-        """Constructor keywords beyond model, training and seed, out of params.json."""
+        """Constructor arguments beyond model, training and seed, from params.json."""
         return {}
 
     # Fitting --------------------------------------------------------------------------------------
@@ -109,8 +112,8 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         processes: Processes,
         members: np.ndarray | None = None,
     ) -> Self:
-        """Train `model_` on images that were checked, labels (n,) class indices; `held_out` likewise. members: as
-        `Batches` takes them."""
+        """Train `model_` on checked images with labels (n,) as class indices; `held_out`: the same for validation.
+        members: as in `Batches`."""
         n_members = len(images) if members is None else len(members)
         self.training_ = self._planned(images, n_members, self._n_classes(), processes)
         self.seed_ = self._draw_seed()
@@ -123,23 +126,22 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         self.model_.prepare(net, train.first(PREPARED_FROM))
         validation = None if held_out is None else self._batches(*held_out)
         loop = Loop(self.model_, net, train, validation, self.training_, self.seed_, run, watchers, processes)
-        if run is not None:  # not earlier: what fails above leaves nothing behind
-            run.begin(self.describe())
-        for watcher in watchers:
-            watcher.started()
-        self.history_ = loop.train()
-        if run is not None:
-            run.write_history(self.history_)
-            run.write_weights(net)
-            run.drop_checkpoint()
+        with nullcontext() if run is None else run.writing(self.describe()):  # what fails above leaves nothing behind
+            for watcher in watchers:
+                watcher.started()
+            self.history_ = loop.train()
+            if run is not None:
+                run.write_history(self.history_)
+                run.write_weights(net)
+                run.drop_checkpoint()
         return self
 
     def training(self) -> Training:
-        """Its settings of training alone."""
+        """The training settings alone."""
         return Training(**{name: getattr(self, name) for name in Training.field_types()})
 
     def rehearse(self, X: Any, y: Any = None) -> Rehearsal:
-        """What a fit on X would be, without training. Raises InputError where settings, shapes or memory forbid it."""
+        """Prepare a fit on X without training. Raises InputError if settings, shapes or memory do not allow the fit."""
         images, _ = self._learnable(X, y)
         training = self._planned(images, len(images), self._n_classes())
         return Rehearsal(training, count_parameters(build_on_meta(self.model_, self._tensor_shape, self._n_classes())))
@@ -147,7 +149,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
     def _planned(
         self, images: Images, n_members: int, n_classes: int, processes: Processes = SINGLE_PROCESS
     ) -> Training:
-        """The training with every `auto` decided. Raises InputError where settings, shapes or memory would stop it."""
+        """The resolved training settings. Raises InputError if settings, shapes or memory do not allow the fit."""
         net = build_on_meta(self.model_, self._tensor_shape, n_classes)
         settings = self.training()
         if settings.optimiser == "auto":
@@ -159,15 +161,15 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         return training
 
     def _prepare(self, X: Any) -> Images:
-        """Images to fit on, and a checked copy of the model to fit."""
+        """The images to fit on; sets `model_`, a checked copy of the model."""
         images = self._images(X, reset=True)
-        self.model_ = self._own_model()  # any model: it is asked what it can do
+        self.model_ = self._own_model()  # any model: its capabilities are checked where needed
         self.model_.check()
         self._check_pixels(images)
         return images
 
     def _own_model(self) -> Any:
-        """A copy: what happens to the parameter `model` later must not reach what was fitted."""
+        """A copy, so that later changes of the parameter `model` do not affect the fit."""
         model = self._default_model() if self.model is None else self.model
         require(
             isinstance(model, Model),
@@ -176,7 +178,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         return copy.deepcopy(model)
 
     def _draw_seed(self) -> int:
-        """An int is the seed itself; None asks the operating system, so that the caller's generators stand still."""
+        """An int is the seed; None takes one from the operating system, so the caller's generators are unchanged."""
         if self.random_state is None:
             return fresh_seed()
         if isinstance(self.random_state, np.random.RandomState):
@@ -186,14 +188,16 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         return int(seed)
 
     def _images(self, X: Any, reset: bool = False) -> Images:
-        """X as finite images of the shape that was fitted: uint8 as it is, any other number as float32. Images on the
-        disk stay there."""
+        """X as finite images of the fitted shape: uint8 unchanged, other numbers as float32. Images on disk stay on
+        disk."""
         X = left_on_disk(X)
         if not isinstance(X, Mapped):
+            X = as_array(X)
             X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
         elif reset:
             self.n_features_in_ = X.shape[1]
         require(X.ndim <= 4, f"X has shape {X.shape}; expected (n, features), (n, h, w) or (n, h, w, channels)")
+        require_channels_last(X.shape, "X")
         if reset:
             self.image_shape_ = X.shape[1:]
         expected = f"X holds images of shape {X.shape[1:]}; this model was fitted on {self.image_shape_}"
@@ -207,7 +211,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         return images
 
     def _pixels(self, X: Any) -> Images:
-        """X as images of the shape that was fitted, with pixels that the model can take."""
+        """X as images of the fitted shape, with pixels in the model's range."""
         images = self._images(X)
         self._check_pixels(images)
         return images
@@ -236,7 +240,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
     def _map_images(
         self, X: Any, function: Callable[..., Tensor], *labels: Tensor, size: int | None = None
     ) -> np.ndarray:
-        """Rows of `function` of what the model sees of X, and of each image's label where labels (n,) are given."""
+        """`function` of the images as the model sees them, and of labels (n,) if given, in batches; a row per image."""
         trained = self._trained
         batches = self._batches(self._pixels(X))
 
@@ -252,13 +256,13 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         run = Run(path, overwrite)
         check_is_fitted(self)
         run.require_free()
-        run.begin(self.describe())
-        run.write_history(self.history_)
-        run.write_weights(self.net_)
+        with run.writing(self.describe()):
+            run.write_history(self.history_)
+            run.write_weights(self.net_)
         return self
 
     def describe(self) -> dict[str, Any]:
-        """What params.json says of the estimator: enough to build and to fit it again."""
+        """The entries of params.json: enough to build and to fit the estimator again."""
         return {
             "estimator": self.kind,
             "model": model_to_json(self.model_),
@@ -272,9 +276,9 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
 
     @classmethod
     def from_description(cls, params: dict[str, Any]) -> Self:
-        """An unfitted estimator with the settings of params.json, every `auto` as it was decided then.
+        """An unfitted estimator with the settings of params.json, every `auto` as it was resolved.
 
-        Raises InputError, KeyError or TypeError where they are not what `describe` gives.
+        Raises InputError, KeyError or TypeError if params is not of the form that `describe` returns.
         """
         training = Training.from_json(params["training"] | params.get("resolved", {}))
         seed = params["seed"]
@@ -284,14 +288,14 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
 
     @classmethod
     def of_run(cls, run: Run, device: str) -> Self:
-        """The fitted estimator of a run folder. Raises InputError where it is unfinished, damaged or foreign."""
+        """The fitted estimator of a run folder. Raises InputError if it is unfinished, damaged or foreign."""
         params = run.params
         with input_errors_for(run.path / "params.json"):
             estimator = cls.from_description(params)
         return estimator.set_params(device=device).restore(run)
 
     def restore(self, run: Run) -> Self:
-        """Become the fitted estimator of a run folder, by its weights."""
+        """Load the fitted state, weights and all, from a run folder."""
         with input_errors_for(run.path / "params.json"):
             self.model_ = self._own_model()
             self.seed_ = self._draw_seed()
@@ -306,5 +310,5 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
 
 
 def fresh_seed() -> int:
-    """From the operating system."""
+    """A random seed from the operating system."""
     return int(np.random.SeedSequence().generate_state(1)[0] % 2**31)

@@ -28,7 +28,7 @@ from latently.training.state import Watcher
 
 
 class ClassPredictor(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has no types
-    """What every classifier of images offers."""
+    """Common interface of the image classifiers."""
 
     classes_: np.ndarray
 
@@ -39,7 +39,7 @@ class ClassPredictor(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has
         raise NotImplementedError
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy on the labelled images. Raises InputError where none has a label."""
+        """Accuracy on the labelled images. Raises InputError if none has a label."""
         y = as_labels(y)
         labelled = ~is_missing(y)
         require(bool(labelled.any()), "none of these images carries a label, so there is nothing to judge by")
@@ -48,7 +48,7 @@ class ClassPredictor(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has
         return float(np.average(right[labelled], weights=weight))
 
     def label_codes(self, y: Any) -> np.ndarray:
-        """Labels as indices into `classes_`, (n,) int64; -1 where there is none, or one of no class that was fitted."""
+        """Labels as indices into `classes_`, (n,) int64; -1 if missing or not of a fitted class."""
         return class_indices(y, self.classes_)
 
 
@@ -56,12 +56,11 @@ class ClassPredictor(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has
 class Classifier(ClassPredictor, ImageEstimator):
     """A network that learns classes of images from labels.
 
-    X is (n, h, w), (n, h, w, c) or (n, features): uint8 0..255, which is scaled to 0..1, or numbers, which are taken as
-    they are (float32). y holds labels of any kind, numbers or names; -1, NaN, None and the empty name mean
-    unlabelled, and such images are left out.
+    X is (n, h, w), (n, h, w, c) or (n, features): uint8 0..255 is scaled to 0..1, other numbers are used unchanged, as
+    float32. y holds labels, numbers or names; images whose label is missing (-1, NaN, None or empty) are left out.
 
     Parameters: `model` (default `FeedForward()`, which augments images), `random_state`, and every setting of
-    `Training`, some with defaults of its own (docs/log.md tells what was tried).
+    `Training`, some with other defaults (docs/log.md: what was tried).
 
     After fit: `classes_`, `net_`, `model_`, `history_` (a dict per epoch), `image_shape_`, `training_`,
     `n_features_in_`.
@@ -87,9 +86,9 @@ class Classifier(ClassPredictor, ImageEstimator):
     ) -> Self:
         """Train the model on the labelled images of X.
 
-        repeats: (n,) ints, how often an epoch holds each image; None: once. validation: images and labels for the
-        validation figures and for `patience`. run, watchers, processes: as in `Autoencoder.fit`. Raises InputError (a
-        ValueError) for labels that are not two classes at least.
+        repeats: (n,) ints, how often each image comes in an epoch; None: once. validation: images and labels for
+        validation metrics and `patience`. run, watchers, processes: as in `Autoencoder.fit`. Raises InputError (a
+        ValueError) for labels of fewer than two classes.
         """
         check_consistent_length(y, repeats)
         images, codes = self._learnable(X, y)
@@ -125,7 +124,7 @@ class Classifier(ClassPredictor, ImageEstimator):
     # Using ----------------------------------------------------------------------------------------
 
     def features(self, X: Any) -> np.ndarray:
-        """What the network makes of each image before its softmax, (n, width) float32."""
+        """Input of the softmax layer for each image, (n, width) float32."""
         return self._map_images(X, self._trained.features)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A classifier from few labels: codes are learned from all images, classes from the labelled ones.
 
-Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(), SVC(), spread=0)`. By default the labels first
-spread from image to image through the codes, and a convolutional classifier learns from the surest of them.
+Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(), SVC(), spread=0)`. By default, labels
+are first propagated to images with similar codes, and a convolutional classifier learns from the most certain ones.
 
 >>> from sklearn.datasets import load_digits
 >>> from sklearn.svm import SVC
@@ -15,6 +15,7 @@ True
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -28,20 +29,22 @@ from latently.common.errors import require
 from latently.common.files import input_errors_for
 from latently.common.settings import Fraction, Seed, require_setting
 from latently.data import Images, Mapped, taken, unit
+from latently.data.arrays import require_channels_last
 from latently.data.classes import encode_labels
 from latently.data.mapped import left_on_disk
 from latently.estimator import label_spreading
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor
+from latently.estimator.inputs import as_array
 from latently.models import VAE, FeedForward, model_to_json
 from latently.runs.folder import Run, versions
 from latently.training.loop import require_validation
 from latently.training.state import Watcher
 
 Sees = Literal["auto", "codes", "pixels", "both"]
-MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: a given label is sounder than one that spread
-LEAST_IMAGES = 20_000  # that such an epoch holds; of fewer, each several times
+MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: given labels are more reliable
+LEAST_IMAGES = 20_000  # in such an epoch; if there are fewer, they are repeated
 
 
 def default_classifier() -> Classifier:
@@ -49,7 +52,7 @@ def default_classifier() -> Classifier:
 
 
 def gives_probabilities(few_label: "FewLabelClassifier") -> bool:
-    """Whether its classifier does; an SVC, say, does not."""
+    """Whether its classifier has predict_proba; an SVC, for example, has not."""
     given = getattr(few_label, "classifier_", few_label.classifier)
     return given is None or hasattr(given, "predict_proba")
 
@@ -58,17 +61,17 @@ def gives_probabilities(few_label: "FewLabelClassifier") -> bool:
 class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Classes of images from few labels and many images.
 
-    X is what `Autoencoder` and `Classifier` take; y holds labels of any kind, with -1, NaN, None or the empty name
-    where an image is unlabelled.
+    X is as for `Autoencoder` and `Classifier`; y holds labels, numbers or names, with -1, NaN, None or the empty name
+    for unlabelled images.
 
-    autoencoder: learns codes from all of X (default `Autoencoder()`, a VAE). A fitted one is taken as it is; to stay so
-    through `clone`, as in a grid search, it is given as `sklearn.frozen.FrozenEstimator(fitted)`.
+    autoencoder: learns codes from all of X (default `Autoencoder()`, a VAE). A fitted one is used without training; to
+    keep it fitted through `clone`, as in a grid search, pass `sklearn.frozen.FrozenEstimator(fitted)`.
     classifier: any scikit-learn classifier; default `Classifier(epochs=4)`.
-    sees: what the classifier is given: codes, pixels, or both in a row; auto: pixels for a `Classifier`, else codes.
-    spread: the share of the unlabelled images, the surest, that the classifier also learns from, by labels that spread
-    through the codes; 0: from the labelled ones alone.
+    sees: input of the classifier: codes, pixels, or both concatenated; auto: pixels for a `Classifier`, else codes.
+    spread: fraction of the unlabelled images, the most certain ones, on which the classifier is also trained, with
+    labels propagated through the codes; 0: train on labelled images only.
 
-    After fit: `classes_`, `encoder_`, `classifier_`, `n_taught_` (images that the classifier learned from).
+    After fit: `classes_`, `encoder_`, `classifier_`, `n_taught_` (number of images the classifier was trained on).
     """
 
     kind: ClassVar[str] = "few-label"
@@ -80,7 +83,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     random_state: int | None = None
 
     def set_params(self, **params: Any) -> Self:
-        """`classifier__lr` and the like also reach a part that is left to its default."""
+        """Parameters such as `classifier__lr` work with a default part, too."""
         for name, default in (("autoencoder", Autoencoder()), ("classifier", default_classifier())):
             inner = any(given.startswith(f"{name}__") for given in params)
             if getattr(self, name) is None and name not in params and inner:
@@ -99,11 +102,11 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         run: Run | None = None,
         watchers: Sequence[Watcher] = (),
     ) -> Self:
-        """Learn codes of all images X, and classes from those with a label.
+        """Learn codes from all images X, then a classifier from the labelled ones.
 
-        validation: for the classifier, as in `Classifier.fit`. run: a folder that gets an encoder/ and a
-        classifier/, each a run of its own; what is finished there is taken up. Raises InputError (a ValueError) for
-        labels that are not two classes at least.
+        validation: for the classifier, as in `Classifier.fit`. run: a folder for encoder/ and classifier/, each a run
+        of its own; parts that are finished there are loaded. Raises InputError (a ValueError) for labels of fewer than
+        two classes.
         """
         check_consistent_length(X, y)
         X = self._images(X, reset=True)
@@ -116,7 +119,20 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         self._rehearse(X, labels, classifier, validation is not None)
         if run is not None:
             require(isinstance(classifier, Classifier), "only a latently.Classifier can be kept in a run folder")
-            run.begin(self.describe(classifier))
+        with nullcontext() if run is None else run.writing(self.describe(classifier)):
+            self._fit_parts(X, labels, classifier, validation, run, watchers)
+        return self
+
+    def _fit_parts(
+        self,
+        X: Images,
+        labels: np.ndarray,
+        classifier: Any,
+        validation: tuple[Any, Any] | None,
+        run: Run | None,
+        watchers: Sequence[Watcher],
+    ) -> None:
+        """The encoder, if it is not fitted yet, then the classifier."""
         for watcher in watchers:
             watcher.started()
         self.encoder_ = self._fitted_encoder(X, run, watchers)
@@ -137,10 +153,9 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
                 self.classifier_ = classifier.fit(features, classes)
         if run is not None:
             run.write_history(self.history_)
-        return self
 
     def _rehearse(self, X: Any, labels: np.ndarray, classifier: Any, validated: bool) -> None:
-        """Raise InputError for what would stop the fit later, before codes are learned."""
+        """Raise InputError for errors that would otherwise come only after codes are learned."""
         encoder = self._given_encoder
         conditional = encoder.model is not None and encoder.model.takes_labels
         require(not conditional, "a conditional autoencoder wants the label of every image; give one that takes none")
@@ -153,16 +168,17 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
             clone(encoder).rehearse(X)
         if isinstance(classifier, Classifier):
             if self.sees_ == "pixels":
-                classifier.rehearse(X, self.classes_[np.maximum(labels, 0)])  # all images may come to be learned from
+                classifier.rehearse(X, self.classes_[np.maximum(labels, 0)])  # it may be trained on all images
             require_validation(classifier.training(), validated)
 
     def _images(self, X: Any, reset: bool = False) -> Images:
-        """X as an array, its columns those that were fitted where they have names; what they hold, the parts check."""
+        """X as an array. Checks column names against those of the fit; encoder and classifier check the values."""
         X = left_on_disk(X)
         if not isinstance(X, Mapped):
-            X = validate_data(self, X, reset=reset, allow_nd=True, dtype=None, ensure_all_finite=False)
+            X = validate_data(self, as_array(X), reset=reset, allow_nd=True, dtype=None, ensure_all_finite=False)
         elif reset:
             self.n_features_in_ = X.shape[1]
+        require_channels_last(X.shape, "X")
         images: Images = X
         return images
 
@@ -172,13 +188,13 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         return seed
 
     def _own_classifier(self) -> Any:
-        """A fresh one, with our seed where it has none of its own."""
+        """An unfitted classifier, with our seed if it has none."""
         given = default_classifier() if self.classifier is None else clone(self.classifier)
         seedless = "random_state" in given.get_params() and given.random_state is None
         return given.set_params(random_state=self.seed_) if seedless else given
 
     def _fitted_encoder(self, X: Any, run: Run | None, watchers: Sequence[Watcher]) -> Autoencoder:
-        """The one that was given fitted, or is finished in the run folder; else one that learns from X now."""
+        """The encoder in the run folder if it is finished, else the given one if it is fitted, else one fitted to X."""
         kept, given = run and run.part("encoder"), self._given_encoder
         if kept is not None and kept.finished:
             return Autoencoder.of_run(kept, given.device)
@@ -193,13 +209,13 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
 
     @property
     def _given_encoder(self) -> Autoencoder:
-        """Out of a FrozenEstimator, where it is in one."""
+        """The autoencoder, unwrapped from a FrozenEstimator."""
         given = getattr(self.autoencoder, "estimator", self.autoencoder)
         require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
         return Autoencoder() if given is None else given
 
     def _lesson(self, X: Images, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Images that the classifier learns from, as which class, and how often a `Classifier`'s epoch holds each."""
+        """Indices of the training images of the classifier, their class indices, and their repeats in an epoch."""
         labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
         taught, surest = labels, unlabelled[:0]
         if self.spread and len(unlabelled):
@@ -207,7 +223,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
             taught = np.where(labels >= 0, labels, beliefs.argmax(1))
             n_kept = round(self.spread * len(unlabelled))
             surest = unlabelled[np.argsort(-beliefs[unlabelled].max(1), kind="stable")[:n_kept]]
-        evenly = round(len(surest) / len(labelled))  # as many given labels as spread ones
+        evenly = round(len(surest) / len(labelled))  # as many given labels as propagated ones
         repeats = np.repeat([min(max(evenly, 1), MOST_REPEATS), 1], [len(labelled), len(surest)])
         repeats *= max(1, round(LEAST_IMAGES / repeats.sum()))
         chosen = np.concatenate([labelled, surest])
@@ -216,12 +232,12 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     # Using ----------------------------------------------------------------------------------------
 
     def features(self, X: Any) -> Images:
-        """What the classifier is given of X."""
+        """The classifier's input for X."""
         check_is_fitted(self, "encoder_")
         return self._features(self._images(X))
 
     def _features(self, X: Images) -> Images:
-        """Of images that were checked."""
+        """The classifier's input for checked images."""
         if self.sees_ == "pixels" and isinstance(self.classifier, Classifier | None):
             return X
         if self.sees_ == "codes":
@@ -236,28 +252,28 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
 
     @available_if(gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> np.ndarray:
-        """p(class | image), (n, classes), in the order of `classes_`; only where the classifier gives it."""
+        """p(class | image), (n, classes), in the order of `classes_`; only if the classifier has it."""
         check_is_fitted(self)
         return self.classifier_.predict_proba(self.features(X))
 
     def seen(self, X: Any) -> np.ndarray:
-        """X in 0..1 where it was uint8, float32, in its shape."""
+        """X as float32 in its shape, scaled to 0..1 if it is uint8."""
         return self.encoder_.seen(X)
 
     @property
     def history_(self) -> list[dict[str, float]]:
-        """The classifier's, a dict per epoch."""
+        """History of the classifier, a dict per epoch."""
         return self.classifier_.history_
 
     @property
     def model_(self) -> Any:
-        """The classifier's."""
+        """Model of the classifier."""
         return self.classifier_.model_
 
     # Keeping --------------------------------------------------------------------------------------
 
     def describe(self, classifier: Classifier) -> dict[str, Any]:
-        """What params.json says: enough to load it, and with the runs in encoder/ and classifier/ to fit it again."""
+        """The entries of params.json: enough to load it and, with encoder/ and classifier/, to fit it again."""
         encoder = self._given_encoder
         return {
             "estimator": self.kind,
@@ -273,20 +289,20 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         }
 
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
-        """Write a run folder with an encoder/ and a classifier/. `latently.load` reads it."""
+        """Write a run folder with encoder/ and classifier/. `latently.load` reads it."""
         check_is_fitted(self)
         require(isinstance(self.classifier_, Classifier), "only a latently.Classifier can be kept in a run folder")
         run = Run(path, overwrite)
         run.require_free()
-        run.begin(self.describe(self.classifier_))
-        self.encoder_.save(run.path / "encoder")
-        self.classifier_.save(run.path / "classifier")
-        run.write_history(self.history_)
+        with run.writing(self.describe(self.classifier_)):
+            self.encoder_.save(run.path / "encoder")
+            self.classifier_.save(run.path / "classifier")
+            run.write_history(self.history_)
         return self
 
     @classmethod
     def of_run(cls, run: Run, device: str) -> Self:
-        """The fitted one of a run folder. Raises InputError where it is missing, unfinished, damaged or foreign."""
+        """The fitted estimator of a run folder. Raises InputError if it is missing, unfinished, damaged or foreign."""
         params = run.params
         with input_errors_for(run.path / "params.json"):
             sees, share, seed = params["sees"], params["spread"], params["seed"]

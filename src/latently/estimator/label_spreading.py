@@ -1,23 +1,23 @@
-"""Labels that spread from few images to all, from neighbour to neighbour through the space of codes.
+"""Label spreading: propagate few labels to all images, over the graph of nearest neighbours in code space.
 
 Zhou et al. 2004, learning with local and global consistency: F <- alpha S F + (1 - alpha) Y, where S is the graph of
 nearest neighbours, normalised by degrees, and Y holds the labels. The graph's scale is each image's own distance to its
-last neighbour (Zelnik-Manor & Perona 2004), so that dense and thin regions carry alike.
+last neighbour (Zelnik-Manor & Perona 2004), so that labels spread alike in dense and sparse regions.
 """
 
 import numpy as np
 from scipy import sparse
 
 N_NEIGHBOURS = 10
-ALPHA = 0.99  # share of its neighbours in what an image believes
+ALPHA = 0.99  # weight of the neighbours against the given labels
 N_STEPS = 50
-TINY = 1e-30  # similarity to others of an image whose nearest are all its copies
+TINY = 1e-30  # least degree, for an image whose nearest neighbours are all copies of it
 
 
 def spread(codes: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """(N, Z), (N,) class indices with -1 = unlabelled -> (N, classes) beliefs, rows sum to 1.
+    """(N, Z), (N,) class indices with -1 = unlabelled -> (N, classes) class probabilities, rows sum to 1.
 
-    Every class begins with the same weight, however many labels it has. A row is uniform where no label can reach.
+    Every class has the same total weight, whatever its number of labels. Rows that no label reaches are uniform.
     """
     labelled = np.flatnonzero(labels >= 0)
     given = np.zeros((len(codes), n_classes), np.float32)
@@ -31,9 +31,9 @@ def spread(codes: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def neighbours(codes: np.ndarray) -> sparse.csr_matrix:
-    """D^-1/2 W D^-1/2 (N, N), W the similarity of each image and its nearest, taken both ways. float32"""
+    """D^-1/2 W D^-1/2, (N, N) float32; W the symmetric similarity of each image and its nearest neighbours."""
     n, k = len(codes), min(N_NEIGHBOURS, len(codes) - 1)
-    from sklearn.neighbors import NearestNeighbors  # not at the top: every command would wait for it
+    from sklearn.neighbors import NearestNeighbors  # not at the top: it slows the start of every command
 
     distance, index = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(codes).kneighbors(codes)
     distance, index = distance[:, 1:], index[:, 1:]  # without itself

@@ -1,4 +1,4 @@
-"""A Gaussian mixture fitted to codes afterwards: what to sample from where the prior is not where the codes lie.
+"""A Gaussian mixture fitted to codes after training, to sample from instead of the prior.
 
 A plain autoencoder has no prior at all, and a VAE's codes do not fill its prior evenly (Ghosh et al. 2020, "ex-post
 density estimation").
@@ -30,15 +30,15 @@ class CodeMixture:
 
     @classmethod
     def fit(cls, codes: np.ndarray, components: int, seed: int) -> Self:
-        """By scikit-learn's GaussianMixture, full covariances, to codes (n, Z)."""
-        from sklearn.mixture import GaussianMixture  # not at the top: whoever loads a run would wait for it
+        """Fit scikit-learn's GaussianMixture with full covariances to codes (n, Z)."""
+        from sklearn.mixture import GaussianMixture  # not at the top: it slows loading a run
 
         require(components >= 1, f"components is {components}; expected a whole number of at least 1")
         enough = f"{len(codes):,} codes cannot bear a mixture of {components} components; give more images, or fewer"
         require(len(codes) >= max(2, components), enough)
         mixture = GaussianMixture(components, random_state=seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a mixture that could still improve samples well
+            warnings.simplefilter("ignore", ConvergenceWarning)  # good enough for sampling
             mixture.fit(codes.astype(np.float64))
         return cls(mixture.weights_, mixture.means_, np.linalg.cholesky(mixture.covariances_))
 
@@ -57,7 +57,7 @@ class CodeMixture:
 
     @classmethod
     def read(cls, folder: Path, latent_dim: int) -> Self:
-        """Raises InputError for a file that is damaged, or of codes of another width."""
+        """Raises InputError if the file is damaged or of another code width."""
         tensors, _ = read_tensors(folder / FILE, advice := "remove it, to fit a new one")
         with input_errors_for(folder / FILE, advice):
             arrays = {name: tensors[name].double().numpy() for name in ("weights", "means", "factors")}

@@ -1,4 +1,4 @@
-"""Classifiers that differ only in their labels or their seed, fitted at once: a label curve, or a spread over seeds.
+"""Classifiers that differ only in labels or seed, trained together: for label curves and spreads over seeds.
 
 >>> from sklearn.datasets import load_digits
 >>> from latently import FeedForward, Trunk
@@ -30,7 +30,7 @@ from latently.training.loop import Loop
 from latently.training.resolve import resolve
 from latently.training.settings import Training
 
-BATCH = 1000  # images of a forward pass
+BATCH = 1000  # images per forward pass
 
 
 @dataclass
@@ -55,7 +55,7 @@ class FittedTogether:
         return torch.stack([probabilities(k) for k in range(self.net.n_nets)]).numpy()
 
     def accuracies(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The share of images whose most probable class is `y`, (K,)."""
+        """Accuracy of each net, (K,)."""
         right = self.predict_proba(X).argmax(2) == np.asarray(y)  # (K, n)
         return np.asarray(right.mean(1))
 
@@ -71,11 +71,11 @@ def fit_together(
     training: Training | None = None,
     epoch_images: int | None = None,
 ) -> FittedTogether:
-    """Train K classifiers, the k-th on X[draws[k]], its weights and its order of images from seeds[k] (by default k).
+    """Train K classifiers, the k-th on X[draws[k]], with initial weights and image order from seeds[k] (default k).
 
     X: (n, h, w), (n, h, w, c) or (n, features), uint8 0..255 or numbers. y: (n,) class indices from 0. validation: like
-    draws, for the validation figures and for `patience`. An epoch holds `epoch_images` images for each net, by default
-    as many as the largest draw: of a smaller one each image several times, so that all nets take as many steps.
+    draws, for validation metrics and `patience`. An epoch has `epoch_images` images per net, by default as many as the
+    largest draw; images of smaller draws are repeated, so that all nets take the same number of steps.
     """
     seeds = range(len(draws)) if seeds is None else seeds
     assert len(draws) == len(seeds) == len(validation or draws)
@@ -99,6 +99,6 @@ def fit_together(
 
 
 def pixels(X: Any) -> np.ndarray:
-    """uint8 as it is, which is scaled to 0..1; any other number as float32."""
+    """uint8 unchanged (scaled to 0..1 later); other numbers as float32."""
     images: np.ndarray = np.asarray(X)
     return images if images.dtype == np.uint8 else images.astype(np.float32)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from latently.common.errors import require
+from latently.data import Images
 from latently.data.classes import as_labels, is_missing
+from latently.data.ranges import unusual_range
 from latently.estimator import Autoencoder, ClassPredictor
 from latently.models import can
 from latently.models.densities import bits_per_dim
@@ -21,7 +23,7 @@ SSIM_WINDOW = 7
 IMAGES_AT_ONCE = 2000  # reconstructed and compared with their originals
 VALUES_AT_ONCE = 2**20  # pixels compared in float64 at a time: 1,337 images of 28 x 28
 COLLAPSE = (
-    "the posterior has collapsed: no dimension of the code depends on the image; train longer, lower beta, or set "
+    "the posterior has collapsed: no dimension of the code depends on the image; {}train longer, lower beta, or set "
     "kl_warmup, or free_bits if the model has it"
 )
 
@@ -147,6 +149,12 @@ def active_units(codes: np.ndarray) -> int:
     1
     """
     return int((codes.var(0, dtype=np.float64) > ACTIVE_VARIANCE).sum())
+
+
+def collapse_sentence(images: Images) -> str:
+    """What a collapse on these images may be due to: their range if it is unusual."""
+    reach = unusual_range(images)
+    return COLLAPSE.format(f"the likely cause is that {reach}: train with --scale auto; else " if reach else "")
 
 
 def collapsed(codes: np.ndarray) -> bool:

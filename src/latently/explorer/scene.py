@@ -252,6 +252,8 @@ class Scene:
             words += ["--channels", str(preparation["channels"])]
         if preparation.get("skip_broken"):
             words += ["--skip-broken"]
+        if preparation.get("scale"):
+            words += ["--scale", str(preparation["scale"])]
         if self.label_classes is None:
             words += ["--encoder", str(self.run.path if self.few is None else self.run.path / "encoder")]
         return shlex.join([*words, "--labels", str(labels), "--out", f"{self.run.path}-classes"])

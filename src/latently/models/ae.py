@@ -28,7 +28,7 @@ class AE(Model):
     code_activation: ActivationName = "linear"
     """Activation of the code itself."""
     likelihood: Literal["bernoulli", "squared-error"] = "bernoulli"
-    """bernoulli: cross-entropy in nats, pixels in 0..1; squared-error: summed over pixels of any scale, no nats."""
+    """bernoulli: cross-entropy in nats, for pixels in 0..1; squared-error: summed over pixels, of any range."""
 
     @property
     def loss_unit(self) -> str:

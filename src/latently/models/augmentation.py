@@ -19,26 +19,27 @@ CELLS = 4  # of the elastic field, on a side: its free points stand a quarter of
 
 @dataclass
 class Augmentation(Settings):
-    """How far a training image may be distorted; 0 everywhere: not at all. Rows of values never are."""
+    """Limits of the random distortion of training images; all 0: none. Rows of features are never distorted."""
 
     shift: Probability = 0.07
-    """Largest share of its side by which a training image is moved, each way."""
+    """Largest shift of a training image in each direction, as a fraction of its side."""
     rotation: NonNegative = 10.0
-    """Most degrees that a training image is turned, either way."""
+    """Largest rotation of a training image in either direction, in degrees."""
     zoom: Probability = 0.1
-    """Largest share by which a training image is made larger or smaller, each side by itself."""
+    """Largest relative change of a training image's width and height, drawn independently."""
     elastic: NonNegative = 0.025
-    """Standard deviation, in sides, of a smooth random field that bends a training image (Simard et al. 2003), at the
-    points between which it is smooth."""
+    """Elastic distortion (Simard et al. 2003): standard deviation of the displacement at the control points of a smooth
+    field, as a fraction of the image's side."""
 
     @classmethod
     def none(cls) -> "Augmentation":
         return cls(0.0, 0.0, 0.0, 0.0)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape, every image distorted by a draw of its own."""
+        """(B, C, H, W) -> the same shape, each image distorted by its own random draw."""
         is_row = x.shape[2] == 1
-        if is_row or self == Augmentation.none():
+        # On the meta device there are only shapes, and inferring them for bicubic interpolation takes 0.1 s.
+        if is_row or x.is_meta or self == Augmentation.none():
             return x
         grid = affine_grid(self.affine(x), x.shape[2:])
         if self.elastic:

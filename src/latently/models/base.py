@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from latently.common.errors import require
 from latently.common.settings import Settings
+from latently.data.ranges import Limits, number
 from latently.models.layers import Shape
 from latently.models.modules import WhitenedPatches
 
@@ -33,7 +34,7 @@ class Model(Settings):
     """Hyperparameters, a network and an objective; never an optimiser, a file or a picture."""
 
     name: ClassVar[str]
-    """How the command line and params.json call it."""
+    """Name on the command line and in params.json."""
     monitor: ClassVar[str] = "loss"
     """The validation term by which the best epoch is chosen; smaller is better."""
     suited_optimiser: ClassVar[str] = "adamw"
@@ -43,16 +44,16 @@ class Model(Settings):
 
     @property
     def loss_unit(self) -> str:
-        """What `loss` and `reconstruction` are measured in."""
+        """Unit of `loss` and `reconstruction`."""
         return "nats"
 
     @property
     def codes_per_image(self) -> int:
-        """How many codes of each image the objective decodes."""
+        """Number of codes per image that the objective decodes."""
         return 1
 
     def build(self, image_shape: Shape, n_classes: int) -> nn.Module:
-        """The network for images of shape (C, H, W). Raises InputError where a setting cannot be."""
+        """The network for images of shape (C, H, W). Raises InputError for an invalid setting."""
         raise NotImplementedError
 
     def prepare(self, net: nn.Module, x: Tensor) -> None:
@@ -69,7 +70,7 @@ class Model(Settings):
         raise NotImplementedError
 
     def objective(self, net: Any, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
-        """What training minimises, as `loss` gives it: `loss` itself, or a bound that is made of the same parts."""
+        """What training minimises, in the form of `loss`: `loss` itself, or a bound computed from the same parts."""
         return self.loss(net, x, y, progress)
 
     def check_pixels(self, low: float, high: float) -> None:
@@ -83,8 +84,9 @@ def can(model: Model, *capabilities: str) -> bool:
 
 def check_unit_interval(low: float, high: float) -> None:
     """The pixels that a Bernoulli likelihood takes."""
+    divide = f"divide them by {number(Limits(low, high, 1).likely_white)}, as --scale auto does"
     require(
         low >= 0 and high <= 1,
         f"the pixels reach from {low:g} to {high:g}; a Bernoulli likelihood expects 0 to 1: "
-        "rescale them, or use the gaussian likelihood (squared-error for an autoencoder)",
+        f"{divide if low >= 0 else 'rescale them'}, or use the gaussian likelihood (squared-error for an autoencoder)",
     )

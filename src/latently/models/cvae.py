@@ -31,8 +31,8 @@ class CVAE(VAE):
     takes_labels: ClassVar[bool] = True
 
     beta: NonNegative = 3.0
-    """Weight of the KL in the objective: higher, more images are of the class that was asked for, and fewer kinds of it
-    are drawn; 1: the bound itself. The reported ELBO has weight 1."""
+    """Weight of the KL in the objective; 1: the ELBO. With a higher weight more samples match the requested class, but
+    they vary less. The reported ELBO has weight 1."""
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()

@@ -27,13 +27,13 @@ class DAE(AE):
     name: ClassVar[str] = "dae"
 
     noise: Literal["gaussian", "masking", "salt-and-pepper"] = "gaussian"
-    """gaussian: a normal added to every pixel; masking: pixels turn black; salt-and-pepper: black or white."""
+    """gaussian: normal noise on every pixel; masking: some pixels become 0; salt-and-pepper: some become 0 or 1."""
     level: NonNegative = 0.5
-    """Of the noise: its standard deviation, or the share of pixels that masking or salt and pepper hit."""
+    """Noise level: the standard deviation, or the fraction of pixels changed by masking or salt-and-pepper."""
     lowest_level: NonNegative | None = None
-    """Each training image gets a level of its own, between this and `level`; none: all get `level`."""
+    """Draw a level for each training image, uniform between this and `level`; none: always `level`."""
     unclipped: bool = False
-    """Leave damaged pixels beyond 0..1 as they are; else they are held there, where clean ones must then lie."""
+    """Do not clip noisy pixels to 0..1. If clipped, clean pixels must lie in 0..1, too."""
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         reconstruction = -self.denoise(net, self.corrupt(x)).log_prob(x)  # (B,), against the clean image

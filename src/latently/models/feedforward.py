@@ -1,4 +1,4 @@
-"""The supervised classifier: a softmax over what a network makes of an image, trained by maximum likelihood.
+"""The supervised classifier: a network with a softmax on top, trained by maximum likelihood.
 
 loss(x, y) = -log p(y | x),  p(y | x) = softmax(W [trunk(x), wide] + b)
 
@@ -30,9 +30,9 @@ class FeedForward(Model):
     trunk: Trunk = field(default_factory=Trunk)
     augmentation: Augmentation = field(default_factory=Augmentation)
     label_smoothing: Probability = 0.0
-    """Share of a label that is spread evenly over all classes, in the objective alone."""
+    """Label smoothing: fraction of the target probability spread evenly over all classes; in the training loss only."""
     wide: WholeNumber = 0
-    """Rows only: the first so many values are codes, which go straight to the softmax, beside the network."""
+    """Number of leading features that are codes and bypass the network, straight to the softmax; for rows only."""
 
     def build(self, image_shape: Shape, n_classes: int) -> TrunkAndHead:
         self.check()
@@ -59,7 +59,7 @@ class FeedForward(Model):
         return Categorical(net.head(self.features(net, x)))  # (B, classes)
 
     def features(self, net: TrunkAndHead, x: Tensor) -> Tensor:
-        """What the softmax sees of x."""
+        """The input of the softmax layer, (B, width + wide)."""
         if not self.wide:
             deep: Tensor = net.trunk(x)  # (B, width)
             return deep

@@ -1,4 +1,4 @@
-"""Normalizing flows: invertible maps that turn a normal posterior into a freer one. No losses here.
+"""Normalizing flows: invertible maps that make a normal posterior more flexible. No losses here.
 
 A step is affine coupling (Dinh et al. 2017, eq. 4 and 6): half of z, a, sets how the other half, b, is stretched and
 moved, so that the inverse is as cheap as the step, and its Jacobian's determinant the product of the stretches:
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from latently.models.densities import Normal, in_float32, sum_per_image
 
-MOST_STRETCH = 2.0  # largest |s|: a stretch by more than e^2 in one step is only ever a way to diverge
+MOST_STRETCH = 2.0  # largest |s|: scaling by more than e^2 in one step only ever leads to divergence
 
 
 class Coupling(nn.Module):

@@ -28,7 +28,7 @@ class ImportanceWeighted(Model):
     """A model with `encode`, `decode`, `prior` and `weight`, trained on the bound of K importance samples."""
 
     importance_samples: Count = field(default=1, kw_only=True)
-    """Codes drawn for each image and step; more than 1: the importance-weighted autoencoder (Burda et al. 2015)."""
+    """Samples of z per image in the objective; above 1: the importance-weighted autoencoder (Burda et al. 2015)."""
 
     def objective(self, net: Any, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         if self.importance_samples == 1:
@@ -42,9 +42,9 @@ class ImportanceWeighted(Model):
     def log_weights(
         self, net: Any, x: Tensor, q: Posterior, prior: Normal | Mixture, noise: Tensor, y: Tensor | None = None
     ) -> Tensor:
-        """log w of K codes z ~ q(z|x) of each image, by noise (K, B, Z). -> (K, B)
+        """log w of K codes z ~ q(z|x) for each image, from noise (K, B, Z). -> (K, B)
 
-        q and prior are what `encode` and `prior` give: so each image is encoded once, however many pieces K comes in.
+        q and prior are the results of `encode` and `prior`, so that an image is encoded once even if K is split.
         """
         log_px, log_ratio = self.sampled(net, x, q, prior, noise, y)
         return log_px - log_ratio
@@ -52,7 +52,7 @@ class ImportanceWeighted(Model):
     def sampled(
         self, net: Any, x: Tensor, q: Posterior, prior: Normal | Mixture, noise: Tensor, y: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """log p(x|z) and log q(z|x) - log p(z) of K codes z ~ q(z|x) of each image, (K, B) each."""
+        """log p(x|z) and log q(z|x) - log p(z) for K codes z ~ q(z|x) of each image, (K, B) each."""
         k, shape = len(noise), noise.shape[:2]
         q = q.repeated(k)  # (K B, Z)
         z = q.rsample(noise.flatten(0, 1))
@@ -63,7 +63,7 @@ class ImportanceWeighted(Model):
     def codes_per_image(self) -> int:
         return self.importance_samples
 
-    # What a model brings that is trained so -------------------------------------------------------
+    # What a subclass provides ---------------------------------------------------------------------
 
     def encode(self, net: Any, x: Tensor, y: Tensor | None = None) -> Posterior:
         """q(z|x)"""
@@ -78,5 +78,5 @@ class ImportanceWeighted(Model):
         raise NotImplementedError
 
     def weight(self, progress: Tensor | float) -> Tensor | float:
-        """Of the KL, at `progress` 0..1 of the run."""
+        """Weight of the KL at `progress` 0..1 of the run."""
         raise NotImplementedError

@@ -32,7 +32,7 @@ Init = Literal["torch", "xavier", "he", "normal"]
 
 @dataclass(frozen=True)
 class Layer:
-    """One step of a network: the shape it makes, the modules that make it, and the layers that lead back."""
+    """One layer of a spec: its output shape, its modules, and the layers of a decoder that undo it."""
 
     def shape(self, shape: Shape) -> Shape:
         raise NotImplementedError
@@ -47,10 +47,10 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Weighted(Layer):
-    """What dense, conv and deconv share."""
+    """Common fields of dense, conv and deconv."""
 
     activation: str | None = None  # None: the network's
-    dropout: float = 0.0  # the share of values dropped while training
+    dropout: float = 0.0  # fraction of values dropped in training
     bias: float | None = None  # its value before training; None: what the network's `init` gives
     norm: str | None = None  # "group": group normalisation between the weights and the activation
 
@@ -73,7 +73,7 @@ class Dense(Weighted):
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after that leave ceil(size / stride) outputs; an odd one goes after, as in TensorFlow."""
+    """Padding before and after, for ceil(size / stride) outputs; an odd zero goes after, as in TensorFlow."""
     total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -141,7 +141,7 @@ class Deconv(Weighted):
             output_padding=(max(-surplus[0], 0), max(-surplus[1], 0)),
             crop=(bottom, right),
         )
-        # The crop once was a module of its own: what follows keeps its number, by which weights are kept.
+        # The crop used to be a module. Identity keeps the numbers of later modules, which name their weights.
         return [layer, nn.Identity()] if bottom or right else [layer]
 
     def mirror(self, shape: Shape) -> list[Layer]:
@@ -211,7 +211,7 @@ class Mean(Layer):
 
 @dataclass(frozen=True)
 class Pool(Layer):
-    """pool(size): maximum over size x size squares; an incomplete last square counts, too."""
+    """pool(size): max pooling over size x size windows; an incomplete last window counts."""
 
     size: int = 2
 
@@ -259,7 +259,7 @@ class Reshape(Layer):
 
 @dataclass(frozen=True)
 class Code(Layer):
-    """code(): the values that arrive are the code, a grid of them too; ends an encoder in place of a dense layer."""
+    """code(): the input is the code, flattened if it is a grid; ends an encoder in place of a dense layer."""
 
     def shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)

@@ -38,7 +38,7 @@ class TransposedConvolution(nn.ConvTranspose2d):
 
     @property
     def edges(self) -> list[int]:
-        """What is added left, right, at the top and the bottom: less than nothing."""
+        """Padding left, right, top and bottom, negative to crop."""
         return [0, -self.crop[1], 0, -self.crop[0]]
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:

@@ -34,7 +34,7 @@ from latently.models.modules import activation, group_norm
 
 
 def default_encoder(image_shape: Shape) -> str:
-    """Small grey images get two wide layers, larger or coloured ones halve their side until it is 7 pixels or fewer.
+    """Two wide layers for small grey images; for others, convolutions that halve the side until it is at most 7 pixels.
 
     Beyond about 1,000 values the first dense layer would hold most of the weights.
     """
@@ -74,11 +74,11 @@ class Network(Settings):
     """The layers between image and code."""
 
     encoder: str = ""
-    """Encoder layers, e.g. "conv(32, 5, stride=2) dense(256, elu, dropout=0.1)"; empty: by the image's size."""
+    """Encoder layers, e.g. "conv(32, 5, stride=2) dense(256, elu, dropout=0.1)"; empty: chosen by image size."""
     decoder: str = ""
-    """Decoder layers, the last one ending at the image, e.g. "dense(512) dense(out)"; empty: the encoder's mirror."""
+    """Decoder layers that end at the image, e.g. "dense(512) dense(out)"; empty: the encoder mirrored."""
     activation: ActivationName = "relu"
-    """Activation of every layer that names none (the decoder's last is linear)."""
+    """Activation of layers that specify none (the decoder's last layer is linear)."""
     init: Init = "torch"
     """Weights before training: torch's default, or Xavier uniform, He normal, N(0, 0.02) with biases of 0."""
 
@@ -127,9 +127,9 @@ class Trunk(Settings):
     """The layers between an image and the softmax."""
 
     layers: str = ""
-    """Layers before the softmax, e.g. "conv(32, 5) pool(2) dense(100, dropout=0.2)"; empty: by the image's size."""
+    """Layers before the softmax, e.g. "conv(32, 5) pool(2) dense(100, dropout=0.2)"; empty: chosen by image size."""
     activation: ActivationName = "relu"
-    """Activation of every layer that names none."""
+    """Activation of layers that specify none."""
     init: Init = "torch"
     """Weights before training: torch's default, or Xavier uniform, He normal, N(0, 0.02) with biases of 0."""
 
@@ -141,7 +141,7 @@ class Trunk(Settings):
 
 
 def default_trunk(image_shape: Shape) -> str:
-    """Rows of values and images of few pixels get a wide layer; others are halved until their side is 7 or fewer."""
+    """One wide layer for rows and small images; else convolutions that halve the side until it is at most 7 pixels."""
     _, height, width = image_shape
     if min(height, width) < 12:
         return "dense(256)"
@@ -151,7 +151,7 @@ def default_trunk(image_shape: Shape) -> str:
 
 
 def activated(layer: Layer, name: str) -> Layer:
-    """`layer` with the activation `name` where it names none."""
+    """`layer`, with the activation `name` if it specifies none."""
     unnamed = isinstance(layer, Weighted) and layer.activation is None
     return replace(layer, activation=name) if unnamed else layer  # type: ignore[call-arg]
 
@@ -175,7 +175,7 @@ def assemble(layers: list[Layer], shape: Shape, init: Init) -> tuple[nn.Sequenti
 
 
 def check_input(layer: Layer, shape: Shape) -> None:
-    """A layer of images after a layer of values, or a size that has shrunk to nothing, is a sentence."""
+    """Raise InputError for an image layer that follows a flat one, and for a size that has shrunk to 0."""
     name = type(layer).__name__.lower()
     if isinstance(layer, Whiten):
         fits = len(shape) < 3 or min(shape[1:]) >= layer.size
@@ -233,10 +233,10 @@ def initialise(module: nn.Module, init: Init, bias: float | None) -> None:
 
 
 class Conditioned(nn.Module):
-    """A network that is told the class y (B,) of what it sees, one-hot; no class (-1) is all zeros.
+    """A network that also receives the class y (B,) of its input, one-hot; no class (-1) is all zeros.
 
-    as_planes: a constant plane per class beside an image's channels, for convolutions; else a value per class beside
-    the flattened values.
+    as_planes: append one constant plane per class to the image's channels, for convolutions; else append one value per
+    class to the flattened input.
     """
 
     def __init__(self, network: nn.Module, n_classes: int, as_planes: bool) -> None:
@@ -255,7 +255,7 @@ class Conditioned(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """What an autoencoder trains: `encoder` (B, C, H, W) -> (B, outputs), `decoder` (B, Z) -> (B, C, H, W)."""
+    """Network of an autoencoder: `encoder` (B, C, H, W) -> (B, outputs), `decoder` (B, Z) -> (B, C, H, W)."""
 
     log_variance: Tensor  # of a gaussian likelihood; only where one is learned
     flow: Any  # of the posterior; only where it has one
@@ -269,7 +269,7 @@ class EncoderDecoder(nn.Module):
 
 
 class TrunkAndHead(nn.Module):
-    """What a classifier trains: `trunk` (B, C, H, W) -> (B, width), `head` (B, width + codes) -> (B, classes)."""
+    """Network of a classifier: `trunk` (B, C, H, W) -> (B, width), `head` (B, width + codes) -> (B, classes)."""
 
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -277,7 +277,7 @@ class TrunkAndHead(nn.Module):
 
 
 def channels_last_on(network: nn.Module, device: torch.device) -> nn.Module:
-    """`network` on a device, convolutions with the channels last in memory: a third faster on a CPU."""
+    """Move `network` to a device, in channels-last memory format: convolutions are a third faster on a CPU."""
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 

@@ -1,4 +1,4 @@
-"""What the numbers that a network puts out mean: an encoder's as q(z|x), a decoder's as p(x|z)."""
+"""Distributions from network outputs: an encoder's output as q(z|x), a decoder's as p(x|z)."""
 
 import math
 from typing import Literal
@@ -15,14 +15,14 @@ Spread = Literal["log-variance", "softplus", "stddev"]
 
 
 def posterior(output: Tensor, latent_dim: int, spread: Spread, flow: Flow | None) -> Posterior:
-    """output (B, 2 Z + context): mean, spread, context -> q(z|x), a diagonal normal, or that after the flow."""
+    """output (B, 2 Z + context): mean, spread, context -> q(z|x), a diagonal normal, after the flow if one is given."""
     mean, second, context = output.float().tensor_split((latent_dim, 2 * latent_dim), dim=1)
     normal = Normal(mean, log_variance(second, spread))  # (B, Z)
     return normal if flow is None else Flowed(normal, flow, context)
 
 
 def log_variance(output: Tensor, spread: Spread) -> Tensor:
-    """Of an output that is the log variance itself, or the standard deviation: through a softplus, or of any sign."""
+    """Log variance from an output that is the log variance, or gives the stddev by softplus or by absolute value."""
     if spread == "softplus":
         return 2 * torch.log(F.softplus(output) + 1e-6)
     if spread == "stddev":
@@ -31,7 +31,7 @@ def log_variance(output: Tensor, spread: Spread) -> Tensor:
 
 
 def likelihood(output: Tensor, kind: Literal["bernoulli", "gaussian"], variance: float | Tensor) -> Bernoulli | Normal:
-    """output (B, C, H, W). -> p(x|z); variance, of the gaussian one: a number, or the log of one that is learned"""
+    """output (B, C, H, W) -> p(x|z). variance: of the gaussian likelihood, a number or the log of a learned one."""
     if kind == "bernoulli":
         return Bernoulli(output)
     if isinstance(variance, Tensor):

@@ -24,7 +24,7 @@ class Stack(nn.Module):
         self.model, self.net, self.n_nets = model, rebuilt(nets[0], stacked), len(nets)
 
     def forward(self, x: Tensor, y: Tensor, progress: Tensor) -> dict[str, Tensor]:
-        """The terms of one net, each (B,): what `losses` calls with that net's weights in place of the stacked ones."""
+        """The terms of one net, each (B,). `losses` calls it with that net's weights in place of the stacked ones."""
         return self.model.objective(self.net, x, y, progress)
 
     def losses(self, x: Tensor, y: Tensor, progress: Tensor) -> dict[str, Tensor]:
@@ -49,7 +49,7 @@ def turned(weight: Tensor) -> Tensor:
 
 
 def rebuilt(net: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
-    """A copy of `net` around other weights and buffers."""
+    """A copy of `net` with other weights and buffers."""
     own = net.state_dict(keep_vars=True)
     new = {name: nn.Parameter(t) if isinstance(own[name], nn.Parameter) else t for name, t in tensors.items()}
     return copy.deepcopy(net, {id(own[name]): tensor for name, tensor in new.items()})

@@ -37,21 +37,21 @@ class VAE(ImportanceWeighted):
     """Width of the code."""
     network: Network = field(default_factory=Network)
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-    """p(x|z): bernoulli for pixels in 0..1, gaussian for any real ones."""
+    """p(x|z): bernoulli for pixels in 0..1, gaussian for any real values."""
     variance: Positive | Literal["learned"] = "learned"
-    """Of the gaussian likelihood: a fixed number, or one for all pixels, learned (Rybkin et al. 2021)."""
+    """Variance of the gaussian likelihood: a fixed number, or one learned value for all pixels (Rybkin et al. 2021)."""
     posterior: Spread = "log-variance"
-    """The encoder's second half: log variance; or the standard deviation, through a softplus or of any sign."""
+    """Second half of the encoder's output: log variance, or standard deviation by softplus or absolute value."""
     beta: NonNegative = 1.0
     """Weight of the KL in the objective; the reported ELBO has weight 1."""
     kl_warmup: Fraction = 0.0
     """Fraction of the run over which the KL's weight rises from 0 to beta."""
     free_bits: NonNegative = 0.0
-    """Nats per latent dimension that cost no KL (Kingma et al. 2016)."""
+    """Free bits: KL in nats per latent dimension that is not penalised (Kingma et al. 2016)."""
     flow_steps: WholeNumber = 0
-    """Coupling steps that bend the posterior (Dinh et al. 2017; Kingma et al. 2016); 0: it stays a diagonal normal."""
+    """Coupling steps of the posterior's flow (Dinh et al. 2017; Kingma et al. 2016); 0: a diagonal normal."""
     flow_width: Count = 64
-    """Hidden units of each step, and values that the encoder gives it about the image."""
+    """Hidden units of each coupling step, and size of the context that the encoder passes to it."""
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         q = self.encode(net, x, y)  # q(z|x)
@@ -83,7 +83,7 @@ class VAE(ImportanceWeighted):
         return q.kl_to_standard_normal(z)
 
     def weight(self, progress: Tensor | float) -> Tensor | float:
-        """beta, reached along a straight line over the first `kl_warmup` of the run."""
+        """The KL's weight: rises linearly from 0 to beta over the first `kl_warmup` of the run, then stays there."""
         if not self.kl_warmup:
             return self.beta
         return self.beta * torch.clamp(torch.as_tensor(progress) / self.kl_warmup, max=1.0)
@@ -91,7 +91,7 @@ class VAE(ImportanceWeighted):
     def bound(
         self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None, y: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """What is reported: minus the ELBO is the sum of reconstruction (B,), from one z ~ q(z|x), and kl."""
+        """The terms of the reported ELBO: -ELBO = reconstruction (B,), from one z ~ q(z|x), + kl."""
         q = self.encode(net, x, y)
         z = q.rsample(noise)
         return {"reconstruction": -self.decode(net, z, y).log_prob(x), "kl": self.kl(net, q, z)}
@@ -105,11 +105,11 @@ class VAE(ImportanceWeighted):
 
     @property
     def encoder_width(self) -> int:
-        """Mean and spread; the flow's context."""
+        """Width of the encoder's output: mean and spread of q, and the context of the flow."""
         return 2 * self.latent_dim + (self.flow_width if self.flow_steps else 0)
 
     def completed(self, net: EncoderDecoder) -> EncoderDecoder:
-        """With the flow, and with the variance of the likelihood where it is learned."""
+        """`net` with the flow and the learned variance of the likelihood added, if the model has them."""
         if self.flow_steps:
             net.flow = Flow(self.flow_steps, self.latent_dim, self.flow_width)
         if self.likelihood == "gaussian" and self.variance == "learned":
@@ -120,7 +120,7 @@ class VAE(ImportanceWeighted):
         return net.flow if self.flow_steps else None
 
     def pixel_variance(self, net: EncoderDecoder) -> float | Tensor:
-        """Of a gaussian likelihood: the number that was given, or the log of the one that is learned."""
+        """Variance of a gaussian likelihood: the given number, or the log of the learned one."""
         if self.likelihood == "gaussian" and self.variance == "learned":
             return net.log_variance
         return 1.0 if self.variance == "learned" else self.variance

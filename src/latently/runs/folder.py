@@ -10,7 +10,8 @@ import json
 import platform
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +35,7 @@ from latently.common.files import (
     write_json,
     write_text,
 )
+from latently.runs.lock import LOCK_FILE, hold, require_unheld
 from latently.runs.record import DataRecord
 from latently.runs.tensors import fit_into, read_tensors, write_tensors
 
@@ -42,6 +44,10 @@ FORMAT = 1  # of params.json; incremented when older readers would misread it
 RUN_FILES = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
         "report.html", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
         "explorer", "params.json")  # fmt: skip
+
+
+class NonFiniteLoss(InputError):
+    """Training has ended because its loss is no longer finite; resumed, it would end there again."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,11 @@ class Run:
         return (self.path / "params.json").exists()
 
     @property
+    def failed(self) -> str:
+        """Why training cannot be resumed: the sentence of its `NonFiniteLoss`; empty if it can."""
+        return str(self.params.get("failed", "")) if self.started else ""
+
+    @property
     def finished(self) -> bool:
         """Whether training is complete: weights are written last; in a run of two parts, the history after all
         weights."""
@@ -125,10 +136,10 @@ class Run:
     # Beginning --------------------------------------------------------------------------------------------------------
 
     def require_free(self) -> None:
-        """Raise InputError unless a new run may start here. Changes nothing."""
+        """Raise InputError unless a new run may start here: a run that has failed is replaced. Changes nothing."""
         require(not self.path.is_file(), f"{self.path} is a file; expected a folder that is new or empty")
         require_writable(self.path / "params.json")
-        if not self.path.exists() or all(map(is_temporary, self.path.iterdir())):
+        if not self.path.exists() or all(is_temporary(each) or each.name == LOCK_FILE for each in self.path.iterdir()):
             return
         foreign = (
             f"{self.path} is not empty and not a run folder, so it is not changed; choose a folder that is new or empty"
@@ -137,8 +148,36 @@ class Run:
         existing = (
             f"{self.path} exists; continue it with --resume, replace it with --overwrite, or choose another --out"
         )
-        require(self.overwrite, existing)
+        require(self.overwrite or bool(self.failed), existing)
         _ = self.params  # never replace a params.json of another program
+
+    def require_unheld(self) -> None:
+        """Raise InputError if another writes here now. Changes nothing."""
+        require_unheld(self.path)
+
+    @contextmanager
+    def writing(self, description: dict[str, Any]) -> Iterator[None]:
+        """`begin`, and be the only writer of the folder until the block ends. Raises InputError if another is.
+
+        A `NonFiniteLoss` in the block is recorded: the next run may then start here.
+        """
+        if not self.resumes:
+            self.require_free()
+        with self._held():
+            self.begin(description)
+            try:
+                yield
+            except NonFiniteLoss as error:
+                self.write_failed(str(error))
+                raise
+
+    def _held(self) -> AbstractContextManager[None]:
+        return hold(self.path)
+
+    @property
+    def resumes(self) -> bool:
+        """Whether `begin` would resume a run, not start one."""
+        return self.started and not self.overwrite and not self.failed
 
     def begin(self, description: dict[str, Any]) -> None:
         """Write params.json, the first file of a new run, or resume the unfinished run in this folder.
@@ -148,7 +187,7 @@ class Run:
         already used, or if the run to resume has other settings.
         """
         params = {**self.context.about, **description}
-        if self.started and not self.overwrite:
+        if self.resumes:
             require(not self.finished, f"{self.path} is finished; load it, or choose another folder")
             self.require_same(params)
             for folder in (self.path, self.checkpoint.parent):
@@ -162,6 +201,9 @@ class Run:
         self.overwrite, self.begun = False, True
         if self.context.split is not None and not (self.path / "split.json").exists():
             write_text(self.path / "split.json", json.dumps(self.context.split) + "\n")
+
+    def write_failed(self, reason: str) -> None:
+        write_json(self.path / "params.json", self.params | {"failed": reason})
 
     def require_same(self, params: dict[str, Any]) -> None:
         """Raise InputError if the run to resume was started with other settings."""
@@ -191,6 +233,8 @@ class Run:
 
     def read_weights(self, net: nn.Module) -> None:
         """Load into `net`. Raises InputError if the run is unfinished or the weights have other names or shapes."""
+        failed = f"training of {self.path} failed: {self.failed}"
+        require(not self.failed, failed)
         if self.started and not self.finished:
             raise InputError(f"training of {self.path} is not finished; resume with: {self.resume_command()}")
         tensors, _ = read_tensors(self.path / "model.safetensors")

@@ -1,8 +1,8 @@
 """A training step as one compiled function: objective, gradient, clipping and the optimiser's update.
 
-Taken apart, the step of a small net is a third Python: an entry into compiled code forwards and another backwards, the
-autograd engine, the optimiser's bookkeeping (docs/performance.md). Taken together it is entered once, and a gradient is
-used where it is made, without a way through memory.
+In separate parts, a third of a small net's step is Python overhead: entering compiled code for the forward and for the
+backward pass, the autograd engine, the optimiser's bookkeeping (docs/performance.md). As one function, compiled code is
+entered once, and gradients need not go through memory.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ BatchLoss = Callable[[nn.Module, Tensor, Tensor, Tensor], Terms]  # (net, raw im
 
 
 class Objective(nn.Module):
-    """A net and its loss over a batch, as a module: so its weights can be exchanged for those of a gradient."""
+    """A net and its batch loss as one module, for `functional_call` with other weights."""
 
     def __init__(self, net: nn.Module, batch_loss: BatchLoss) -> None:
         super().__init__()
@@ -37,10 +37,10 @@ class Objective(nn.Module):
 
 
 class CompiledStep:
-    """(raw images, labels, `step_scalars`) -> the terms, summed over the batch; net and moments are a step on.
+    """(raw images, labels, `step_scalars`) -> the terms, summed over the batch. Updates net and moments in place.
 
-    optimiser: Adam, AdamW or RMSprop of all of the net's weights, in one group. Its state is what the step reads and
-    writes, so that an eager step may come in between, and a checkpoint need not know who took the last one.
+    optimiser: Adam, AdamW or RMSprop over all weights, in one group. The step reads and writes its state, so that eager
+    and compiled steps can alternate, and a checkpoint is the same after either.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class CompiledStep:
 
     @contextlib.contextmanager
     def undone(self) -> Iterator[None]:
-        """What steps inside do to weights and moments is taken back."""
+        """Undo the changes that steps inside make to weights and moments."""
         tensors = [*self.weights, *(value for own in self.moments for value in own.values())]
         before = [value.detach().clone() for value in tensors]
         try:
@@ -104,8 +104,8 @@ class CompiledStep:
 
 
 def with_own_code(function: Any) -> Any:
-    """A copy that torch does not take for the function of another fit: it keeps what it compiled by the code object,
-    gives up after eight shapes, and without guards would run one fit's step in the other."""
+    """A copy with its own code object: torch caches compiled code by code object, gives up after eight shapes, and
+    without guards would run one fit's step in another fit."""
     code = function.__code__.replace()
     return types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
 
@@ -115,15 +115,15 @@ def without_guards(guards: Sequence[Any]) -> list[bool]:
 
 
 def step_scalars(progress: float, lr: float, optimiser: torch.optim.Optimizer, t: int) -> list[float]:
-    """What step t, counted from 1, is step_scalars: progress of the run, learning rate, and 1 - beta^t of each moment.
+    """The scalars of step t, counted from 1: progress of the run, learning rate, and 1 - beta^t of each moment.
 
-    Numbers that the compiled part gets, for it would take the powers anew for every weight, and in float32.
+    Computed outside the compiled step, which would take the powers for every weight, and in float32.
     """
     return [progress, lr, *(1 - beta**t for beta in optimiser.param_groups[0].get("betas", ()))]
 
 
 def begin_moments(optimiser: torch.optim.Optimizer) -> None:
-    """The moments as they are before the first step; torch makes them in it."""
+    """Create the optimiser's moments, all zero, which torch would create in the first step."""
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     if all(weight in optimiser.state for weight in weights):
         return

@@ -1,14 +1,13 @@
 """Several processes that train one net together: `torchrun --nproc-per-node 2 -m latently train ...` starts them.
 
-Every process holds the net and takes its share of each batch. The gradient of a batch of B images is the sum of what
-the shares give, each divided by B, however unequal they are: but for rounding that of one process. What follows
-(clipping, the optimiser's step, moving averages, early stopping) is computed by all of them, and alike. The first
-process alone writes.
+Every process holds the net and computes its share of each batch. The gradient of a batch of B images is the sum over
+the shares, each divided by B, even if they are unequal: apart from rounding, the gradient of one process. All processes
+then do the same (clipping, the optimiser's step, moving averages, early stopping). Only rank 0 writes.
 """
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,17 +21,17 @@ from latently.common.console import n_processes
 from latently.common.errors import InputError, require
 from latently.runs.folder import Context, Run
 
-TIMEOUT = timedelta(days=1)  # with a process that decodes a large folder while the others wait; a dead one is told of
-POLL_STEPS = 16  # between two questions whether a process was interrupted: each costs a message and its answer
+TIMEOUT = timedelta(days=1)  # others wait while one process decodes a large folder; a dead process is noticed at once
+POLL_STEPS = 16  # between checks whether any process was interrupted: each check is a message to all
 
 
 class ProcessLost(InputError):
-    """Another process has ended without a word."""
+    """Another process has ended unexpectedly."""
 
 
 @contextmanager
 def process_group() -> Iterator["Processes"]:
-    """Inside, this process and those that torchrun started with it can talk. Raises InputError where they cannot."""
+    """Inside, the processes that torchrun started can communicate. Raises InputError if they cannot."""
     n = n_processes()
     if n == 1:
         yield SINGLE_PROCESS
@@ -63,27 +62,25 @@ class Processes:
 
     @property
     def poll_steps(self) -> int:
-        """Steps between two questions to all; one process asks only itself."""
+        """Steps between two checks of all processes; 1 for a single process."""
         return 1 if self.n == 1 else POLL_STEPS
 
     def device(self, name: str) -> str:
-        """The device of this process where `name` is that of all: each its own GPU."""
+        """The device of this process, given the device setting of all: with cuda, each process has its own GPU."""
         if self.n == 1 or name == "cpu":
             return name
         require(name == "cuda", f"--device is {name}, and {self.n} processes cannot share it; give cpu, or cuda")
         there = torch.cuda.device_count()
         require(self.local_rank < there, f"there are more processes than GPUs here, which are {there}; start {there}")
-        return (
-            f"cuda:{self.local_rank}" if self.local_rank else name
-        )  # the first one's settings are those that are kept
+        return f"cuda:{self.local_rank}" if self.local_rank else name  # the run folder keeps rank 0's settings
 
     def seed(self, seed: int) -> int:
-        """Of this process's noise: each draws its own."""
+        """Seed of this process's noise, different in each process."""
         return seed if self.is_rank_zero else (seed + 1_000_003 * self.rank) % 2**63
 
     def shard(self, index: Tensor) -> tuple[Tensor, bool]:
-        """This process's part of a batch (B,), and whether it counts: of fewer images than processes some have none,
-        and are given one, so that they can take part."""
+        """This process's share of a batch (B,), and whether it counts. With fewer images than processes, some get
+        an image that does not count, because all must take part."""
         if self.n == 1:
             return index, True
         part = index.tensor_split(self.n)[self.rank]
@@ -103,19 +100,19 @@ class Processes:
         return {name: total.view(()) for name, total in zip(terms, sums[len(gradients) :], strict=True)}
 
     def sum(self, values: Tensor) -> Tensor:
-        """Over all processes, in place."""
+        """Sum over all processes, in place."""
         if self.n > 1:
             collective("all_reduce", values)
         return values
 
     def any(self, *flags: bool) -> list[bool]:
-        """Of each flag, whether any process raises it."""
+        """For each flag, whether it is set in any process."""
         if self.n == 1:
             return list(flags)
         return [count > 0 for count in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist()]
 
     def gather(self, tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        """Those of every process, by rank; all of one shape, in the main memory."""
+        """The tensors of every process, by rank; they lie on the CPU and have the same shapes in all processes."""
         if self.n == 1:
             return [tensors]
         every: list[dict[str, Tensor]] = [{} for _ in range(self.n)]
@@ -126,13 +123,13 @@ class Processes:
         return every
 
     def barrier(self) -> None:
-        """Until all are here."""
+        """Wait for all processes."""
         self.any(False)
 
     @contextmanager
     def local_rank_zero_first(self) -> Iterator[None]:
-        """The first process of every machine goes ahead, the others follow: what it downloads or decodes is then
-        there."""
+        """The first process of each machine runs the block before the others, so that they find what it downloads or
+        decodes."""
         if self.local_rank:
             self.barrier()
         yield
@@ -152,18 +149,26 @@ def collective(what: str, *arguments: Any) -> None:
 
 
 class SharedRun(Run):
-    """A run folder that several processes see and the first of them writes."""
+    """A run folder that all processes read and only rank 0 writes."""
 
     def __init__(self, path: str | Path, overwrite: bool, context: Context, processes: Processes) -> None:
         super().__init__(path, overwrite, context)
         self.processes = processes
 
     def begin(self, description: dict[str, Any]) -> None:
-        """Not before all have looked at what was there, and done before any goes on."""
+        """Starts after all processes have read the folder, and ends before any continues."""
         self.processes.barrier()
         self._on_rank_zero(super().begin, description)
         self.processes.barrier()
         self.begun = True
+
+    def _held(self) -> AbstractContextManager[None]:
+        """By the first process, once all have looked at what was there."""
+        self.processes.barrier()
+        return super()._held() if self.processes.is_rank_zero else nullcontext()
+
+    def write_failed(self, reason: str) -> None:
+        self._on_rank_zero(super().write_failed, reason)
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         self._on_rank_zero(super().write_history, rows)

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def largest_side(device: str) -> int:
-    """Of the square that is chosen for photographs: what this device trains on in reasonable time."""
+    """Largest side of the square to which photographs are scaled by default, so that training time stays reasonable."""
     return LARGEST_SIDE if resolve_device(device).type == "cpu" else 2 * LARGEST_SIDE
 
 
@@ -43,7 +44,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def has_compiler(device: torch.device) -> bool:
-    """Whether what torch.compile hands its code to is there: Triton on a GPU, a C++ compiler and Python.h on a CPU."""
+    """Whether torch.compile has the compiler it needs: Triton on a GPU, a C++ compiler and Python.h on a CPU."""
     if device.type == "cuda":
         return importlib.util.find_spec("triton") is not None
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
@@ -73,16 +74,23 @@ def restore_generators(device: torch.device, states: dict[str, Tensor]) -> None:
         torch.mps.set_rng_state(states["mps"])
 
 
+GENERATORS_LOCK = threading.RLock()  # torch's global generators belong to all threads of a process
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """The generators that this device uses start from `seed` inside, and are what they were afterwards."""
-    before = generator_states(device)
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
-    try:
-        yield
-    finally:
-        restore_generators(device, before)
+    """Inside, the random generators of this device start from `seed`; afterwards their states are restored.
+
+    One thread at a time: fits in threads take turns, and each draws what it would draw alone.
+    """
+    with GENERATORS_LOCK:
+        before = generator_states(device)
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            restore_generators(device, before)

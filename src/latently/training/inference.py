@@ -1,6 +1,6 @@
-"""A trained model: what comes out of a run folder, runs in batches and makes images. Nothing here is scikit-learn's.
+"""A trained model: loaded from a run folder, applied in batches, used to make images.
 
-So that what only makes images starts without it: it takes a second to load.
+Does not import scikit-learn, which takes a second: commands that only make images start without it.
 """
 
 import math
@@ -39,9 +39,9 @@ class Trained:
 
     @classmethod
     def of_run(cls, run: Run, device: str = "auto", model: Any = None) -> Self:
-        """What a run folder keeps; `model` where it is in no list of models.
+        """Load a run folder. model: for a class that is not in `MODELS`.
 
-        Raises InputError where the folder is unfinished, damaged or foreign.
+        Raises InputError if the folder is unfinished, damaged or foreign.
         """
         device, params = str(resolve_device(device)), run.params
         with input_errors_for(run.path / "params.json"):
@@ -59,8 +59,8 @@ class Trained:
 
     @torch.no_grad()
     def rows(self, function: Callable[..., Tensor], *inputs: Tensor | Batches, size: int | None = None) -> np.ndarray:
-        """Rows of `function` of rows of inputs, float32. Every batch has one size, the last is padded: a row then never
-        depends on its neighbours, not even in the last bit, for the same kernels run on it."""
+        """`function` applied to the inputs in batches, float32. All batches have one size, the last is padded: the same
+        kernels run, and a row does not depend on its neighbours, not even in the last bit."""
         size = size or max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape)))
         rows = []
         split = (each.to(self.device).split(size) if isinstance(each, Tensor) else each.split(size) for each in inputs)
@@ -72,8 +72,7 @@ class Trained:
         """(n, C, H, W) -> the shape of the images that it was trained on."""
         return x.transpose(0, 2, 3, 1).reshape(-1, *self.image_shape)
 
-    # What a batch of tensors becomes; a function of images x (B, C, H, W) or of codes z (B, Z), and of labels y (B,)
-    # where the model takes any.
+    # Functions of a batch: images x (B, C, H, W) or codes z (B, Z), and labels y (B,) if the model takes labels.
 
     def code_means(self, x: Tensor, *y: Tensor) -> Tensor:
         """-> (B, Z), the posterior mean."""
@@ -88,7 +87,7 @@ class Trained:
         return self.model.denoise(self.net, x).mean
 
     def features(self, x: Tensor) -> Tensor:
-        """-> (B, width), what a classifier's network makes of an image before its softmax."""
+        """-> (B, width), the features of a classifier before its softmax layer."""
         return self.model.features(self.net, x)
 
     def log_probabilities(self, x: Tensor) -> Tensor:
@@ -98,7 +97,7 @@ class Trained:
     # Making images ----------------------------------------------------------------------------------------------------
 
     def decode(self, codes: Any, labels: Any = None) -> np.ndarray:
-        """The decoder's mean at codes (n, latent_dim). -> float32 images; labels as `label_tensors` takes them."""
+        """Decoder mean of codes (n, latent_dim). -> float32 images. labels: as in `label_tensors`."""
         codes, width = np.asarray(codes, dtype=np.float32), self.model.latent_dim
         fits = codes.ndim == 2 and len(codes) >= 1 and codes.shape[1] == width
         require(fits, f"Z has shape {codes.shape}; expected (n, {width})")
@@ -109,10 +108,10 @@ class Trained:
     def sample(
         self, n: int, seed: int, labels: Any = None, codes: Callable[[int, int], np.ndarray] | None = None
     ) -> np.ndarray:
-        """Decoder means at n codes drawn from the prior, or by `codes(n, seed)`. -> (n, ...) float32 images
+        """Decoder means of n codes drawn from the prior, or by `codes(n, seed)`. -> (n, ...) float32 images
 
-        labels, for a conditional model: that of all or of each; None: its classes in turn. Raises InputError where the
-        model has no prior.
+        labels, for a conditional model: one for all images or one each; None: the classes in turn. Raises InputError if
+        the model has no prior.
         """
         require(n >= 1, f"n is {n}; expected at least 1")
         require_setting("random_state", seed, Seed)
@@ -137,7 +136,7 @@ def tensor_shape(image_shape: tuple[int, ...] | list[int]) -> Shape:
 
 
 def padded(part: Tensor, size: int) -> Tensor:
-    """`size` rows: those of `part`, then its first again and again."""
+    """`part`, padded to `size` rows with copies of its first row."""
     missing = size - len(part)
     return torch.cat([part, part[:1].expand(missing, *part.shape[1:])]) if missing else part
 
@@ -147,9 +146,9 @@ def model_name(model: Any) -> str:
 
 
 def label_tensors(model: Any, classes: np.ndarray | None, labels: Any, n: int) -> tuple[Tensor, ...]:
-    """The classes (n,) of n images as a conditional model is label_tensors them; nothing for any other model.
+    """The class indices (n,) of n images for a conditional model, in a tuple; empty for any other model.
 
-    A single label is that of all. Raises InputError where a label is missing or of no class that was fitted.
+    A single label stands for all images. Raises InputError if a label is missing or not of a fitted class.
     """
     if not model.takes_labels:
         return ()

@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from latently.common.errors import InputError, require
 from latently.data.batches import Batches
+from latently.data.ranges import number
 from latently.models.base import Model
 from latently.models.stack import Stack
-from latently.runs.folder import Run
+from latently.runs.folder import NonFiniteLoss, Run
 from latently.training.compiled import CompiledStep, Terms, step_scalars
 from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.hardware import (
@@ -39,18 +40,19 @@ from latently.training.optimiser import build_optimiser, learning_rate
 from latently.training.settings import Training
 from latently.training.state import State, Watcher
 
+WIDE_PIXELS = 10.0  # standardised ones lie within
 WHAT_TO_TRY = "try a lower learning rate, a gradient clip (clip_norm 1) or float32"
 
 
 def require_validation(settings: Training, given: bool) -> None:
-    """Raises InputError where epochs are to be chosen and there is nothing to choose by."""
+    """Raise InputError if `patience` is set and there are no validation images."""
     require(given or settings.patience is None, "patience needs validation images: give some, or leave patience out")
 
 
 class Interrupts:
-    """Ctrl-C or a polite kill sets a flag that the loop reads between steps; a second one acts at once.
+    """SIGINT (Ctrl-C) or SIGTERM sets a flag that the loop checks between steps; a second signal interrupts at once.
 
-    Before the first step there is nothing to save, and the first one acts at once, too.
+    Before the first step there is nothing to save, so the first signal interrupts at once, too.
     """
 
     def __init__(self, watching: bool) -> None:
@@ -76,12 +78,12 @@ class Interrupts:
 
 @dataclass
 class Loop:
-    """Trains `net` in place by `model.loss`; `run` keeps checkpoints, `watchers` look on.
+    """Trains `net` in place on `model.objective`; `run` stores checkpoints, `watchers` follow steps and epochs.
 
     net: one net, or a `Stack` of K with a draw of `images` each (and one of `validation`, where there are any). Every
     net of a stack gets its own gradient, best epoch and end of patience; the history holds means over the nets.
-    settings: resolved (see `resolve`). With a run, a checkpoint is written there as often as its context says, and one
-    that is there is taken up, to the very weights of an uninterrupted run.
+    settings: resolved (see `resolve`). With a run, checkpoints are written as often as its context says, and training
+    resumes from an existing one, to exactly the weights of an uninterrupted run.
     """
 
     model: Model
@@ -105,7 +107,7 @@ class Loop:
     def train(self) -> list[dict[str, float]]:
         """-> the history, one row per epoch.
 
-        Raises InputError where the loss is no longer finite, and KeyboardInterrupt once an interrupted run is saved.
+        Raises NonFiniteLoss if the loss is not finite, and KeyboardInterrupt after an interrupted run is saved.
         """
         seed = self.processes.seed(self.seed)
         interrupts = Interrupts(watching=self.run is not None)
@@ -140,7 +142,7 @@ class Loop:
         self.saved_at = time.monotonic()
 
     def compile(self) -> CompiledStep:
-        """Compile for the full batch, before the clock runs: a first step is taken, and taken back with its noise."""
+        """Compile for the full batch, before the timer starts: take a first step, then undo it and its use of noise."""
         step = CompiledStep(self.batch_loss, self.net, self.state.optimiser, self.settings.clip_norm)
         device = self.images.device
         index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.home)
@@ -180,8 +182,8 @@ class Loop:
         state, size = self.state, index.shape[-1]
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        # The last step of an epoch is eager: compiling the odd batch's shape would take seconds and serve one step an
-        # epoch. An even one is, too: so there are gradients for those who look on.
+        # The last step of an epoch is eager: compiling for a smaller last batch would take seconds, for one step an
+        # epoch. It is eager even if the last batch is full, so that watchers find gradients.
         if self.compiled is not None and state.step < self.n_steps - 1:
             terms = self.compiled(*self.images.gather(index), on_device)
         else:
@@ -194,7 +196,7 @@ class Loop:
             watcher.stepped(state, self.settings)
 
     def take_eager_step(self, index: Tensor, progress: Tensor) -> Terms:
-        """Leaves the gradients where they are, for those who look on."""
+        """Leaves the gradients in place, for watchers."""
         self.state.optimiser.zero_grad(set_to_none=True)
         own, counts = self.processes.shard(index)
         raw, y = self.images.gather(own)
@@ -209,7 +211,7 @@ class Loop:
         return terms
 
     def move_average(self) -> None:
-        """Early on the decay is smaller, so that the average forgets where the weights began."""
+        """Update the moving average. The decay is smaller early on, so that the average forgets the initial weights."""
         if self.settings.ema is None:
             return
         n = self.state.epoch * self.n_steps + self.state.step
@@ -218,17 +220,24 @@ class Loop:
         torch._foreach_lerp_([self.state.average[name] for name in now], list(now.values()), 1 - decay)
 
     def stop_clock(self) -> None:
-        """Add the time since the clock was set to the epoch's, and set it again. Then hold the losses to be finite."""
+        """Add the elapsed time to the epoch's, restart the clock, and raise InputError if a loss is not finite."""
         finite = torch.isfinite(self.state.losses[: self.state.step])
         all_finite = bool(finite.all())  # waits for the device, whichever it is
         self.state.seconds += time.perf_counter() - self.clock
         if not all_finite:
             step = int(finite.logical_not().nonzero()[0, 0]) + 1
-            raise InputError(
-                f"the loss is no longer finite at step {step} of epoch {self.state.epoch + 1}; "
-                f"the learning rate is {self.settings.lr:g}; {WHAT_TO_TRY}"
+            raise NonFiniteLoss(
+                f"the loss is no longer finite at step {step} of epoch {self.state.epoch + 1}; {self.likely_cause()}"
             )
         self.clock = time.perf_counter()
+
+    def likely_cause(self) -> str:
+        """Of a loss that is not finite: pixels far from 0..1, if there are such; else the learning rate."""
+        limits = self.images.limits()
+        if not WIDE_PIXELS < limits.largest < math.inf or not limits.are_unusual:
+            return f"the learning rate is {self.settings.lr:g}; {WHAT_TO_TRY}"
+        white = number(limits.likely_white)
+        return f"the likely cause is that the pixels reach {limits}: divide them by {white} (--scale {white}, or auto)"
 
     def end_epoch(self) -> None:
         state, n = self.state, len(self.images)
@@ -241,7 +250,9 @@ class Loop:
                 terms = validate(self.model, self.net, self.validation, self.seed, self.processes)
                 row |= {f"val_{name}": float(value.mean()) for name, value in terms.items()}
                 finite = all(bool(value.isfinite().all()) for value in terms.values())
-                require(finite, f"the validation loss of epoch {state.epoch + 1} is no longer finite; {WHAT_TO_TRY}")
+                if not finite:
+                    what = f"the validation loss of epoch {state.epoch + 1} is no longer finite"
+                    raise NonFiniteLoss(f"{what}; {self.likely_cause()}")
                 self.keep_if_best(terms[self.model.monitor])
             state.history.append(row)
             state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
@@ -253,7 +264,7 @@ class Loop:
                 self.save()
 
     def is_due(self) -> bool:
-        """Whether to save now, because of the time or of an interrupt; of several processes, any one's will do."""
+        """Whether to save now, because of the time or an interrupt, in any of the processes."""
         assert self.run is not None
         if self.state.step % self.processes.poll_steps:
             return False
@@ -273,7 +284,7 @@ class Loop:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Inside, the net has the averaged weights, where an average is kept."""
+        """Inside, the net has the averaged weights, if there is a moving average."""
         if not self.state.average:
             yield
             return
@@ -285,7 +296,7 @@ class Loop:
             self.net.load_state_dict(raw)
 
     def keep_if_best(self, score: Tensor) -> None:
-        """Keep the weights of each net whose validation figure, () or (K,), is its smallest so far."""
+        """Keep the weights of each net whose validation score, () or (K,), is its lowest so far."""
         state = self.state
         if self.settings.patience is None:
             return
@@ -298,12 +309,12 @@ class Loop:
             state.best[name] = torch.where(chosen, value, state.best.get(name, value))
 
     def out_of_patience(self) -> Tensor:
-        """Which nets have seen `patience` epochs end without a better one, () or (K,)."""
+        """Which nets have gone `patience` epochs without improvement, () or (K,) bool."""
         patience = math.inf if self.settings.patience is None else self.settings.patience
         return self.state.epoch - self.state.best_epoch >= patience
 
     def keep_chosen_weights(self) -> None:
-        """Of the best epoch where one was watched for, else the average, else the last."""
+        """Load the weights of the best epoch with `patience`, else the moving average, else keep the last."""
         chosen = self.state.best or self.state.average
         if chosen:
             self.net.load_state_dict(chosen)

@@ -17,7 +17,7 @@ USUAL_MMAP, USUAL_TRIM = 2**25, 2**26  # what glibc's own thresholds grow to in 
 
 @contextlib.contextmanager
 def keep_freed_memory() -> Iterator[None]:
-    """Inside, freed blocks stay in the process; afterwards they are given back. Without glibc nothing changes."""
+    """Inside, freed memory stays in the process; afterwards it is returned to the system. No effect without glibc."""
     glibc = find_glibc()
     if glibc is None:
         yield

@@ -15,12 +15,13 @@ from latently.training.hardware import (
 )
 from latently.training.settings import Training
 
-# Validated at a time, at most. No figure then depends on the training batch size, and no memory on the image size.
+# Most images and pixels in a validation batch. Metrics do not depend on the training batch size, nor memory on image
+# size.
 VALIDATION_BATCH, VALIDATION_PIXELS = 1000, 2**22
 
 
 def training_loss(model: Model, images: Batches, settings: Training) -> BatchLoss:
-    """(net, raw images, labels, progress) -> each term summed over the batch, () or (K,); scaling and noise included"""
+    """(net, raw images, labels, progress) -> each term summed over the batch, () or (K,); scales and binarises"""
     autocast = settings.precision == "bfloat16"
 
     def loss(net: nn.Module, raw: Tensor, y: Tensor, progress: Tensor) -> Terms:
@@ -33,7 +34,7 @@ def training_loss(model: Model, images: Batches, settings: Training) -> BatchLos
 
 
 def validate(model: Model, net: nn.Module, images: Batches, seed: int, processes: Processes = SINGLE_PROCESS) -> Terms:
-    """Mean of each term over all images, in float32, with the same noise at every call; () or (K,) float64."""
+    """Mean of each term over all images, () or (K,) float64; computed in float32, with the same noise at every call."""
     net.eval()
     nets = [net.member(k) for k in range(net.n_nets)] if isinstance(net, Stack) else [net]
     pairs = zip(nets, images.members, strict=True)
@@ -47,12 +48,12 @@ def validate(model: Model, net: nn.Module, images: Batches, seed: int, processes
 def mean_terms(
     model: Model, net: nn.Module, images: Batches, members: Tensor, seed: int, processes: Processes
 ) -> dict[str, float]:
-    """Each batch has noise of its own, whichever process draws it: the means do not depend on their number."""
+    """Noise is seeded by batch, so the means do not depend on the number of processes."""
     totals: Terms = {}
     pixels = math.prod(images.shape) * model.codes_per_image
     batches = members.split(max(1, min(VALIDATION_BATCH, VALIDATION_PIXELS // pixels)))
     own = range(processes.rank, len(batches), processes.n)
-    for number in own or [0]:  # a process that is left without a batch takes part, and counts for nothing
+    for number in own or [0]:  # a process without a batch takes part with weight 0
         with seeded(seed + number, images.device):
             raw, y = images.gather(batches[number])
             terms = model.objective(net, images.evaluation_pixels(raw), y, 1.0)

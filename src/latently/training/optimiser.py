@@ -12,7 +12,7 @@ from latently.training.updates import is_kernel, muon
 
 
 def learning_rate(settings: Training, progress: float) -> float:
-    """The rate at `progress` 0..1 of the run: rise from 1/25 to 1 over the warm-up, then half a cosine down to 0.
+    """The rate at `progress` 0..1 of the run: rises from lr/25 to lr over the warm-up, then half a cosine to 0.
 
     One-cycle after Smith & Topin 2018, with the cosine of Loshchilov & Hutter 2017 in both halves.
     """

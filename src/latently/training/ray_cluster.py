@@ -71,7 +71,7 @@ def connected(address: str) -> Iterator[None]:
 
 @contextmanager
 def still() -> Iterator[None]:
-    """Inside, what is not Python may write to stderr, and nobody hears it: Ray's C++ tells how it will log."""
+    """Inside, stderr of code other than Python is discarded: Ray's C++ prints its logging setup."""
     sys.stderr.flush()
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -84,7 +84,7 @@ def still() -> Iterator[None]:
 
 
 def require_open_port(address: str) -> None:
-    """Raise InputError unless something listens there: Ray would try for minutes."""
+    """Raise InputError unless something listens at the address: Ray would retry for minutes."""
     host, _, port = address.rpartition(":")
     form = bool(host) and port.isdigit() and "/" not in host
     require(form, f"--ray is {address!r}; expected auto, or where a Ray cluster is, as host:port")
@@ -131,7 +131,7 @@ def executor(tell: Callable[[int, int], None]) -> Iterator[Parallel]:
 
 
 class RayWorkers:
-    """A task for each piece, on a core of its own."""
+    """Run a task per job, each on one core."""
 
     def __init__(self) -> None:
         import ray
@@ -170,14 +170,14 @@ class RayWorkers:
 
 
 def one_share() -> dict[str, Any]:
-    """What a worker takes: a core, and where the cluster has GPUs a part of one."""
+    """Resources of a worker: a core and, if the cluster has GPUs, a fraction of one."""
     import ray
 
     return {"num_cpus": 1, "num_gpus": GPU_SHARE if ray.cluster_resources().get("GPU") else 0}
 
 
 def n_shares() -> int:
-    """How many workers the cluster has room for."""
+    """Number of workers that fit on the cluster."""
     import ray
 
     have = ray.cluster_resources()
@@ -208,7 +208,7 @@ def run_alone(job: Job) -> None:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Inside, the work keeps to one core: the others have work of their own."""
+    """Inside, torch uses one core: the other cores run other jobs."""
     import torch
     from threadpoolctl import threadpool_limits
 

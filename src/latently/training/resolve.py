@@ -1,4 +1,4 @@
-"""Before a run: what each `auto` of its settings comes to on this machine, and whether memory holds it."""
+"""Before a run: resolve every `auto` setting for this machine, and check that the run fits into memory."""
 
 import math
 from dataclasses import replace
@@ -17,14 +17,12 @@ from latently.training.settings import COMPILE_FROM_STEPS, LEAST_STEPS, USUAL_EP
 def resolve(
     settings: Training, n_images: int, net: nn.Module, usual_epochs: int = USUAL_EPOCHS, least_steps: int = LEAST_STEPS
 ) -> Training:
-    """The settings with every `auto` decided by rule, never by a stopwatch: the same machine decides the same.
+    """The settings with every `auto` resolved by rules, never by timing, so the same machine always decides the same.
 
-    Of epochs: the usual ones, and where images are few as many as make `least_steps` steps.
+    epochs: `usual_epochs`, or more if there are few images, for at least `least_steps` steps. On a CPU, compiling does
+    not pay for convolutions and stacks: torch's own kernels are faster (docs/log.md).
 
-    On a CPU the convolutions of torch's own library and its products of a stack are faster than what its compiler makes
-    around them (docs/log.md).
-
-    Raises InputError where a setting is out of range or asks for what this machine does not have.
+    Raises InputError for a setting that is out of range or needs hardware that this machine does not have.
     """
     settings.check()
     device = resolve_device(settings.device)
@@ -46,7 +44,7 @@ def resolve(
 
 
 def build_on_meta(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-    """The net in shapes alone, without storage. Raises InputError where no memory could address it."""
+    """The net on the meta device: shapes without storage. Raises InputError if it is too large to address."""
     try:
         with torch.device("meta"):
             return model.build(image_shape, n_classes)
@@ -57,9 +55,9 @@ def build_on_meta(model: Model, image_shape: tuple[int, ...], n_classes: int) ->
 def check_memory(
     model: Model, net: nn.Module, image_shape: tuple[int, ...], n_images: int, bytes_per_pixel: int, settings: Training
 ) -> None:
-    """Raise InputError where weights, moments, gradients, activations and images cannot fit into free memory.
+    """Raise InputError if weights, moments, gradients, activations and images do not fit into free memory.
 
-    net: a `build_on_meta`.
+    net: from `build_on_meta`.
     """
     activations: list[int] = []
     for module in net.modules():

@@ -1,4 +1,4 @@
-"""What changes while a run trains, and the checkpoint that keeps it."""
+"""The state of a training run, and its checkpoint."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,26 +20,26 @@ from latently.training.settings import Training
 
 @dataclass
 class State:
-    """What a checkpoint keeps."""
+    """Everything that a checkpoint stores."""
 
     net: nn.Module
     optimiser: torch.optim.Optimizer
-    losses: Tensor  # of each step of the epoch under way, (steps,) or (steps, K)
-    average: dict[str, Tensor]  # exponential moving average of the weights; empty where none is asked for
-    best_score: Tensor  # smallest validation figure so far, () or (K,) float64
-    best_epoch: Tensor  # when it was, counted from 1
+    losses: Tensor  # of each step of the current epoch, (steps,) or (steps, K)
+    average: dict[str, Tensor]  # exponential moving average of the weights; empty without `ema`
+    best_score: Tensor  # lowest validation score so far, () or (K,) float64
+    best_epoch: Tensor  # its epoch, counted from 1
     best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best epoch; empty without patience
-    sums: Terms = field(default_factory=dict)  # of each term over the epoch under way
+    sums: Terms = field(default_factory=dict)  # of each term over the current epoch
     epoch: int = 0
     step: int = 0  # within the epoch
-    seconds: float = 0.0  # of the epoch under way
+    seconds: float = 0.0  # of the current epoch
     rank: int = 0  # of this process, whose generators are restored
     history: list[dict[str, float]] = field(default_factory=list)
 
     JSON_FIELDS = ("epoch", "step", "seconds", "history")
 
     def save(self, path: Path, generators: Sequence[dict[str, Tensor]]) -> None:
-        """generators: the states of each process's."""
+        """generators: the generator states of each process, by rank."""
         moments = self.optimiser.state_dict()["state"]
         groups: dict[str, dict[str, Tensor]] = {
             "net": self.net.state_dict(),
@@ -54,7 +54,7 @@ class State:
         write_tensors(path, tensors, plain | {"terms": list(self.sums)})  # a tensor file does not keep their order
 
     def load(self, path: Path) -> None:
-        """Take up where `save` left off. Raises InputError for a checkpoint that is damaged or another model's."""
+        """Restore what `save` wrote. Raises InputError if the checkpoint is damaged or of another model."""
         advice = f"remove {path.parent} to train from the start"
         tensors, plain = read_tensors(path, advice)
         with input_errors_for(path, advice):
@@ -80,7 +80,7 @@ class State:
         self.losses = groups["loop"]["losses"].to(device)
         self.best_score, self.best_epoch = groups["loop"]["best_score"], groups["loop"]["best_epoch"]
         own = groups[generator_group(self.rank)]
-        if own or self.rank == 0:  # a run may be taken up by more processes than it had
+        if own or self.rank == 0:  # a run may be resumed by more processes than it had
             restore_generators(device, own)
         for name in self.JSON_FIELDS:
             setattr(self, name, plain[name])
@@ -91,18 +91,18 @@ def generator_group(rank: int) -> str:
 
 
 def with_layout_of(weight: Tensor, value: Tensor) -> Tensor:
-    """`value` in memory as `weight` is, where it has its shape: a fused optimiser walks through both side by side."""
+    """`value` with the memory layout of `weight`, if the shapes agree: a fused optimiser needs the same layout."""
     return torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
 
 
 class Watcher:
-    """Who looks on: a progress bar, a log, TensorBoard. Watching changes nothing; each method may be left out."""
+    """Callbacks of the loop, for a progress bar, a log, TensorBoard. They must not change the training."""
 
     def started(self) -> None:
-        """Once settings, images and run folder are in order, before the first step."""
+        """Called once, after settings, images and run folder were checked, before the first step."""
 
     def stepped(self, state: State, settings: Training) -> None:
-        """After every step; must not wait for the device."""
+        """Called after every step; must not wait for the device."""
 
     def epoch_ended(self, state: State, settings: Training) -> None:
-        """After validation, with the epoch's row last in `state.history`."""
+        """Called after validation; the epoch's row is the last of `state.history`."""

@@ -1,4 +1,4 @@
-"""Who watches a run: a progress bar, a log file, TensorBoard. Watching changes nothing in what is computed."""
+"""Watchers of a run: a progress bar, a log file, TensorBoard. They do not affect the results."""
 
 import time
 from pathlib import Path
@@ -13,11 +13,11 @@ from latently.training.settings import Training
 from latently.training.state import State, Watcher
 
 REFRESH_SECONDS = 0.2
-LINE_SECONDS = 10  # between lines where there is no terminal to draw a bar on
+LINE_SECONDS = 10  # between lines if there is no terminal for a progress bar
 
 
 class LiveBar:
-    """A bar on stderr while a block lasts."""
+    """A progress bar on stderr, shown inside a `with` block."""
 
     bar: Progress
 
@@ -32,7 +32,7 @@ class LiveBar:
 
 
 class Bar(LiveBar, Watcher):
-    """A progress bar on stderr: steps, loss, images per second, time left; without a terminal a line now and then."""
+    """A progress bar on stderr: steps, loss, images per second, time left. Without a terminal: a line every 10 s."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -59,7 +59,7 @@ class Bar(LiveBar, Watcher):
         n_steps = len(state.losses)
         done = state.epoch * n_steps + state.step
         shown: dict[str, Any] = {"epoch": f"epoch {state.epoch + 1}/{settings.n_epochs}"}
-        if not state.losses.is_cuda:  # a GPU would have to be waited for; there the last epoch's stays
+        if not state.losses.is_cuda:  # reading the loss would wait for a GPU; there the last epoch's is shown
             shown["terms"] = f"train {state.losses[: state.step].mean():.2f}{self.validation}"
         if self.drawn_at_step:
             rate = (done - self.drawn_at_step) * settings.batch_size / (now - self.drawn)
@@ -78,11 +78,11 @@ class Bar(LiveBar, Watcher):
             line = f"epoch {state.epoch}/{settings.n_epochs}  {terms}  {row['images_per_second']:,.0f} images/s"
             self.console.print(line, soft_wrap=True)
         if state.epoch == settings.n_epochs:
-            self.bar.stop()  # what comes after the training is not its business
+            self.bar.stop()  # no bar for what follows the training
 
 
 class JobBar(LiveBar):
-    """How many pieces of work are done, of how many that are known of: a bar on stderr, or a line now and then."""
+    """Number of finished jobs out of those known so far: a bar on stderr, or a line every 10 s."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -133,7 +133,7 @@ class TensorBoard(Watcher):
         self.gradients: dict[str, Any] = {}
 
     def stepped(self, state: State, settings: Training) -> None:
-        if self.writer is None:  # not earlier: it makes its folder; what a killed run wrote of this epoch is dropped
+        if self.writer is None:  # not earlier: it creates a folder. Drops what a killed run wrote of this epoch
             self.writer = self.open_writer(str(self.path), purge_step=state.epoch + 1)
         if state.step == len(state.losses):
             self.gradients = {

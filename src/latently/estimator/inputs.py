@@ -1,0 +1,70 @@
+"""Images as people hold them -> one array: tensors, lists of pictures, arrays with a mask or of Python objects."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from latently.common.errors import require
+from latently.data.arrays import require_channels_last
+from latently.data.image_file import picture_pixels
+
+
+def as_array(X: Any) -> Any:
+    """X, but as one array where NumPy would fail or lose something: a torch tensor on any device, of any type, also one
+    with gradients; a masked array; a list, tuple or array of such images, of pictures of Pillow's, or of arrays.
+
+    Pictures are read as files are: uint8, alpha over black, 16 bits divided by 257. Raises `InputError` where values
+    are masked, where images differ in shape or type, and where channels stand first.
+    """
+    is_row = isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
+    if (isinstance(X, list | tuple) or is_row) and len(X) and _is_image(X[0]):
+        X = _stacked(X)
+    elif _is_image(X):
+        X = _plain(X, "X")
+    if isinstance(X, np.ndarray):
+        require_channels_last(X.shape, "X")
+        _require_numbers(X)
+    return X
+
+
+def _is_image(one: Any) -> bool:
+    return isinstance(one, torch.Tensor | np.ndarray) or _is_picture(one)
+
+
+def _is_picture(one: Any) -> bool:
+    """Whether it is an image of Pillow's; whoever has one has imported Pillow."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(one, pillow.Image)
+
+
+def _plain(one: Any, where: str) -> Any:
+    if isinstance(one, torch.Tensor):
+        one = one.detach().cpu()
+        return (one.float() if one.dtype == torch.bfloat16 else one).numpy()
+    if isinstance(one, np.ma.MaskedArray):
+        n = int(np.asarray(one.mask).sum())
+        require(n == 0, f"{where} has {n:,} masked values; fill them, as X.filled(0) does, or leave these images out")
+        return one.data
+    return picture_pixels(one, where) if _is_picture(one) else one
+
+
+def _stacked(images: Sequence[Any]) -> np.ndarray:
+    arrays = [np.asarray(_plain(image, f"image {place} of X")) for place, image in enumerate(images)]
+    for name, found in (("shape", {a.shape for a in arrays}), ("type", {str(a.dtype) for a in arrays})):
+        some = " and ".join(map(str, sorted(found)[:2]))
+        advice = "make them alike, or save them in a folder, which latently.data.load makes alike"
+        require(len(found) == 1, f"X holds images of {len(found)} {name}s, such as {some}; {advice}")
+    return np.stack(arrays)
+
+
+def _require_numbers(X: np.ndarray) -> None:
+    """Whole numbers that are Python objects no longer tell whether they were bytes."""
+    whole = X.dtype == object and X.ndim > 2 and any(isinstance(each, int | np.integer) for each in X[:1].flat)
+    require(
+        not whole,
+        f"X is an array of Python objects of shape {X.shape}, so it is not known whether white is 255 or 1; "
+        "give X.astype('uint8') for 0..255, or X.astype('float32')",
+    )

@@ -1,0 +1,112 @@
+"""Images as people hold them reach an estimator as what they are, or are refused in one sentence."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from latently import VAE, Autoencoder, Classifier, FeedForward, FewLabelClassifier, InputError, Network, Trunk
+from latently.data import load
+from latently.estimator.inputs import as_array
+
+BYTES = np.rint(load_digits().images[:60] * (255 / 16)).astype(np.uint8)
+FLOATS = (BYTES / 255).astype(np.float32)
+RGB = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+ROW = np.empty(60, dtype=object)
+ROW[:] = list(BYTES)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Autoencoder:
+    return Autoencoder(VAE(2, Network("dense(8)")), epochs=1, random_state=0).fit(BYTES)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        torch.tensor(FLOATS, requires_grad=True),
+        torch.tensor(BYTES),
+        [torch.tensor(image) for image in BYTES],
+        tuple(torch.tensor(image, requires_grad=True) for image in FLOATS),
+        [Image.fromarray(image) for image in BYTES],
+        [Image.fromarray(image).convert("P") for image in BYTES],
+        np.ma.array(BYTES, mask=False),
+        list(BYTES),
+        ROW,
+    ],
+    ids=["gradients", "bytes", "tensors", "tuple", "pictures", "palettes", "masked", "list", "objects"],
+)
+def test_the_codes_are_those_of_the_array(fitted, X):
+    codes = fitted.transform(BYTES)
+    np.testing.assert_allclose(fitted.transform(X), codes, atol=1e-6)
+    again = Autoencoder(VAE(2, Network("dense(8)")), epochs=1, random_state=0).fit(X)
+    np.testing.assert_allclose(again.transform(X), codes, atol=1e-5)
+
+
+def test_bfloat16_is_taken_as_far_as_it_tells(fitted):
+    X = torch.tensor(FLOATS).bfloat16()
+    assert np.array_equal(as_array(X), X.float().numpy())
+    np.testing.assert_allclose(fitted.transform(X), fitted.transform(FLOATS), atol=0.05)
+
+
+def test_pictures_are_read_as_their_files_are(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: turn by 90 degrees clockwise to see it upright
+    see_through = np.concatenate([RGB, np.full((4, 8, 8, 1), 51, np.uint8)], axis=3)
+    pictures = [
+        [Image.fromarray(image) for image in RGB],
+        [Image.fromarray(image) for image in see_through],
+        [Image.fromarray(image).convert("CMYK") for image in RGB],
+        [Image.fromarray((image[..., 0].astype(np.uint16)) * 257) for image in RGB],
+        [Image.fromarray(image[..., 0] > 99) for image in RGB],
+    ]
+    for kind, each in enumerate(pictures):
+        (tmp_path / str(kind)).mkdir()
+        for place, picture in enumerate(each):
+            picture.save(tmp_path / f"{kind}/{place}.{'tif' if picture.mode == 'CMYK' else 'png'}")
+        assert np.array_equal(as_array(each), load(tmp_path / str(kind)).images), pictures[kind][0].mode
+    Image.fromarray(RGB[0]).save(tmp_path / "turned.png", exif=turned)
+    with Image.open(tmp_path / "turned.png") as picture:
+        assert np.array_equal(as_array([picture])[0], np.rot90(RGB[0], -1))
+
+
+SMALL = FeedForward(Trunk("dense(8)"))
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        (np.zeros((60, 3, 8, 8)), r"\(60, 3, 8, 8\); expected \(N, H, W, C\), the channels stand first: transpose"),
+        (torch.zeros((60, 1, 8, 8)), "X holds an array of .* the channels stand first"),
+        (np.ma.masked_greater(BYTES, 254), "X has [0-9,]+ masked values; fill them"),
+        ([Image.new("L", (8, 8)), Image.new("L", (8, 9))] * 30, r"2 shapes, such as \(8, 8\) and \(9, 8\); make"),
+        ([Image.new("L", (8, 8)), Image.new("RGB", (8, 8))] * 30, r"2 shapes, such as \(8, 8\) and \(8, 8, 3\)"),
+        ([Image.new("F", (8, 8))] * 60, "image 0 of X holds floats, which have no known range"),
+        ([BYTES[0], FLOATS[0]] * 30, "2 types, such as float32 and uint8"),
+        ([BYTES[0], BYTES[0, :4]] * 30, "2 shapes"),
+        (BYTES.astype(object), r"Python objects.*astype\('uint8'\)"),
+    ],
+    ids=["channels first", "tensor", "masked", "sizes", "colours", "floats", "types", "arrays", "objects"],
+)
+def test_what_would_be_misread_is_one_sentence(fitted, X, words):
+    y = np.arange(60) % 2
+    calls: list[Any] = [
+        lambda: fitted.transform(X),
+        lambda: Autoencoder(VAE(2, Network("dense(8)")), epochs=1).fit(X),
+        lambda: Classifier(SMALL, epochs=1).fit(X, y),
+        lambda: FewLabelClassifier(Autoencoder(VAE(2, Network("dense(8)")), epochs=1), Classifier(SMALL)).fit(X, y),
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match=words) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_masked_labels_are_missing_labels():
+    y = np.ma.array(load_digits().target[:60] % 3, mask=np.arange(60) >= 40)
+    own = Classifier(SMALL, epochs=1, random_state=0).fit(BYTES, y).predict_proba(BYTES)
+    cut = Classifier(SMALL, epochs=1, random_state=0).fit(BYTES[:40], y[:40].data).predict_proba(BYTES)
+    np.testing.assert_allclose(own, cut, atol=1e-6)
