@@ -12,7 +12,7 @@ from latently.data import read_labels
 from latently.explorer.layers import Writer
 from latently.explorer.scene import to_bytes
 from latently.explorer.static import write_static
-from latently.models import CVAE, FeedForward
+from latently.models import CVAE, FeedForward, SimCLR
 from latently.models.networks import Network, Trunk
 from latently.models.vae import VAE
 
@@ -555,6 +555,8 @@ NETWORKS = {
     "told as planes": CVAE(3, Network("conv(4, 3, stride=2)")),
     "told as values": CVAE(3, Network("dense(12)")),
     "valid": VAE(3, Network("conv(4, 3, padding=valid) dense(9)")),
+    "features": SimCLR(8, network=Network("whiten(2) conv(8, 3, gelu, norm=group) residual(8, norm=group) pool(2) "
+                                          "residual(16, stride=2) mean()")),
     "a classifier": FeedForward(Trunk("conv(4, 5) pool(3) dense(16, dropout=0.5)")),
 }  # fmt: skip
 
@@ -596,9 +598,10 @@ def test_the_browser_runs_every_layer_as_torch_does(blank_page, name):
         else [(torch.nn.Sequential(net.trunk, net.head), torch.rand(1, *shape))]
     )
     for part, x in trials:
-        layers = writer.layers(part)
+        has_two_parts = part is getattr(net, "encoder", None) and hasattr(net, "appearance")
+        layers = writer.encoder(net) if has_two_parts else writer.layers(part)
         with torch.no_grad():
-            want = part(x, *y)[0].flatten().numpy()
+            want = (model.encode(net, x).mean if has_two_parts else part(x, *y))[0].flatten().numpy()
         got = blank_page.evaluate(
             "async ([layers, weights, x, shape, klass]) => { const { run } = await import('./network.js');"
             "return Array.from(run(layers, Float32Array.from(weights), Float32Array.from(x), shape, klass)); }",

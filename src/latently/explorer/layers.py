@@ -13,7 +13,7 @@ from torch import nn
 
 from latently.common.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
-from latently.models.modules import LEAK, TransposedConvolution, activation
+from latently.models.modules import LEAK, Sum, TransposedConvolution, WhitenedPatches, activation
 from latently.models.networks import Conditioned
 
 Layers = list[dict[str, Any]]
@@ -54,6 +54,8 @@ class Writer:
             return []
         if type(module) in ACTIVATIONS:
             return [{"kind": ACTIVATIONS[type(module)]} | ({"leak": LEAK} if isinstance(module, nn.LeakyReLU) else {})]
+        if isinstance(module, Sum):
+            return [{"kind": "sum", "branches": [self.layers(module.branch), self.layers(module.straight)]}]
         if isinstance(module, TransposedConvolution) and any(module.crop):
             return [self.layer(module), {"kind": "pad", "edges": module.edges}]
         return [self.layer(module)]
@@ -61,6 +63,10 @@ class Writer:
     def layer(self, module: nn.Module) -> dict[str, Any]:
         if isinstance(module, nn.Linear):
             return {"kind": "dense", "inputs": module.in_features, "outputs": module.out_features} | self.kept(module)
+        if isinstance(module, WhitenedPatches):
+            channels, *_, kernel = module.weight.shape
+            shape = {"channels": channels, "kernel": kernel, "stride": 1, "padding": [0, 0]}
+            return {"kind": "conv"} | shape | self.kept(module)
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             kind = "conv" if isinstance(module, nn.Conv2d) else "deconv"
             shape = {"channels": module.out_channels, "kernel": module.kernel_size[0], "stride": module.stride[0]}
@@ -76,9 +82,13 @@ class Writer:
             return {"kind": "flatten"}
         if isinstance(module, nn.Unflatten):
             return {"kind": "reshape", "shape": list(module.unflattened_size)}
+        if isinstance(module, nn.GroupNorm):
+            return {"kind": "norm", "groups": module.num_groups, "eps": module.eps} | self.kept(module)
+        if isinstance(module, nn.AdaptiveAvgPool2d):
+            return {"kind": "mean"}
         raise InputError(f"a {type(module).__name__} layer cannot be exported to the browser yet")
 
-    def kept(self, module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> dict[str, int]:
+    def kept(self, module: Any) -> dict[str, int]:
         return {"weight": self.keep(module.weight), "bias": self.keep(module.bias)}
 
     # What an estimator offers -----------------------------------------------------------------------------------------
@@ -93,7 +103,7 @@ class Writer:
             not hasattr(net, "flow"), "a flow posterior cannot be exported to the browser yet; serve the page instead"
         )
         width = model.latent_dim
-        encoder, decoder = self.layers(net.encoder), self.layers(net.decoder)
+        encoder, decoder = self.encoder(net), self.layers(net.decoder)
         encoder += [{"kind": "first", "n": width}]  # the mean, of an encoder that gives mean and variance
         encoder += self.layers(activation(getattr(model, "code_activation", "linear")))
         y = (torch.zeros(1, dtype=torch.int64),) if model.takes_labels else ()
@@ -101,6 +111,13 @@ class Writer:
             z = torch.zeros(1, width, device=estimator.training_.device)
             likelihood = model.decode(net, z, *(each.to(z.device) for each in y))
         return {"encoder": encoder, "decoder": decoder + [{"kind": "sigmoid"}] * hasattr(likelihood, "logits")}
+
+    def encoder(self, net: Any) -> Layers:
+        """Of pixels -> what the net's encoder gives, and after it the appearance, where that is of its own."""
+        layers = self.layers(net.encoder)
+        if not hasattr(net, "appearance"):
+            return layers
+        return [{"kind": "join", "branches": [layers, self.layers(net.appearance)]}]
 
     def classifier(self, estimator: Classifier) -> dict[str, Layers]:
         """`classifier`: pixels (C, H, W) -> probabilities (classes,)."""

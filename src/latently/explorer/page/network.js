@@ -2,9 +2,12 @@
 
 // values: Float32Array of `shape` [channels, height, width] or [width]; klass: the class, for a conditional network
 export function run(layers, weights, values, shape, klass = null) {
-  let made = { values, shape };
+  return follow(layers, { values, shape }, weights, klass).values;
+}
+
+function follow(layers, made, weights, klass) {
   for (const layer of layers) made = STEPS[layer.kind](made, layer, weights, klass);
-  return made.values;
+  return made;
 }
 
 const product = (shape) => shape.reduce((a, b) => a * b, 1);
@@ -21,6 +24,20 @@ const STEPS = {
   upsample,
   softmax,
   told,
+  norm,
+  sum: (made, { branches }, weights, klass) => {
+    const [one, other] = branches.map((layers) => follow(layers, made, weights, klass));
+    return { ...one, values: one.values.map((value, i) => value + other.values[i]) };
+  },
+  join: (made, { branches }, weights, klass) => {
+    const values = branches.flatMap((layers) => Array.from(follow(layers, made, weights, klass).values));
+    return { values: Float32Array.from(values), shape: [values.length] };
+  },
+  mean: ({ values, shape: [depth, height, width] }) => {
+    const places = height * width;
+    const mean = (_, d) => values.subarray(d * places, (d + 1) * places).reduce((a, b) => a + b, 0) / places;
+    return { values: Float32Array.from({ length: depth }, mean), shape: [depth, 1, 1] };
+  },
   flatten: (made) => ({ ...made, shape: [product(made.shape)] }),
   reshape: (made, { shape }) => ({ ...made, shape }),
   first: (made, { n }) => ({ values: made.values.subarray(0, n), shape: [n] }),
@@ -148,6 +165,22 @@ function upsample({ values, shape }, { size }) {
     }
   }
   return { values: made, shape: [depth, rows, columns] };
+}
+
+// Group normalisation: groups of channels to mean 0 and variance 1, then a scale and a shift for each channel.
+function norm({ values, shape }, { groups, eps, weight, bias }, weights) {
+  const [places, size] = [values.length / shape[0], values.length / groups];
+  const made = new Float32Array(values.length);
+  for (let start = 0; start < values.length; start += size) {
+    const group = values.subarray(start, start + size);
+    const mean = group.reduce((a, b) => a + b, 0) / size;
+    const deviation = Math.sqrt(group.reduce((a, b) => a + (b - mean) ** 2, 0) / size + eps);
+    for (let i = start; i < start + size; i++) {
+      const channel = Math.floor(i / places);
+      made[i] = ((values[i] - mean) / deviation) * weights[weight + channel] + weights[bias + channel];
+    }
+  }
+  return { values: made, shape };
 }
 
 function softmax({ values, shape }) {
