@@ -151,6 +151,12 @@ def test_real_images_in_the_place_of_drawn_ones_reach_the_floor():
 # The command ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def a_judge_learns_briefly(request, monkeypatch):
+    if request.node.name != "test_every_figure_of_a_vae":  # which asks whether its judge is any good
+        monkeypatch.setattr(measure, "JUDGE_STEPS", 40)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """An AE, a cVAE and a classifier of 300 digits."""

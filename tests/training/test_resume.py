@@ -90,8 +90,8 @@ def test_killed_at_random_moments_within_epochs(whole, tmp_path):
     """With a checkpoint after every step: most kills come within an epoch, some while a file is written."""
     killed = tmp_path / "killed"
     seconds = sum(row["seconds"] for row in Run(whole).read_history())
-    hits = kill_at_random(killed, f"{EAGER} --checkpoint-minutes 0", n_kills=6, longest=0.3 * seconds, seed=1)
-    assert hits >= 3, "the kills came too late to interrupt anything"
+    hits = kill_at_random(killed, f"{EAGER} --checkpoint-minutes 0", n_kills=4, longest=0.3 * seconds, seed=1)
+    assert hits >= 2, "the kills came too late to interrupt anything"
     finish(killed, "train vae --resume")
     assert_same_run(killed, whole)
 
