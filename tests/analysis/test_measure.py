@@ -13,13 +13,14 @@ from sklearn.preprocessing import StandardScaler
 
 from latently import InputError, data
 from latently.analysis import measure
-from latently.evaluation.codes import clustering_figures, code_figures
+from latently.evaluation.codes import baseline_figures, clustering_figures, code_figures
 from latently.evaluation.samples import frechet_distance, judge_figures, precision_recall
 from latently.training.watchers import Bar
 
 RNG = np.random.default_rng(0)
 CODES = {"code_dimensions", "probe_accuracy", "probe_labels", "knn_accuracy", "knn_neighbours", "clustering_accuracy",
-         "nmi", "ari"}  # fmt: skip
+         "nmi", "ari", "pixels_probe_accuracy", "pca_probe_accuracy", "pixels_knn_accuracy",
+         "pca_knn_accuracy"}  # fmt: skip
 SAMPLES = {"n_samples", "judge", "judge_accuracy", "judge_frechet", "judge_frechet_floor", "judge_precision",
            "judge_precision_ceiling", "judge_recall", "judge_recall_ceiling"}  # fmt: skip
 
@@ -336,3 +337,14 @@ def test_a_collapsed_run_is_told_of_when_it_is_trained_and_when_it_is_evaluated(
     assert ran.json["collapsed"] is True
     assert "the posterior has collapsed" in ran.err
     assert "collapsed" not in latently("evaluate", shutil.copytree(small_run, tmp_path / "good")).err
+
+
+def test_pixels_and_principal_components_stand_beside_the_codes(digits):
+    """Of all components, whitened by the probe or not, the space is the pixels' own, turned."""
+    train, y, judged, true = digits
+    figures = baseline_figures(train, y, judged, true, n_components=train.shape[1])
+    assert figures["pca_knn_accuracy"] == figures["pixels_knn_accuracy"] == code_figures(*digits)["knn_accuracy"]
+    assert figures["pixels_probe_accuracy"] == code_figures(*digits)["probe_accuracy"]
+    few = baseline_figures(train, y, judged, true, n_components=2)
+    assert few["pca_probe_accuracy"] < figures["pixels_probe_accuracy"] - 0.2
+    assert few["pixels_probe_accuracy"] == figures["pixels_probe_accuracy"]

@@ -12,16 +12,17 @@ from latently import estimator
 from latently.analysis.run_images import RunImages
 from latently.common.console import errors_as_notes, note
 from latently.common.errors import InputError, require
-from latently.data import ImageSet
+from latently.data import ImageSet, unit
 from latently.estimator import Autoencoder, Classifier
 from latently.evaluation import samples
-from latently.evaluation.codes import code_figures
+from latently.evaluation.codes import baseline_figures, code_figures
 from latently.evaluation.figures import collapse_sentence, evaluate
 from latently.models import can
 from latently.runs.folder import Run
 from latently.training.watchers import Bar
 
 MOST_SAMPLES = 10_000  # evaluated if no number is given
+MOST_BASELINE_PIXELS = 50_000_000  # of training images beside whose codes pixels are evaluated; MNIST has 43 million
 IMPORTANCE_SAMPLES = 500  # if no number is given
 JUDGE_EPOCHS, JUDGE_STEPS = 4, 400  # minimum; with few images there are more epochs
 
@@ -83,7 +84,7 @@ def if_requested(by_name: bool, among_all: bool, compute: Callable[[], dict[str,
 
 
 def measure_codes(opened: RunImages, images: ImageSet) -> dict[str, Any]:
-    """`code_figures`, fitted on the run's own training images."""
+    """`code_figures`, fitted on the run's own training images, beside those of pixels and principal components."""
     fitted = require_autoencoder(opened, "codes")
     if not (images.labels >= 0).any():
         note("left out: probe, neighbours and clusters, which need labels; these images have none")
@@ -91,7 +92,39 @@ def measure_codes(opened: RunImages, images: ImageSet) -> dict[str, Any]:
     train = training_images(opened, images)
     codes = fitted.features(train.images, train.label_names)
     judged = fitted.features(images.images, images.label_names)
-    return code_figures(codes, train.label_names, judged, images.label_names)
+    figures = code_figures(codes, train.label_names, judged, images.label_names)
+    n_pixels = math.prod(train.images.shape)
+    if n_pixels > MOST_BASELINE_PIXELS:
+        note(f"left out: pixels and principal components beside the codes; {n_pixels:,} pixels are too many")
+        return figures
+    pixels, others = (unit(np.asarray(each.images)).reshape(len(each), -1) for each in (train, images))
+    figures |= baseline_figures(pixels, train.label_names, others, images.label_names, codes.shape[1])
+    note(f"note: {verdict(figures)}")
+    return figures
+
+
+def verdict(figures: dict[str, Any]) -> str:
+    """One sentence on what codes are worth, from `code_figures` and `baseline_figures`.
+
+    >>> heads = {"probe_accuracy": 0.704, "pixels_probe_accuracy": 0.36, "pca_probe_accuracy": 0.476}
+    >>> verdict(heads | {"knn_accuracy": 0.25, "pixels_knn_accuracy": 0.28, "pca_knn_accuracy": 0.3})
+    'linear probe: codes 70.4 %, pixels 36.0 %, principal components 47.6 %; neighbours: codes 25.0 %, pixels 28.0 %, \
+principal components 30.0 %: these codes lose by neighbours'
+    """
+    heads = {"probe": "linear probe", "knn": "neighbours"}
+    rows = {"": "codes", "pixels_": "pixels", "pca_": "principal components"}
+
+    def figure(row: str, head: str) -> float:
+        return float(figures[f"{row}{head}_accuracy"])
+
+    sentences = [
+        f"{name}: " + ", ".join(f"{what} {100 * figure(row, head):.1f} %" for row, what in rows.items())
+        for head, name in heads.items()
+    ]
+    losers = [
+        name for head, name in heads.items() if figure("", head) < max(figure("pixels_", head), figure("pca_", head))
+    ]
+    return "; ".join(sentences) + (f": these codes lose by {' and by '.join(losers)}" if losers else "")
 
 
 def measure_samples(opened: RunImages, images: ImageSet, n: int, judge: Path | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
@@ -53,18 +54,49 @@ def code_figures(train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: 
     k_means = KMeans(len(classes), n_init=N_STARTS, random_state=seed).fit(train)
     if not labelled.all():
         train, y = train[labelled], y[labelled]
-    n_neighbours = min(N_NEIGHBOURS, len(train))
-    neighbours = KNeighborsClassifier(n_neighbours, algorithm="brute").fit(train, y)
-    scaler = StandardScaler().fit(train)
-    probe = linear_probe(y, seed).fit(scaler.transform(train), y)
     return {
         "code_dimensions": train.shape[1],
-        "probe_accuracy": float((probe.predict(scaler.transform(judged)) == true).mean()),
+        "probe_accuracy": probe_accuracy(train, y, judged, true, seed),
         "probe_labels": len(train),
-        "knn_accuracy": float((neighbours.predict(judged) == true).mean()),
-        "knn_neighbours": n_neighbours,
+        "knn_accuracy": knn_accuracy(train, y, judged, true),
+        "knn_neighbours": min(N_NEIGHBOURS, len(train)),
         **clustering_figures(groups, k_means.predict(judged)),
     }
+
+
+def baseline_figures(
+    train: np.ndarray, y_train: Any, judged: np.ndarray, y_judged: Any, n_components: int, seed: int = 0
+) -> dict[str, float]:
+    """What codes must beat: probe and neighbours as in `code_figures`, of the pixels (N, D) and (M, D) float32 as they
+    are, and of their first `n_components` principal components (or as many as there are).
+
+    Returns `pixels_probe_accuracy`, `pixels_knn_accuracy`, `pca_probe_accuracy` and `pca_knn_accuracy`.
+    """
+    classes, y = encode_labels(y_train)
+    true = class_indices(y_judged, classes)
+    known = encode_labels(y_judged)[1] >= 0
+    judged, true = judged[known], true[known]
+    pca = PCA(min(n_components, *train.shape), random_state=seed).fit(train)
+    train, y = train[y >= 0], y[y >= 0]
+    seen = {"pixels": (train, judged), "pca": (pca.transform(train), pca.transform(judged))}
+    return {
+        f"{name}_{head.__name__}": head(features, y, others, true, *own)
+        for head, own in ((probe_accuracy, (seed,)), (knn_accuracy, ()))
+        for name, (features, others) in seen.items()
+    }
+
+
+def probe_accuracy(train: np.ndarray, y: np.ndarray, judged: np.ndarray, true: np.ndarray, seed: int) -> float:
+    """Of a linear probe on standardised features (N, Z) with classes y (N,), on others."""
+    scaler = StandardScaler().fit(train)
+    probe = linear_probe(y, seed).fit(scaler.transform(train), y)
+    return float((probe.predict(scaler.transform(judged)) == true).mean())
+
+
+def knn_accuracy(train: np.ndarray, y: np.ndarray, judged: np.ndarray, true: np.ndarray) -> float:
+    """Of the nearest neighbours among features (N, Z) with classes y (N,)."""
+    neighbours = KNeighborsClassifier(min(N_NEIGHBOURS, len(train)), algorithm="brute").fit(train, y)
+    return float((neighbours.predict(judged) == true).mean())
 
 
 def linear_probe(y: np.ndarray, seed: int) -> LogisticRegression | GridSearchCV:

@@ -135,6 +135,10 @@ METRICS = {
         "Accuracy of k-nearest-neighbour classification in the space of codes. Higher is better.",
         100,
     ),
+    "pixels_probe_accuracy": Metric("Linear probe of pixels", "%", "The same classifier on the pixels.", 100),
+    "pca_probe_accuracy": Metric("Linear probe of PCA", "%", "The same on as many principal components.", 100),
+    "pixels_knn_accuracy": Metric("Neighbours by pixels", "%", "The same in the space of pixels.", 100),
+    "pca_knn_accuracy": Metric("Neighbours by PCA", "%", "The same in the space of principal components.", 100),
     "clustering_accuracy": Metric(
         "Clustering accuracy",
         "%",
