@@ -221,3 +221,13 @@ def test_more_labels_make_better_classifiers():
 def test_draws_seeds_and_validation_draws_are_as_many():
     with pytest.raises(AssertionError):
         fit_together(MODEL, X, Y, [range(10), range(20)], seeds=[0])
+
+
+def test_each_net_whitens_the_patches_of_its_own_images():
+    model = FeedForward(Trunk("whiten(2) conv(4, 3, norm=group) mean()"), PLAIN)
+    draws = [np.arange(100), np.arange(100), np.arange(100, 130)]
+    fitted = fit_together(model, X, Y, draws, seeds=[0, 0, 1], training=Training(**(SETTINGS | {"epochs": 1})))
+    kernels = [fitted.net.member(k).trunk[0].weight for k in range(3)]
+    assert torch.equal(kernels[0], kernels[1])
+    assert not torch.equal(kernels[0], kernels[2])
+    assert kernels[0].square().sum((1, 2, 3)).std() > 0.1, "no longer kernels of single pixels"

@@ -196,3 +196,8 @@ def test_a_normalised_layer_has_mean_0_and_variance_1_in_each_image():
 def test_what_these_layers_cannot_be_is_a_sentence(spec, sentence):
     with pytest.raises(InputError, match=sentence):
         Network(spec).build_encoder((1, 8, 8), 5)
+
+
+def test_whitening_takes_no_planes_of_classes():
+    with pytest.raises(InputError, match="a plane for each class"):
+        Network("whiten(2) conv(4)").build_encoder((3, 8, 8), 5, n_classes=10)

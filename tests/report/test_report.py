@@ -231,9 +231,12 @@ def test_what_is_no_folder_gets_a_sentence(tmp_path):
         ({"importance_samples": 20}, "importance-weighted VAE on "),
         ({"flow_steps": 4}, "VAE with a flow on "),
         ({}, "VAE on "),
+        ({"name": "simclr"}, "SimCLR on "),
+        ({"name": "vamp"}, "VAMP on "),
+        ({"name": "classifier"}, "Classifier on "),
     ],
 )
-def test_a_variant_of_the_vae_is_called_by_its_name(run, settings, title):
+def test_a_model_is_called_by_its_name(run, settings, title):
     (run / "params.json").write_text(json.dumps(PARAMS | {"model": PARAMS["model"] | settings}))
     assert report.content.collect(run)["title"].startswith(title)
 

@@ -115,9 +115,12 @@ class Batches:
         raw = self.raw.index_select(0, flat) if self.on_disk is None else self.prepared(self.on_disk[flat.numpy()])
         return raw.view(index.shape + raw.shape[1:]), y.view(index.shape)
 
-    def first(self, n: int) -> Tensor:
-        """The first n images that the first epoch shows, (n, C, H, W) as an evaluation sees them; of one net."""
-        return self.evaluation_pixels(self.gather(self.order(self.seed, 0)[:n])[0])
+    def some(self, n: int, net: int = 0) -> Tensor:
+        """Up to n random images of those that a net sees, (n, C, H, W) as in an evaluation; the same at every call."""
+        members = self.members[net]
+        return self.evaluation_pixels(
+            self.gather(members[permutation(len(members), self.seed, 0)[:n].to(self.home)])[0]
+        )
 
     def split(self, size: int) -> Iterable[Tensor]:
         """All raw images in order, so many at a time."""

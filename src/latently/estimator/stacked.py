@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from latently.data.batches import Batches, Draw
-from latently.models.base import Model
+from latently.models.base import PREPARED_FROM, Model
 from latently.models.stack import Stack
 from latently.training.hardware import resolve_device, seeded
 from latently.training.loop import Loop
@@ -92,7 +92,10 @@ def fit_together(
 
     images = batches(draws, epoch_images)
     held_out = None if validation is None else batches(validation)
-    net = Stack(model, [build(seed) for seed in seeds]).to(device)
+    nets = [build(seed) for seed in seeds]
+    for k, each in enumerate(nets):
+        model.prepare(each.to(device), images.some(PREPARED_FROM, k))
+    net = Stack(model, nets).to(device)
     training = resolve(training, len(images), net)
     history = Loop(model, net, images, held_out, training, seeds[0]).train()
     return FittedTogether(model, net, training, history)

@@ -28,6 +28,8 @@ from latently.data.ranges import Limits, number
 from latently.models.layers import Shape
 from latently.models.modules import WhitenedPatches
 
+PREPARED_FROM = 2000  # images that `Model.prepare` is given
+
 
 @dataclass
 class Model(Settings):
@@ -57,7 +59,10 @@ class Model(Settings):
         raise NotImplementedError
 
     def prepare(self, net: nn.Module, x: Tensor) -> None:
-        """Before the first step, what the network takes from training images x (n, C, H, W) without a gradient."""
+        """Before the first step, what the network takes from training images x (n, C, H, W) without a gradient.
+
+        They are `PREPARED_FROM` random ones at most.
+        """
         for module in net.modules():
             if isinstance(module, WhitenedPatches):
                 module.learn(x)

@@ -104,6 +104,8 @@ class Network(Settings):
         if n_classes:
             channels, height, width = image_shape
             shape = (channels + n_classes, height, width) if as_planes else (math.prod(image_shape) + n_classes,)
+        alone = not (n_classes and isinstance(layers[0], Whiten))
+        require(alone, "whiten takes images alone, and this model adds a plane for each class: leave it out")
         network, made = assemble(layers, shape, self.init)
         fits = f"the encoder {self.encoder!r} ends at {made[0]} values, but the model wants {n_outputs}"
         require(made == (n_outputs,), f"{fits}; give another latent_dim, or leave out code()")

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from latently.models import PAGES  # which imports no model
 from latently.report import words
 from latently.report.files import read_figures, read_history, read_metrics, read_params
 
@@ -55,7 +56,8 @@ def title(params: Mapping[str, Any]) -> str:
     model = params["model"]
     name = str(params.get("train") or model.get("name", "model"))
     source = str(section(params, "data").get("source", ""))
-    name = name.upper() if len(name) <= 4 else name[:1].upper() + name[1:]
+    own = PAGES[name][1] if name in PAGES else ""
+    name = own if own.lower() == name else name.upper() if len(name) <= 4 else name[:1].upper() + name[1:]
     if model.get("importance_samples", 1) > 1:
         name = f"importance-weighted {name}"
     if model.get("flow_steps", 0):
