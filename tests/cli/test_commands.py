@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from latently.cli import main as cli
 from latently.common import console
+from latently.common.settings import Settings
 from latently.data import NAMED, load
 from latently.models import MODELS
 
@@ -120,9 +121,12 @@ def test_help_of_train_has_every_field(latently, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     for name, model in MODELS.items():
         flags = flags_of(latently("train", name, "--help").out)
-        fields = [field for field in model.field_types() if field not in ("network", "trunk", "augmentation")]
-        missing = {f"--{field.replace('_', '-')}" for field in fields} - flags.keys()
-        assert not missing, f"train {name} lacks {missing}"
+        values = {field: getattr(model(), field) for field in model.field_types()}
+        groups = [value for value in values.values() if isinstance(value, Settings)]  # their fields are flags, too
+        fields = {field for field, value in values.items() if not isinstance(value, Settings)}
+        for field in fields.union(*(group.field_types() for group in groups)):
+            dashed = field.replace("_", "-")
+            assert flags.keys() & {f"--{dashed}", f"--no-{dashed}"}, f"train {name} lacks {field}"
 
 
 def test_help_of_train_names_every_data_set(latently):

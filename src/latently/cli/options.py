@@ -146,8 +146,9 @@ class FewLabelOptions(ClassifierOptions):
     """Width of the code of the VAE that is trained first."""
     encoder_epochs: Count | Literal["auto"] = "auto"
     """Epochs of the VAE that is trained first; auto: 30, or more if there are few images."""
-    spread: Fraction = 0.8
-    """Fraction of the unlabelled images, most confident first, that train the classifier with labels spread to them."""
+    spread: Fraction | Literal["auto"] = "auto"
+    """Fraction of the unlabelled images, most confident first, that train the classifier with labels spread to them;
+    auto: 0.8, or 0 if labels held out show that such labels are worse than a classifier of the given ones alone."""
 
     def check(self) -> Self:
         own = (self.latent_dim, self.encoder_epochs) != (FewLabelOptions.latent_dim, FewLabelOptions.encoder_epochs)

@@ -82,6 +82,9 @@ def carry_out(plan: TrainingPlan, watchers: list[Any], processes: Processes) -> 
         raise InputError(f"{sentence}; then {go_on}") from None
     if has_collapsed(plan.estimator, plan.train):
         note(f"note: {collapse_sentence(plan.train.images)}")
+    if trial := getattr(plan.estimator, "trial_", None):
+        used = "the given labels alone train it (--spread 0.8: others, too)" if trial.is_harmful else "both train it"
+        note(f"note: {trial}: {used}")
     return plan.estimator.history_
 
 

@@ -14,6 +14,7 @@ are first propagated to images with similar codes, and a convolutional classifie
 True
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import train_test_split
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
@@ -43,8 +45,39 @@ from latently.training.loop import require_validation
 from latently.training.state import Watcher
 
 Sees = Literal["auto", "codes", "pixels", "both"]
+USUAL_SPREAD = 0.8
+LEAST_TRIED = 10  # labels that are held out to try whether propagated ones help; fewer tell nothing
 MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: given labels are more reliable
 LEAST_IMAGES = 20_000  # in such an epoch; if there are fewer, they are repeated
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Whether propagated labels, and a classifier of the given labels alone, are right on labels that neither saw:
+    (n,) bools each."""
+
+    propagated: np.ndarray
+    alone: np.ndarray
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether propagated labels are wrong more often by more than a standard error of the difference.
+
+        >>> Trial(np.array([True, False, False, False]), np.array([True, True, True, True])).is_harmful
+        True
+        >>> Trial(np.array([True, False, True, False]), np.array([True, True, False, False])).is_harmful
+        False
+        """
+        difference = self.alone.astype(float) - self.propagated
+        return bool(difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)))
+
+    def __str__(self) -> str:
+        """`on 200 labels held out, those propagated ... are right on 63.0 %, a classifier ... on 67.3 %`"""
+        return (
+            f"on {len(self.alone):,} labels held out, those propagated through the codes are right on "
+            f"{100 * self.propagated.mean():.1f} %, a classifier of the other labels alone on "
+            f"{100 * self.alone.mean():.1f} %"
+        )
 
 
 def default_classifier() -> Classifier:
@@ -69,9 +102,11 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     classifier: any scikit-learn classifier; default `Classifier(epochs=4)`.
     sees: input of the classifier: codes, pixels, or both concatenated; auto: pixels for a `Classifier`, else codes.
     spread: fraction of the unlabelled images, the most certain ones, on which the classifier is also trained, with
-    labels propagated through the codes; 0: train on labelled images only.
+    labels propagated through the codes; 0: train on labelled images only; auto: 0.8, or 0 where propagated labels are
+    shown to be worse than a classifier of the labels alone (`trial_`).
 
-    After fit: `classes_`, `encoder_`, `classifier_`, `n_taught_` (number of images the classifier was trained on).
+    After fit: `classes_`, `encoder_`, `classifier_`, `n_taught_` (number of images the classifier was trained on),
+    `spread_` (the fraction that was used), `trial_` (a `Trial` where one was made, else None).
     """
 
     kind: ClassVar[str] = "few-label"
@@ -79,7 +114,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     autoencoder: Any = None
     classifier: Any = None
     sees: Sees = "auto"
-    spread: Fraction = 0.8
+    spread: Fraction | Literal["auto"] = "auto"
     random_state: int | None = None
 
     def set_params(self, **params: Any) -> Self:
@@ -110,7 +145,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         """
         check_consistent_length(X, y)
         X = self._images(X, reset=True)
-        require_setting("spread", self.spread, Fraction)
+        require_setting("spread", self.spread, Fraction | Literal["auto"])
         require_setting("sees", self.sees, Sees)
         self.classes_, labels = encode_labels(y)
         self.seed_ = self._draw_seed()
@@ -218,16 +253,47 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         """Indices of the training images of the classifier, their class indices, and their repeats in an epoch."""
         labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
         taught, surest = labels, unlabelled[:0]
+        self.spread_, self.trial_ = (0.0 if self.spread == "auto" else float(self.spread)), None
         if self.spread and len(unlabelled):
-            beliefs = label_spreading.spread(self.encoder_.features(X), labels, len(self.classes_))
+            codes = self.encoder_.features(X)
+            if self.spread == "auto":
+                self.trial_ = self._trial(X, labels, codes)
+                self.spread_ = 0.0 if self.trial_ and self.trial_.is_harmful else USUAL_SPREAD
+            beliefs = label_spreading.spread(codes, labels, len(self.classes_))
             taught = np.where(labels >= 0, labels, beliefs.argmax(1))
-            n_kept = round(self.spread * len(unlabelled))
+            n_kept = round(self.spread_ * len(unlabelled))
             surest = unlabelled[np.argsort(-beliefs[unlabelled].max(1), kind="stable")[:n_kept]]
-        evenly = round(len(surest) / len(labelled))  # as many given labels as propagated ones
-        repeats = np.repeat([min(max(evenly, 1), MOST_REPEATS), 1], [len(labelled), len(surest)])
-        repeats *= max(1, round(LEAST_IMAGES / repeats.sum()))
         chosen = np.concatenate([labelled, surest])
-        return chosen, taught[chosen], repeats
+        return chosen, taught[chosen], self._repeats(len(labelled), len(surest))
+
+    @staticmethod
+    def _repeats(n_labelled: int, n_surest: int) -> np.ndarray:
+        """How often an epoch holds each labelled image, and then each with a propagated label."""
+        evenly = round(n_surest / n_labelled)  # as many given labels as propagated ones
+        repeats = np.repeat([min(max(evenly, 1), MOST_REPEATS), 1], [n_labelled, n_surest])
+        repeats *= max(1, round(LEAST_IMAGES / repeats.sum()))
+        return repeats
+
+    def _trial(self, X: Images, labels: np.ndarray, codes: np.ndarray) -> "Trial | None":
+        """Labels propagated from four fifths of the given ones, and a classifier of these alone, on the other fifth.
+
+        None where that fifth would hold fewer than `LEAST_TRIED` labels, or not every class.
+        """
+        labelled = np.flatnonzero(labels >= 0)
+        n_held = len(labelled) // 5
+        if n_held < max(LEAST_TRIED, len(self.classes_)) or np.bincount(labels[labelled]).min() < 2:
+            return None
+        kept, held = train_test_split(labelled, test_size=n_held, stratify=labels[labelled], random_state=self.seed_)
+        known = np.full_like(labels, -1)
+        known[kept] = labels[kept]
+        propagated = label_spreading.spread(codes, known, len(self.classes_))[held].argmax(1)
+        alone, learned = self._own_classifier(), (self._features(taken(X, kept)), self.classes_[labels[kept]])
+        if isinstance(alone, Classifier):
+            alone.set_params(patience=None).fit(*learned, repeats=self._repeats(len(kept), 0))
+        else:
+            alone.fit(*learned)
+        predicted = alone.predict(self._features(taken(X, held)))
+        return Trial(propagated == labels[held], predicted == self.classes_[labels[held]])
 
     # Using ----------------------------------------------------------------------------------------
 
