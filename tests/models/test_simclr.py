@@ -1,5 +1,6 @@
 """SimCLR: its equation taken pair by pair, what reaches which weights, and that it learns features of digits."""
 
+import json
 import math
 
 import numpy as np
@@ -92,3 +93,14 @@ def test_its_estimator_uses_muon_and_records_it(digits):
     assert encoder.training_.optimiser == "muon"
     assert encoder.describe()["resolved"]["optimiser"] == "muon"
     assert Autoencoder(epochs=1, random_state=0).fit(digits[0][:64]).training_.optimiser == "adamw"
+
+
+def test_a_classifier_beside_the_features_takes_as_many(latently, tmp_path):
+    """`train classifier --encoder`: wide and deep, by the features alone."""
+    small = ("--data", "digits", "--limit", 60, "--epochs", 1, "--encoder", "conv(4, 3) mean()")
+    run = latently("train", "simclr", *small, "--latent-dim", 10, "--out", tmp_path / "a")
+    assert run.code == 0, run.err
+    words = ("--encoder", tmp_path / "a", "--data", "digits", "--limit", 60, "--epochs", 1, "--layers", "dense(8)")
+    run = latently("train", "classifier", *words, "--out", tmp_path / "b")
+    assert run.code == 0, run.err
+    assert json.loads((tmp_path / "b/classifier/params.json").read_text())["model"]["wide"] == 8

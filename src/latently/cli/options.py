@@ -121,7 +121,7 @@ class ClassifierOptions(LabelledOptions):
         if self.encoder is None:
             return classifier
         encoder = self.fitted_encoder()
-        classifier.set_params(model__wide=encoder.model_.latent_dim)
+        classifier.set_params(model__wide=encoder.feature_dim)
         return FewLabelClassifier(encoder, classifier, sees="both", spread=0, random_state=self.seed)
 
     def fitted_encoder(self) -> Autoencoder:

@@ -179,6 +179,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
             return self.transform(X, y)
         return self._map_images(X, self._trained.features)
 
+    @property
+    def feature_dim(self) -> int:
+        """Width of `features`."""
+        return int(getattr(self.model_, "feature_dim", self.model_.latent_dim))
+
     def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
         """Decoder means of codes (n, latent_dim). -> float32 images in the shape of X; 0..1 if X was uint8"""
         return self._trained.decode(Z, y)

@@ -100,13 +100,18 @@ class SimCLR(AE):
     # The network ----------------------------------------------------------------------------------
 
     @property
+    def feature_dim(self) -> int:
+        """Width of h; that of a is `appearance_dim`."""
+        return self.latent_dim - self.appearance_dim
+
+    @property
     def appearance_dim(self) -> int:
         return min(round(self.appearance * self.latent_dim), self.latent_dim - 1)
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
         require(image_shape[1] > 1, "simclr compares views of images, and these are rows of values; train an ae or vae")
-        width = self.latent_dim - self.appearance_dim
+        width = self.feature_dim
         network = self.own_network(image_shape)
         encoder = network.build_encoder(image_shape, width)
         net = EncoderDecoder(encoder, network.build_decoder(image_shape, self.latent_dim))
