@@ -198,7 +198,9 @@ def default_training(name: str) -> Training:
     """The default settings of `latently train NAME`."""
     if name == FewLabelClassifier.kind:
         return Classifier(epochs=4).training()
-    return Classifier().training() if can(MODELS[name](), "classify") else Training()
+    if can(MODELS[name](), "classify"):
+        return Classifier().training()
+    return Training(optimiser=MODELS[name].suited_optimiser)  # type: ignore[arg-type]
 
 
 def model_name(name: str) -> str:

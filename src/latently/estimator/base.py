@@ -35,7 +35,7 @@ from latently.training.resolve import build_on_meta, check_memory, resolve
 from latently.training.settings import LEAST_STEPS, USUAL_EPOCHS, Training
 from latently.training.state import Watcher
 
-RESOLVED = ("epochs", "optimiser", "device", "precision", "compile")  # settings that may be "auto"
+RESOLVED = ("epochs", "device", "precision", "compile")  # settings that may be "auto"
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
     ) -> Training:
         """The resolved training settings. Raises InputError if settings, shapes or memory do not allow the fit."""
         net = build_on_meta(self.model_, self._tensor_shape, n_classes)
-        settings = self.training()
-        if settings.optimiser == "auto":
-            settings = replace(settings, optimiser=self.model_.suited_optimiser)
-        training = resolve(settings, n_members, net, self.usual_epochs, self.least_steps)
+        training = resolve(self.training(), n_members, net, self.usual_epochs, self.least_steps)
         training = replace(training, device=processes.device(training.device))
         bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize
         check_memory(self.model_, net, self._tensor_shape, len(images), bytes_per_pixel, training)

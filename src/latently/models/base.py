@@ -40,7 +40,7 @@ class Model(Settings):
     monitor: ClassVar[str] = "loss"
     """The validation term by which the best epoch is chosen; smaller is better."""
     suited_optimiser: ClassVar[str] = "adamw"
-    """What `optimiser="auto"` is for it."""
+    """What `latently train` uses unless told otherwise; in Python an estimator's own default is adamw."""
     takes_labels: ClassVar[bool] = False
     """Whether `encode`, `decode`, `bound` and `log_weights` want the class of every image."""
 

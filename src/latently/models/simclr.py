@@ -34,7 +34,10 @@ FAR = -1e9  # similarity of views that are not compared; finite, for the sake of
 
 @dataclass
 class SimCLR(AE):
-    """Self-supervised code: views of one image are alike, those of others are not; a decoder learns beside it."""
+    """Self-supervised code: views of one image are alike, those of others are not; a decoder learns beside it.
+
+    `Autoencoder(SimCLR(), optimiser="muon")`, as `latently train simclr` has it, learns faster than with adamw.
+    """
 
     name: ClassVar[str] = "simclr"
     monitor: ClassVar[str] = "contrast"

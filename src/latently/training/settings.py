@@ -17,9 +17,9 @@ class Training(Settings):
     """Passes over the training images; auto: 30, or 15 for a classifier, and more if there are few images."""
     batch_size: Count = 128
     """Images per step; the last batch of an epoch may be smaller."""
-    optimiser: Literal["auto", "adam", "adamw", "muon", "rmsprop"] = "auto"
+    optimiser: Literal["adam", "adamw", "muon", "rmsprop"] = "adamw"
     """adamw: decoupled weight decay; muon: adamw, with orthogonalised updates of convolutions (Jordan et al. 2024);
-    rmsprop: squared gradients averaged with decay 0.9, as in Keras; auto: muon for simclr, else adamw."""
+    rmsprop: squared gradients averaged with decay 0.9, as in Keras."""
     lr: Positive = 4e-3
     """Learning rate; the maximum if the schedule varies it."""
     schedule: Literal["constant", "one-cycle", "cosine"] = "one-cycle"
