@@ -127,6 +127,8 @@ def shorter(words: list[str]) -> list[str]:
     words = words[1:]
     if words[0] == "train" and "--resume" not in words:
         words += ["--epochs", "3"]
+    if words[:2] == ["train", "simclr"]:
+        words += ["--encoder", "conv(4, 3, norm=group) mean()"]
     if words[:2] == ["train", "few-label"]:
         words += ["--layers", "dense(32)"]
         words += [] if "--encoder" in words else ["--encoder-epochs", "3"]
