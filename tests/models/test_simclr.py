@@ -11,11 +11,11 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from latently import Autoencoder, InputError, Network, SimCLR
+from latently.models.densities import nt_xent
 
 
 def test_the_contrast_is_equation_1_over_all_pairs_of_views():
-    model, torch_seed = SimCLR(n_views=3, temperature=0.3), torch.Generator().manual_seed(0)
-    projected = torch.randn(3 * 4, 5, generator=torch_seed)  # 3 views of 4 images
+    projected = torch.randn(3 * 4, 5, generator=torch.Generator().manual_seed(0))  # 3 views of 4 images
     cosine = F.cosine_similarity(projected[:, None], projected[None], dim=-1).double()
     expected = []
     for image in range(4):
@@ -28,12 +28,12 @@ def test_the_contrast_is_equation_1_over_all_pairs_of_views():
                     pair = math.exp(cosine[i, j] / 0.3)
                     terms.append(-math.log(pair / (pair + others)))
         expected.append(np.mean(terms))
-    assert model.contrast(projected).tolist() == pytest.approx(expected, rel=1e-5)
+    assert nt_xent(projected, n_views=3, temperature=0.3).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_image_alone_has_nothing_to_be_told_from():
     projected = torch.randn(4, 5, requires_grad=True)
-    contrast = SimCLR(n_views=4).contrast(projected)
+    contrast = nt_xent(projected, n_views=4, temperature=0.2)
     assert contrast.tolist() == [0.0]
     (gradient,) = torch.autograd.grad(contrast.sum(), projected)
     assert (gradient == 0).all()
@@ -62,9 +62,11 @@ def test_only_what_averages_over_places_gets_views_smaller_than_images():
     assert SimCLR().view_sides((3, 8, 9)) == (8, 8), "a view has 8 pixels where the image has"
 
 
-def test_rows_of_values_have_no_views():
+def test_what_cannot_be_compared_is_a_sentence():
     with pytest.raises(InputError, match="rows of values"):
         SimCLR().build((1, 1, 64), 0)
+    with pytest.raises(InputError, match="code_activation is 'tanh'"):
+        SimCLR(code_activation="tanh").build((1, 8, 8), 0)
     with pytest.raises(InputError, match="n_views is 1"):
         SimCLR(n_views=1).build((1, 8, 8), 0)
 

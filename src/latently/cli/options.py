@@ -9,8 +9,9 @@ import tyro
 
 from latently.common.errors import InputError, require
 from latently.common.files import input_errors_for, read_json
-from latently.common.settings import Count, Fraction, NonNegative, Positive, Seed, Settings
+from latently.common.settings import Count, Fraction, NonNegative, Seed, Settings
 from latently.data import Preparation
+from latently.data.ranges import Scale
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator import load as load_estimator
 from latently.models import MODELS, VAE, FeedForward, Model, can, model_from_json, presets
@@ -44,7 +45,7 @@ class RunOptions(Settings):
     """1 converts every image to grey, 3 to colour."""
     skip_broken: bool = False
     """Leave out files that cannot be read."""
-    scale: Literal["auto", "none"] | Positive | None = None
+    scale: Scale = None
     """The number that is white: 4095, say, of 12 bits in 16-bit files. auto: found in the images; none: as they are,
     without a note of an unusual range."""
     seed: Seed = 0

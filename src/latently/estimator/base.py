@@ -23,7 +23,6 @@ from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
 from latently.estimator.inputs import as_array
 from latently.models import Model, model_from_json, model_to_json
-from latently.models.base import PREPARED_FROM
 from latently.models.layers import Shape
 from latently.models.networks import channels_last_on, count_parameters
 from latently.runs.folder import Run, versions
@@ -123,7 +122,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         classes = getattr(self, "classes_", None)
         self.trained_ = Trained(self.model_, net, self.image_shape_, self.training_.device, classes)
         train = self._batches(images, labels, members)
-        self.model_.prepare(net, train.some(PREPARED_FROM))
+        self.model_.prepare(net, train.some)
         validation = None if held_out is None else self._batches(*held_out)
         loop = Loop(self.model_, net, train, validation, self.training_, self.seed_, run, watchers, processes)
         with nullcontext() if run is None else run.writing(self.describe()):  # what fails above leaves nothing behind

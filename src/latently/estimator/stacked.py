@@ -16,6 +16,7 @@ True
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from latently.data.batches import Batches, Draw
-from latently.models.base import PREPARED_FROM, Model
+from latently.models.base import Model
 from latently.models.stack import Stack
 from latently.training.hardware import resolve_device, seeded
 from latently.training.loop import Loop
@@ -94,7 +95,7 @@ def fit_together(
     held_out = None if validation is None else batches(validation)
     nets = [build(seed) for seed in seeds]
     for k, each in enumerate(nets):
-        model.prepare(each.to(device), images.some(PREPARED_FROM, k))
+        model.prepare(each.to(device), partial(images.some, net=k))
     net = Stack(model, nets).to(device)
     training = resolve(training, len(images), net)
     history = Loop(model, net, images, held_out, training, seeds[0]).train()

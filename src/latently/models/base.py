@@ -17,6 +17,7 @@ A model that is told the class of what it sees (`takes_labels`) gets y (B,), cla
 decode(net, z, y), bound(net, x, noise, y), log_weights(net, x, q, prior, noise, y).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ from latently.data.ranges import Limits, number
 from latently.models.layers import Shape
 from latently.models.modules import WhitenedPatches
 
-PREPARED_FROM = 2000  # images that `Model.prepare` is given
+PREPARED_FROM = 2000  # images from which patches are taken
 
 
 @dataclass
@@ -58,14 +59,12 @@ class Model(Settings):
         """The network for images of shape (C, H, W). Raises InputError for an invalid setting."""
         raise NotImplementedError
 
-    def prepare(self, net: nn.Module, x: Tensor) -> None:
-        """Before the first step, what the network takes from training images x (n, C, H, W) without a gradient.
-
-        They are `PREPARED_FROM` random ones at most.
-        """
+    def prepare(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:
+        """Before the first step, what the network takes from training images without a gradient: the whitening of
+        patches. `some(n)` gives up to n of them, (n, C, H, W)."""
         for module in net.modules():
             if isinstance(module, WhitenedPatches):
-                module.learn(x)
+                module.learn(some(PREPARED_FROM))
 
     def loss(self, net: Any, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         """The objective `loss` and the terms to watch, each (B,), nats per image.

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LOG_2PI = math.log(2 * math.pi)
+NO_VIEW = -1e9  # similarity to what is not compared; finite, for the sake of its gradient
 
 
 def sum_per_image(terms: Tensor) -> Tensor:
@@ -185,6 +186,25 @@ def log_mean_and_error(log_sum: Tensor, log_squares: Tensor, k: int) -> tuple[Te
     """
     squared_error = ((log_squares - 2 * log_sum).exp() - 1 / k) * k / (k - 1)
     return log_sum - math.log(k), squared_error.clamp(min=0).sqrt()
+
+
+def nt_xent(projected: Tensor, n_views: int, temperature: float) -> Tensor:
+    """Normalised, temperature-scaled cross-entropy (Chen et al. 2020, eq. 1) of views (V B, P), B images V times over.
+
+    With s the cosine of two views over the temperature: -log e^s_ij / (e^s_ij + sum_k e^s_ik), i and j two views of one
+    image, k the views of the others. -> (B,), the mean over an image's pairs
+    """
+    n = len(projected) // n_views
+    image = torch.arange(len(projected), device=projected.device) % n
+    same = image[:, None] == image  # (V B, V B): views of one image, themselves included
+    with in_float32(projected):
+        unit = F.normalize(projected.float(), dim=1)
+        similarity = unit @ unit.T / temperature
+        others = similarity.masked_fill(same, NO_VIEW).logsumexp(1, keepdim=True)
+        pairs = F.softplus(others - similarity)  # -log e^s / (e^s + sum of others), (V B, V B)
+    is_pair = same & ~torch.eye(len(projected), dtype=torch.bool, device=projected.device)
+    per_view = torch.where(is_pair, pairs, 0.0).sum(1) / (n_views - 1)
+    return per_view.view(n_views, n).mean(0)
 
 
 def nats_to_bits(nats: float) -> float:

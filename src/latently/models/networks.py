@@ -263,6 +263,7 @@ class EncoderDecoder(nn.Module):
     flow: Any  # of the posterior; only where it has one
     pseudo_inputs: Tensor  # images (M, C, H, W) that make up a learned prior; only where there is one
     appearance: Any  # (B, C, H, W) -> (B, A), the part of a code that features leave out; only where there is one
+    view_sides: tuple[int, int]  # of the views that are compared, in pixels; only where they are
     projector: Any  # (B, H) -> (B, P), in which features are compared; only where they are
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:

@@ -15,21 +15,19 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latently.common.errors import require
 from latently.common.settings import Count, Fraction, Positive, Probability
 from latently.models.ae import AE
 from latently.models.augmentation import Augmentation
-from latently.models.densities import Point, in_float32
+from latently.models.densities import Point, nt_xent
 from latently.models.layers import Mean, Shape
 from latently.models.networks import EncoderDecoder, Network, feature_encoder, upsampling_decoder
 from latently.models.views import Views
 
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
 LEAST_SIDE = 8  # of a view, in pixels
-FAR = -1e9  # similarity of views that are not compared; finite, for the sake of its gradient
 
 
 @dataclass
@@ -61,32 +59,18 @@ class SimCLR(AE):
     warps: Augmentation = field(default_factory=lambda: Augmentation(0.15, 20.0, 0.25, 0.04))
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
-        views = torch.cat([self.view(x) for _ in range(self.n_views)])  # (V B, C, S, S)
-        contrast = self.contrast(net.projector(net.encoder(views)))  # (B,)
+        views = self.view(x.repeat(self.n_views, 1, 1, 1), net.view_sides)  # (V B, C, S, S)
+        contrast = nt_xent(net.projector(net.encoder(views)), self.n_views, self.temperature)  # (B,)
         with torch.no_grad():
             h = net.encoder(x)  # (B, H)
         z = self.joined(net, h, x)  # (B, Z)
         reconstruction = -self.decode(net, z).log_prob(x)  # (B,)
         return {"loss": contrast + reconstruction, "contrast": contrast, "reconstruction": reconstruction}
 
-    def contrast(self, projected: Tensor) -> Tensor:
-        """Equation 1 of views (V B, P), B views of all images after the other, as a mean over an image's pairs. (B,)"""
-        n = len(projected) // self.n_views
-        image = torch.arange(len(projected), device=projected.device) % n
-        same = image[:, None] == image  # (V B, V B): views of one image, themselves included
-        with in_float32(projected):
-            unit = F.normalize(projected.float(), dim=1)
-            similarity = unit @ unit.T / self.temperature
-            others = similarity.masked_fill(same, FAR).logsumexp(1, keepdim=True)
-            pairs = F.softplus(others - similarity)  # -log e^s / (e^s + sum of others), (V B, V B)
-        is_pair = same & ~torch.eye(len(projected), dtype=torch.bool, device=projected.device)
-        per_view = torch.where(is_pair, pairs, 0.0).sum(1) / (self.n_views - 1)
-        return per_view.view(self.n_views, n).mean(0)
-
-    def view(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> one view of each image, its sides `view_size` of the image's."""
+    def view(self, x: Tensor, sides: tuple[int, int]) -> Tensor:
+        """(B, C, H, W) -> one view of each image: of a photograph (B, C, *sides), a drawing keeps its size."""
         is_photograph = x.shape[1] > 1 if self.change == "auto" else self.change == "photograph"
-        return self.views(x, self.view_sides(x.shape[1:])) if is_photograph else self.warps(x)
+        return self.views(x, sides) if is_photograph else self.warps(x)
 
     def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
         return Point(self.joined(net, net.encoder(x), x).float())  # (B, Z)
@@ -118,6 +102,7 @@ class SimCLR(AE):
         network = self.own_network(image_shape)
         encoder = network.build_encoder(image_shape, width)
         net = EncoderDecoder(encoder, network.build_decoder(image_shape, self.latent_dim))
+        net.view_sides = self.view_sides(image_shape)
         if self.appearance_dim:
             net.appearance = Network().build_encoder(image_shape, self.appearance_dim)
         net.projector = nn.Sequential(*hidden(width), *hidden(PROJECTOR), nn.Linear(PROJECTOR, PROJECTED))
@@ -141,6 +126,10 @@ class SimCLR(AE):
 
     def check(self) -> Self:
         super().check()
+        linear = self.code_activation == "linear"
+        require(
+            linear, f"code_activation is {self.code_activation!r}, but features are compared as they are: leave it out"
+        )
         require(self.n_views >= 2, f"n_views is {self.n_views}; a view is compared with another of its image: give 2")
         return self
 

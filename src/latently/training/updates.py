@@ -5,10 +5,12 @@ weight.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+Number = Tensor | float
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of Jordan et al. 2024: singular values to 0.7 .. 1.2
 NEWTON_SCHULZ_STEPS = 5
 ADAM_RMS = 0.2  # root mean square of AdamW's usual update, in learning rates (Liu et al. 2025)
@@ -18,8 +20,8 @@ def adam(
     weight: Tensor,
     gradient: Tensor,
     moments: dict[str, Tensor],
-    lr: Tensor | float,
-    corrections: Sequence[Tensor | float],
+    lr: Number,
+    corrections: Sequence[Number],
     betas: tuple[float, float],
     eps: float,
     weight_decay: float,
@@ -41,8 +43,8 @@ def rmsprop(
     weight: Tensor,
     gradient: Tensor,
     moments: dict[str, Tensor],
-    lr: Tensor | float,
-    _: Sequence[Tensor | float],
+    lr: Number,
+    _: Sequence[Number],
     alpha: float,
     eps: float,
     weight_decay: float,
@@ -65,22 +67,20 @@ def muon(
     weight: Tensor,
     gradient: Tensor,
     moments: dict[str, Tensor],
-    lr: Tensor | float,
-    corrections: Sequence[Tensor | float],
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
+    lr: Number,
+    corrections: Sequence[Number],
+    **constants: Any,
 ) -> None:
     """Jordan et al. 2024: the momentum's nearest orthogonal matrix, a kernel taken as (out, in h w); scaled as AdamW's
-    updates are (Liu et al. 2025, eq. 4), so that one learning rate serves both."""
+    updates are (Liu et al. 2025, eq. 4), so that one learning rate serves both. constants: as in `adam`, which updates
+    all other weights."""
     if not is_kernel(weight):
-        return adam(weight, gradient, moments, lr, corrections, betas, eps, weight_decay, decoupled)
-    m = moments["exp_avg"]
+        return adam(weight, gradient, moments, lr, corrections, **constants)
+    m, beta = moments["exp_avg"], constants["betas"][0]
     moments["step"] += 1
-    weight.mul_(1 - lr * weight_decay)
-    m.lerp_(gradient, 1 - betas[0])
-    nesterov = torch.lerp(gradient, m, betas[0]).flatten(1)
+    weight.mul_(1 - lr * constants["weight_decay"])
+    m.lerp_(gradient, 1 - beta)
+    nesterov = torch.lerp(gradient, m, beta).flatten(1)
     scale = ADAM_RMS * max(nesterov.shape) ** 0.5
     weight.sub_(lr * scale * orthogonalised(nesterov).view(weight.shape))
 
