@@ -555,7 +555,7 @@ NETWORKS = {
     "told as planes": CVAE(3, Network("conv(4, 3, stride=2)")),
     "told as values": CVAE(3, Network("dense(12)")),
     "valid": VAE(3, Network("conv(4, 3, padding=valid) dense(9)")),
-    "features": SimCLR(8, network=Network("whiten(2) conv(8, 3, gelu, norm=group) residual(8, norm=group) pool(2) "
+    "features": SimCLR(8, network=Network("whiten(2) conv(8, 3, gelu, norm=group) residual(8, norm=weight) pool(2) "
                                           "residual(16, stride=2) mean()")),
     "a classifier": FeedForward(Trunk("conv(4, 5) pool(3) dense(16, dropout=0.5)")),
 }  # fmt: skip

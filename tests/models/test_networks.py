@@ -1,5 +1,7 @@
 """Specs to networks: exact shapes for any image, known parameter counts, sentences for what cannot be read."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -185,12 +187,26 @@ def test_a_normalised_layer_has_mean_0_and_variance_1_in_each_image():
     torch.testing.assert_close(made.var(2, correction=0), torch.ones(5, 16), atol=1e-2, rtol=0)
 
 
+def test_a_standardised_kernel_has_mean_0_and_the_norm_of_its_gain_whatever_its_weights():
+    (convolution,) = parse("conv(16, 3, norm=weight)", (3, 8, 8))[0].modules((3, 8, 8))
+    kernels = convolution.kernels.flatten(1)
+    torch.testing.assert_close(kernels.mean(1), torch.zeros(16), atol=1e-6, rtol=0)
+    torch.testing.assert_close(kernels.norm(dim=1), torch.full((16,), math.sqrt(2)), atol=1e-3, rtol=0)
+    x = torch.randn(4000, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    inner = convolution(x)[:, :, 1:-1, 1:-1] - convolution.bias[:, None, None]
+    assert inner.var().item() == pytest.approx(2, rel=0.05), "twice the input's: relu leaves half"
+    with torch.no_grad():
+        convolution.weight.mul_(7).add_(3)
+    torch.testing.assert_close(convolution.kernels.flatten(1), kernels, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
         ("conv(4) whiten(2)", "put it first"),
         ("whiten(9)", "does not fit into images of 8 x 8"),
-        ("conv(4, 3, norm=batch)", "norm is 'batch' in 'conv\\(4, 3, norm=batch\\)'; expected group"),
+        ("conv(4, 3, norm=batch)", "norm is 'batch' in 'conv\\(4, 3, norm=batch\\)'; expected group or weight"),
+        ("dense(4, norm=weight)", "expected group, or nothing"),
     ],
 )
 def test_what_these_layers_cannot_be_is_a_sentence(spec, sentence):

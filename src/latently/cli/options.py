@@ -14,7 +14,7 @@ from latently.data import Preparation
 from latently.data.ranges import Scale
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator import load as load_estimator
-from latently.models import MODELS, VAE, FeedForward, Model, can, model_from_json, presets
+from latently.models import MODELS, VAE, FeedForward, Model, can, model_from_json, model_to_json, presets
 from latently.runs.folder import Run
 from latently.training.settings import Training
 
@@ -224,7 +224,7 @@ def settings_from_file(path: Path, name: str) -> tuple[Model, Training, RunOptio
         else:
             strange = values.keys() - {"model", "training"}
             require(not strange, f"it has {', '.join(map(repr, strange))}; expected model and training")
-            model = model_from_json({"name": model_name(name)} | values.get("model", {}))
+            model = model_from_json(model_to_json(MODELS[model_name(name)]()) | values.get("model", {}))
             training = default_training(name).set_params(**values.get("training", {})).check()
             options = options_for(name)(out=Path())
         require(model.name == model_name(name), f"it describes the model {model.name}, not {name}")

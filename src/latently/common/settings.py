@@ -9,7 +9,7 @@ import math
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from latently.common.errors import require
 
@@ -76,6 +76,9 @@ def require_setting(name: str, value: Any, annotation: Any) -> None:
 class Settings:
     """Base of dataclasses whose fields can be listed and set as in scikit-learn, checked, and written as JSON."""
 
+    older: ClassVar[dict[str, Any]] = {}
+    """What a missing field means in JSON, where that is not its default: how things were before there was the field."""
+
     @classmethod
     def field_types(cls) -> dict[str, Any]:
         hints = get_type_hints(cls, include_extras=True)
@@ -120,9 +123,10 @@ class Settings:
     def from_json(cls, values: Any) -> Self:
         """The inverse of `to_json`, safe for untrusted files: unknown names and wrong types raise InputError.
 
-        Missing names get their defaults, so that runs of older versions still load.
+        Missing names get their `older` values or their defaults, so that runs of older versions still load.
         """
         require(isinstance(values, dict), f"the settings of {cls.__name__} are {values!r}; expected an object")
+        values = cls.older | values
         known = cls.field_types()
         for name in values:
             require(name in known, f"{cls.__name__} has no setting {name!r}; it has {', '.join(known)}")

@@ -13,7 +13,14 @@ from torch import nn
 
 from latently.common.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
-from latently.models.modules import LEAK, Sum, TransposedConvolution, WhitenedPatches, activation
+from latently.models.modules import (
+    LEAK,
+    StandardisedConvolution,
+    Sum,
+    TransposedConvolution,
+    WhitenedPatches,
+    activation,
+)
 from latently.models.networks import Conditioned
 
 Layers = list[dict[str, Any]]
@@ -89,7 +96,8 @@ class Writer:
         raise InputError(f"a {type(module).__name__} layer cannot be exported to the browser yet")
 
     def kept(self, module: Any) -> dict[str, int]:
-        return {"weight": self.keep(module.weight), "bias": self.keep(module.bias)}
+        weight = module.kernels if isinstance(module, StandardisedConvolution) else module.weight
+        return {"weight": self.keep(weight), "bias": self.keep(module.bias)}
 
     # What an estimator offers -----------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from latently.models.modules import (
     TransposedConvolution,
     WhitenedPatches,
     activation,
+    convolution,
     group_norm,
 )
 
@@ -52,7 +53,9 @@ class Weighted(Layer):
     activation: str | None = None  # None: the network's
     dropout: float = 0.0  # fraction of values dropped in training
     bias: float | None = None  # its value before training; None: what the network's `init` gives
-    norm: str | None = None  # "group": group normalisation between the weights and the activation
+    norm: str | None = (
+        None  # group: of what the weights give, before the activation; weight: of a convolution's kernels
+    )
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,9 @@ class Conv(Weighted):
     def modules(self, shape: Shape) -> list[nn.Module]:
         (top, bottom), (left, right) = self.pads(shape)
         if top == bottom and left == right:
-            return [nn.Conv2d(shape[0], self.channels, self.kernel, self.stride, (top, left))]
+            return [convolution(self.norm)(shape[0], self.channels, self.kernel, self.stride, (top, left))]
         pad = nn.ZeroPad2d((left, right, top, bottom))
-        return [pad, nn.Conv2d(shape[0], self.channels, self.kernel, self.stride)]
+        return [pad, convolution(self.norm)(shape[0], self.channels, self.kernel, self.stride)]
 
     def mirror(self, shape: Shape) -> list[Layer]:
         return [Deconv(shape[0], self.kernel, self.stride, self.padding, size=shape[1:])]
@@ -165,9 +168,10 @@ class Residual(Weighted):
 
     def modules(self, shape: Shape) -> list[nn.Module]:
         def conv(channels: int, kernel: int, stride: int) -> nn.Conv2d:
-            return nn.Conv2d(channels, self.channels, kernel, stride, kernel // 2)  # the same for any image size
+            # the same for any image size
+            return convolution(self.norm)(channels, self.channels, kernel, stride, kernel // 2)
 
-        norm = [group_norm(self.channels)] if self.norm else []
+        norm = [group_norm(self.channels)] if self.norm == "group" else []
         first, second = conv(shape[0], self.kernel, self.stride), conv(self.channels, self.kernel, 1)
         branch = nn.Sequential(first, *norm, activation(self.activation or "relu"), second)
         changes = self.shape(shape) != shape
@@ -339,7 +343,9 @@ def check_layer(layer: Layer, call: str) -> Layer:
         dropout_ok = isinstance(layer.dropout, int | float) and 0 <= layer.dropout < 1
         require(dropout_ok, f"dropout is {layer.dropout!r} in {call!r}; expected a number from 0 up to, but not, 1")
         require(layer.bias is None or isinstance(layer.bias, int | float), f"bias is {layer.bias!r} in {call!r}")
-        require(layer.norm in (None, "group"), f"norm is {layer.norm!r} in {call!r}; expected group, or nothing")
+        kinds = ("group", "weight") if isinstance(layer, Conv | Residual) else ("group",)
+        choice = f"expected {' or '.join(kinds)}, or nothing"
+        require(layer.norm in (None, *kinds), f"norm is {layer.norm!r} in {call!r}; {choice}")
     odd = not isinstance(layer, Residual) or layer.kernel % 2 == 1
     require(odd, f"kernel is {getattr(layer, 'kernel', 0)} in {call!r}; expected an odd number")
     padding = getattr(layer, "padding", "same")

@@ -20,6 +20,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 NORM_GROUPS = 16  # of a layer's channels, or as many as divide them
 LEAST_VARIANCE = 1e-3  # share of the largest component's variance that whitening adds to each
+RELU_GAIN = math.sqrt(2)  # keeps the variance through a layer with relu (He et al. 2015)
 LEAK = 0.2  # slope of leaky_relu below zero, as in the studies; torch's own default is 0.01
 
 
@@ -48,6 +49,30 @@ class TransposedConvolution(nn.ConvTranspose2d):
         if any(self.crop):
             y = F.pad(y, self.edges)  # whose gradient stays channels last; a slice's does not
         return y + self.bias[:, None, None].to(y.dtype)
+
+
+class StandardisedConvolution(nn.Conv2d):
+    """Scaled weight standardisation (Brock et al. 2021, eq. 1): each kernel to mean 0 and norm `gain`, a weight of its
+    own. Values stay in range as with a normalisation of activations, but no pass over these is needed, and no image
+    depends on its batch."""
+
+    def __init__(self, *sizes: Any, **settings: Any) -> None:
+        super().__init__(*sizes, **settings)
+        self.gain = nn.Parameter(torch.full((self.out_channels, 1, 1, 1), RELU_GAIN))
+
+    @property
+    def kernels(self) -> Tensor:
+        """What images are convolved with, (out, in, h, w)."""
+        variance, mean = torch.var_mean(self.weight, (1, 2, 3), keepdim=True, correction=0)
+        kernels: Tensor = self.gain * (self.weight - mean) * torch.rsqrt(variance * self.weight[0].numel() + 1e-6)
+        return kernels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernels, self.bias, self.stride, self.padding)
+
+
+def convolution(norm: str | None) -> type[nn.Conv2d]:
+    return StandardisedConvolution if norm == "weight" else nn.Conv2d
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

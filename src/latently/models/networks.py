@@ -47,15 +47,15 @@ def default_encoder(image_shape: Shape) -> str:
 
 
 def feature_encoder(image_shape: Shape) -> str:
-    """What learns features without pixels to rebuild: normalised, and averaged over all places, so of any size."""
+    """What learns features without pixels to rebuild: standardised, and averaged over all places, so of any size."""
     _, height, width = image_shape
     if min(height, width) < 12:
-        return "conv(64, 3, norm=group) " + halving_block(128) + " mean()"
+        return "conv(64, 3, norm=weight) " + halving_block(128) + " mean()"
     return f"whiten(2) {' '.join(map(halving_block, (64, 256, 256)))} mean()"
 
 
 def halving_block(channels: int) -> str:
-    return f"conv({channels}, 3, norm=group) pool(2) conv({channels}, 3, norm=group)"
+    return f"conv({channels}, 3, norm=weight) pool(2) conv({channels}, 3, norm=weight)"
 
 
 def upsampling_decoder(image_shape: Shape) -> str:
@@ -137,9 +137,12 @@ class Trunk(Settings):
 
     def build(self, image_shape: Shape) -> tuple[nn.Sequential, int]:
         """(B, C, H, W) -> (B, width), and that width."""
-        layers = parse(self.layers or default_trunk(image_shape), image_shape)
-        trunk, shape = assemble([activated(layer, self.activation) for layer in layers], image_shape, self.init)
+        trunk, shape = assemble(self.parsed(image_shape), image_shape, self.init)
         return trunk.append(nn.Flatten()), math.prod(shape)
+
+    def parsed(self, image_shape: Shape) -> list[Layer]:
+        layers = parse(self.layers or default_trunk(image_shape), image_shape)
+        return [activated(layer, self.activation) for layer in layers]
 
 
 def default_trunk(image_shape: Shape) -> str:
@@ -168,7 +171,7 @@ def assemble(layers: list[Layer], shape: Shape, init: Init) -> tuple[nn.Sequenti
         if isinstance(layer, Weighted):
             for module in made:
                 initialise(module, init, layer.bias)
-            made += [group_norm(layer.shape(shape)[0])] if layer.norm else []
+            made += [group_norm(layer.shape(shape)[0])] if layer.norm == "group" else []
             made += [activation(layer.activation)] if layer.activation not in (None, "linear") else []
             made += [nn.Dropout(layer.dropout)] if layer.dropout else []
         modules += made
@@ -273,6 +276,8 @@ class EncoderDecoder(nn.Module):
 
 class TrunkAndHead(nn.Module):
     """Network of a classifier: `trunk` (B, C, H, W) -> (B, width), `head` (B, width + codes) -> (B, classes)."""
+
+    view_sides: tuple[int, int]  # of a photograph's view in training, in pixels
 
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
         super().__init__()

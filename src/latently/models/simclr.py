@@ -12,7 +12,7 @@ autoencoders, Zheng et al. 2025), and a second encoder adds the appearance that 
 """
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +22,11 @@ from latently.common.settings import Count, Fraction, Positive, Probability
 from latently.models.ae import AE
 from latently.models.augmentation import Augmentation
 from latently.models.densities import Point, nt_xent
-from latently.models.layers import Mean, Shape
+from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder, Network, feature_encoder, upsampling_decoder
-from latently.models.views import Views
+from latently.models.views import Change, Views, is_photograph, view_sides
 
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
-LEAST_SIDE = 8  # of a view, in pixels
 
 
 @dataclass
@@ -52,7 +51,7 @@ class SimCLR(AE):
     encoder that averages over all places, `mean()`; for another one views are as large as images."""
     temperature: Positive = 0.2
     """T: smaller, and the most similar other images count for more."""
-    change: Literal["auto", "photograph", "drawing"] = "auto"
+    change: Change = "auto"
     """What differs between views: crops and colours of a photograph, or the warps of a drawing, which keep its size;
     auto: photograph where images have colours."""
     views: Views = field(default_factory=Views)
@@ -69,8 +68,7 @@ class SimCLR(AE):
 
     def view(self, x: Tensor, sides: tuple[int, int]) -> Tensor:
         """(B, C, H, W) -> one view of each image: of a photograph (B, C, *sides), a drawing keeps its size."""
-        is_photograph = x.shape[1] > 1 if self.change == "auto" else self.change == "photograph"
-        return self.views(x, sides) if is_photograph else self.warps(x)
+        return self.views(x, sides) if is_photograph(self.change, x.shape[1]) else self.warps(x)
 
     def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
         return Point(self.joined(net, net.encoder(x), x).float())  # (B, Z)
@@ -102,7 +100,7 @@ class SimCLR(AE):
         network = self.own_network(image_shape)
         encoder = network.build_encoder(image_shape, width)
         net = EncoderDecoder(encoder, network.build_decoder(image_shape, self.latent_dim))
-        net.view_sides = self.view_sides(image_shape)
+        net.view_sides = view_sides(image_shape, self.view_size, network.encoder_layers(image_shape))
         if self.appearance_dim:
             net.appearance = Network().build_encoder(image_shape, self.appearance_dim)
         net.projector = nn.Sequential(*hidden(width), *hidden(PROJECTOR), nn.Linear(PROJECTOR, PROJECTED))
@@ -113,12 +111,6 @@ class SimCLR(AE):
         encoder = self.network.encoder or feature_encoder(image_shape)
         decoder = self.network.decoder or upsampling_decoder(image_shape)
         return replace(self.network, encoder=encoder, decoder=decoder)
-
-    def view_sides(self, image_shape: Shape) -> tuple[int, int]:
-        layers = self.own_network(image_shape).encoder_layers(image_shape)
-        share = self.view_size if any(isinstance(layer, Mean) for layer in layers) else 1.0
-        height, width = (max(round(share * side), min(side, LEAST_SIDE)) for side in image_shape[1:])
-        return height, width
 
     @property
     def codes_per_image(self) -> int:

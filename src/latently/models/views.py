@@ -8,6 +8,7 @@ self-supervision teaches it (simclr.py). All images of a batch are cropped by on
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,11 @@ from torch import Tensor
 
 from latently.common.settings import Fraction, Settings
 from latently.models.augmentation import affine_grid
+from latently.models.layers import Layer, Mean, Shape
 
+Change = Literal["auto", "photograph", "drawing"]  # what is altered at random: crops and colours, or warps
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey (ITU-R BT.601)
+LEAST_SIDE = 8  # of a view, in pixels, where the image has so many
 LONGEST = 4 / 3  # aspect ratio of a crop, either way
 
 
@@ -73,6 +77,19 @@ class Views(Settings):
         mean = brightness * (x.mean((2, 3)) @ luma)  # the grey about which contrast spreads
         offset = (1 - contrast) * mean
         return torch.baddbmm(offset[:, None, None], matrix, x.flatten(2)).view_as(x)
+
+
+def is_photograph(change: Change, channels: int) -> bool:
+    """Whether images of so many channels are altered as photographs are; auto: where they have colours."""
+    return channels > 1 if change == "auto" else change == "photograph"
+
+
+def view_sides(image_shape: Shape, share: float, layers: list[Layer]) -> tuple[int, int]:
+    """Height and width of a view, `share` of the image's sides; all of them, unless the layers average over places and
+    so take images of any size."""
+    share = share if any(isinstance(layer, Mean) for layer in layers) else 1.0
+    height, width = (max(round(share * side), min(side, LEAST_SIDE)) for side in image_shape[1:])
+    return height, width
 
 
 def turned_hue(angle: Tensor) -> Tensor:

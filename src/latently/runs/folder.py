@@ -35,6 +35,7 @@ from latently.common.files import (
     write_json,
     write_text,
 )
+from latently.models import model_from_json, model_to_json
 from latently.runs.lock import LOCK_FILE, hold, require_unheld
 from latently.runs.record import DataRecord
 from latently.runs.tensors import fit_into, read_tensors, write_tensors
@@ -298,7 +299,8 @@ def resolved_settings(params: dict[str, Any]) -> dict[str, Any]:
     """The settings that define a run, with every `auto` resolved."""
     names = ("model", "binarise", "classes", "seed", "image_shape", "sees", "spread", "encoder")
     same = {name: params.get(name) for name in names}
-    return same | {"training": params["training"] | params["resolved"]}
+    model = model_to_json(model_from_json(params["model"]))  # with settings that are newer than the run
+    return same | {"model": model, "training": params["training"] | params["resolved"]}
 
 
 def versions() -> dict[str, str]:

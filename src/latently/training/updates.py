@@ -86,11 +86,20 @@ def muon(
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """U V' of the singular value decomposition U S V', roughly, by Newton and Schulz's iteration of a quintic."""
+    """U V' of the singular value decomposition U S V', roughly, by Newton and Schulz's iteration of a quintic.
+
+    Each step of it multiplies X by a polynomial of X X'. These commute, so all but the last product are taken of the
+    small square matrices: less than half of the work for a kernel.
+    """
     a, b, c = NEWTON_SCHULZ
     wide = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
     x = wide / (wide.norm() + 1e-7)
+    square = x @ x.mT
+    one = torch.eye(len(square), dtype=x.dtype, device=x.device)
+    product = one
     for _ in range(NEWTON_SCHULZ_STEPS):
-        square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        polynomial = a * one + b * square + c * square @ square
+        product = polynomial @ product
+        square = polynomial @ square @ polynomial
+    x = product @ x
     return x.mT if matrix.shape[0] > matrix.shape[1] else x
