@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets: two threads wait for
 import pytest
 
 from latently.cli.main import main
-from latently.estimator import few_label
+from latently.estimator import fine_tuning, lesson
 from latently.training import resolve
 from latently.training.watchers import Log
 
@@ -28,7 +28,8 @@ def compiles_only_when_told():
 def an_epoch_of_few_labels_is_short():
     """An epoch of a few-label classifier holds about 1,000 images, not 20,000: seconds a fit that few tests need."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(few_label, "LEAST_IMAGES", 1000)
+        patch.setattr(lesson, "LEAST_IMAGES", 1000)
+        patch.setattr(fine_tuning, "IMAGES_PER_EPOCH", 1000)
         yield
 
 

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -25,10 +26,12 @@ from latently import (
     FewLabelClassifier,
     InputError,
     Network,
+    SimCLR,
     Trunk,
     data,
 )
-from latently.estimator import few_label
+from latently.estimator import fine_tuning, lesson
+from latently.estimator.autoencoder import default_encoder
 from latently.runs.folder import Run
 
 DIGITS = data.load("digits")
@@ -174,7 +177,7 @@ def test_a_loaded_one_knows_its_settings(encoder, tmp_path):
 def test_a_lesson_holds_no_image_twice(encoder, monkeypatch):
     """Labelled images come several times in an epoch, by number: of large ones there would not be the memory."""
     given = {}
-    monkeypatch.setattr(few_label, "LEAST_IMAGES", 20_000)
+    monkeypatch.setattr(lesson, "LEAST_IMAGES", 20_000)
     monkeypatch.setattr(Classifier, "fit", lambda self, X, y, **settings: given.update(X=X, **settings) or self)
     FewLabelClassifier(encoder, small(), spread=0.8).fit(X, FEW)
     assert len(given["X"]) == 60 + round(0.8 * 540)
@@ -182,6 +185,81 @@ def test_a_lesson_holds_no_image_twice(encoder, monkeypatch):
     assert np.all(labelled == labelled[0])
     assert labelled.sum() == pytest.approx(spread.sum(), rel=0.2), "as many given labels as spread ones"
     assert given["repeats"].sum() == pytest.approx(20_000, rel=0.05)
+
+
+# Consistency ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def colours():
+    """Digits in colours, and an encoder of their features."""
+    tint = np.random.default_rng(0).integers(1, 16, (600, 1, 1, 3))
+    images = (X[..., None] / 16 * tint * 16).astype(np.uint8)
+    model = SimCLR(20, network=Network("conv(16, 3, norm=weight) pool(2) conv(16, 3, norm=weight) mean() code()"))
+    return images, Autoencoder(model, epochs=2, optimiser="muon", random_state=0).fit(images)
+
+
+def test_the_classifier_of_photographs_begins_as_the_encoder_with_a_linear_head(colours, monkeypatch):
+    images, encoder = colours
+    begun = {}
+
+    def fit(self, X, y, begin, **settings):
+        net = self.model.build((3, 8, 8), 10)
+        begin(net)
+        begun.update(net=net.eval(), n=len(X), missing=sum(label is None for label in y), **settings)
+        return self
+
+    monkeypatch.setattr(Classifier, "fit", fit)
+    few = FewLabelClassifier(encoder, consistency=True, random_state=0).fit(images, FEW)
+    assert few.consistency_
+    assert (begun["n"], begun["missing"]) == (600, 540), "all images, and the labels that are known"
+    x = torch.from_numpy(images[:50].transpose(0, 3, 1, 2)).float() / 255
+    with torch.no_grad():
+        features, logits = begun["net"].trunk(x), begun["net"].head(begun["net"].trunk(x))
+    np.testing.assert_allclose(features.numpy(), encoder.features(images[:50]), atol=1e-5)
+    guessed = fine_tuning.linear_classes(encoder.features(images), FEW)[:50]
+    np.testing.assert_array_equal(logits.argmax(1).numpy(), guessed)
+    labelled = begun["repeats"][FEW >= 0].sum() / begun["repeats"].sum()
+    assert labelled == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_linear_head_of_two_classes_gives_their_log_odds():
+    values = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    labels = np.where(np.arange(200) < 100, (values[:, 0] > 0).astype(int), -1)
+    weights, biases = fine_tuning.linear_head(values, labels)
+    assert weights.shape == (2, 3)
+    assert biases.shape == (2,)
+    oracle = LogisticRegression(C=fine_tuning.STRENGTH).fit(
+        (values[:100] - values.mean(0)) / values.std(0), labels[:100]
+    )
+    odds = (values @ weights.T + biases) @ [-1, 1]
+    np.testing.assert_allclose(odds, oracle.decision_function((values - values.mean(0)) / values.std(0)), atol=1e-3)
+
+
+def test_a_consistent_classifier_is_kept_and_found_again(colours, tmp_path):
+    images, encoder = colours
+    few = FewLabelClassifier(encoder, random_state=0).fit(images, FEW)
+    assert few.trial_ is not None
+    again = package.load(few.save(tmp_path / "run") and tmp_path / "run")
+    np.testing.assert_array_equal(again.predict(images), few.predict(images))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"spread": 0.5}, "leave out one"),
+        ({"classifier": SVC()}, "consistency begins a Classifier with the features of SimCLR"),
+        ({"classifier": small()}, "none of its own layers"),
+    ],
+)
+def test_where_consistency_cannot_be(colours, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        FewLabelClassifier(colours[1], consistency=True, random_state=0, **settings).fit(colours[0], FEW)
+
+
+def test_photographs_get_features_and_grey_images_a_vae():
+    assert isinstance(default_encoder((8, 8, 3)).model, SimCLR)
+    assert default_encoder((8, 8)).model is default_encoder((8, 8, 1)).model is None
 
 
 # Commands -------------------------------------------------------------------------------------------------------------
@@ -408,7 +486,7 @@ def test_settings_come_from_a_file_and_from_a_preset(latently, tmp_path):
         ("--labels .", "--labels is ., which is a folder; expected a CSV file"),
         (
             "--encoder missing",
-            "--encoder is given, so no encoder is trained: leave out --latent-dim and --encoder-epochs",
+            "--encoder is given, so no encoder is trained: leave out --codes, --latent-dim and --encoder-epochs",
         ),
         ("--n-labels 5", "a budget of 5 labels cannot cover 10 classes"),
         ("--n-labels 4 --patience 2", "a budget of 4 labels cannot cover 10 classes"),
@@ -438,7 +516,7 @@ def test_labels_that_spread_through_useless_codes_are_not_used():
     few = FewLabelClassifier(noise, classifier, sees="pixels", random_state=0).fit(X, FEW)
     assert few.spread_ == 0.0
     assert few.n_taught_ == (FEW >= 0).sum()
-    assert few.trial_.alone.mean() > few.trial_.propagated.mean() + 0.3
+    assert few.trial_.alone.mean() > few.trial_.helped.mean() + 0.3
     assert len(few.trial_.alone) == (FEW >= 0).sum() // 5
 
 

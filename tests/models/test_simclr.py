@@ -57,7 +57,7 @@ def test_the_features_are_the_first_part_of_the_code():
 
 
 def test_only_what_averages_over_places_gets_views_smaller_than_images():
-    assert SimCLR().build((3, 32, 32)).view_sides == (17, 17)
+    assert SimCLR().build((3, 32, 32)).view_sides == (20, 20)
     assert SimCLR(network=Network("conv(4, 3) dense(8)")).build((3, 32, 32)).view_sides == (32, 32)
     assert SimCLR().build((3, 8, 9)).view_sides == (8, 8), "a view has 8 pixels where the image has"
 

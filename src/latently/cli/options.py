@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import tyro
 
@@ -14,7 +14,8 @@ from latently.data import Preparation
 from latently.data.ranges import Scale
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator import load as load_estimator
-from latently.models import MODELS, VAE, FeedForward, Model, can, model_from_json, model_to_json, presets
+from latently.estimator.autoencoder import default_encoder
+from latently.models import MODELS, FeedForward, Model, can, model_from_json, model_to_json, presets
 from latently.runs.folder import Run
 from latently.training.settings import Training
 
@@ -67,7 +68,7 @@ class RunOptions(Settings):
         """Options of logging and checkpoints, which do not change the result; a resumed run keeps them."""
         return {name: getattr(self, name) for name in ("checkpoint_epochs", "checkpoint_minutes", "tensorboard")}
 
-    def build(self, model: Model, training: Training) -> Any:
+    def build(self, model: Model, training: Training, image_shape: tuple[int, ...]) -> Any:
         """The estimator to fit."""
         raise NotImplementedError
 
@@ -83,7 +84,7 @@ class EncoderOptions(RunOptions):
     binarise: Literal["none", "static", "dynamic"] = "none"
     """Sample black or white pixels with the grey values as probabilities: once (static) or at each use (dynamic)."""
 
-    def build(self, model: Model, training: Training) -> Autoencoder:
+    def build(self, model: Model, training: Training, image_shape: tuple[int, ...]) -> Autoencoder:
         return Autoencoder(model, binarise=self.binarise, random_state=self.seed, **training.get_params())
 
 
@@ -117,7 +118,7 @@ class ClassifierOptions(LabelledOptions):
     encoder: Path | None = None
     """Run folder of an autoencoder whose codes are an additional input of the softmax layer (wide and deep)."""
 
-    def build(self, model: Model, training: Training) -> Any:
+    def build(self, model: Model, training: Training, image_shape: tuple[int, ...]) -> Any:
         classifier = Classifier(model, random_state=self.seed, **training.get_params())
         if self.encoder is None:
             return classifier
@@ -142,29 +143,51 @@ class FewLabelOptions(ClassifierOptions):
     """The images, the few labels, and the run folder."""
 
     encoder: Path | None = None
-    """Run folder of an autoencoder to compute codes with; default: a VAE that is trained on all the images first."""
-    latent_dim: Count = 20
-    """Width of the code of the VAE that is trained first."""
+    """Run folder of an autoencoder to compute codes with; default: one that is trained on all the images first."""
+    codes: Literal["auto", "simclr", "vae"] = "auto"
+    """The encoder that is trained first; auto: simclr for photographs, vae for grey images."""
+    latent_dim: Count | Literal["auto"] = "auto"
+    """Width of the code of the encoder that is trained first; auto: 320 of simclr, 20 of a vae."""
     encoder_epochs: Count | Literal["auto"] = "auto"
-    """Epochs of the VAE that is trained first; auto: 30, or more if there are few images."""
+    """Epochs of the encoder that is trained first; auto: 30, or more if there are few images."""
     spread: Fraction | Literal["auto"] = "auto"
     """Fraction of the unlabelled images, most confident first, that train the classifier with labels spread to them;
-    auto: 0.8, or 0 if labels held out show that such labels are worse than a classifier of the given ones alone."""
+    auto: 0.8, or 0 if there is consistency, or if labels held out show that such labels are worse than a classifier of
+    the given ones alone."""
+    consistency: Literal["auto", "true", "false"] = "auto"
+    """Whether the classifier begins as the encoder, and learns from unlabelled images what it is sure of (FixMatch);
+    takes a simclr. auto: with a simclr, unless labels held out show that its features are worse than a classifier of
+    the labels alone."""
+
+    older: ClassVar[dict[str, Any]] = {"codes": "vae", "consistency": "false"}
 
     def check(self) -> Self:
-        own = (self.latent_dim, self.encoder_epochs) != (FewLabelOptions.latent_dim, FewLabelOptions.encoder_epochs)
+        own = (self.codes, self.latent_dim, self.encoder_epochs) != ("auto", "auto", "auto")
         both = self.encoder is not None and own
-        require(not both, "encoder is given, so no encoder is trained: leave out --latent-dim and --encoder-epochs")
+        what = "encoder is given, so no encoder is trained"
+        require(not both, f"{what}: leave out --codes, --latent-dim and --encoder-epochs")
         return super().check()
 
-    def build(self, model: Model, training: Training) -> FewLabelClassifier:
-        vae = Autoencoder(VAE(self.latent_dim), epochs=self.encoder_epochs, random_state=self.seed)
-        encoder = self.fitted_encoder() if self.encoder else vae.set_params(device=training.device)
+    def build(self, model: Model, training: Training, image_shape: tuple[int, ...]) -> FewLabelClassifier:
         classifier = Classifier(model, random_state=self.seed, **training.get_params())
-        return FewLabelClassifier(encoder, classifier, spread=self.spread, random_state=self.seed)
+        consistency = self.consistency if self.consistency == "auto" else self.consistency == "true"
+        encoder = self.fitted_encoder() if self.encoder else self.new_encoder(training.device, image_shape)
+        return FewLabelClassifier(
+            encoder, classifier, consistency=consistency, spread=self.spread, random_state=self.seed
+        )
+
+    def new_encoder(self, device: str, image_shape: tuple[int, ...]) -> Autoencoder:
+        if self.codes == "auto":
+            encoder = default_encoder(image_shape)
+        else:
+            encoder = Autoencoder(MODELS[self.codes](), **MODELS[self.codes].suited_training)
+        if self.latent_dim != "auto":
+            encoder.set_params(model__latent_dim=self.latent_dim)
+        return encoder.set_params(epochs=self.encoder_epochs, random_state=self.seed, device=device)
 
     def own(self) -> dict[str, Any]:
-        return super().own() | {name: getattr(self, name) for name in ("latent_dim", "encoder_epochs", "spread")}
+        names = ("codes", "latent_dim", "encoder_epochs", "spread", "consistency")
+        return super().own() | {name: getattr(self, name) for name in names}
 
 
 def options_for(name: str) -> type[RunOptions]:
@@ -201,7 +224,7 @@ def default_training(name: str) -> Training:
         return Classifier(epochs=4).training()
     if can(MODELS[name](), "classify"):
         return Classifier().training()
-    return Training(optimiser=MODELS[name].suited_optimiser)  # type: ignore[arg-type]
+    return Training(**MODELS[name].suited_training)
 
 
 def model_name(name: str) -> str:
@@ -246,7 +269,8 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
     with input_errors_for(run.path / "params.json"):
         model = model_from_json(params["model"])
         training = Training.from_json(params["training"] | params.get("resolved", {}))
-        watching, own = params.get("watching", {}), run.options
+        kind = options_for(params.get("train", model.name))
+        watching, own = params.get("watching", {}), kind.older | run.options
         require(isinstance(watching, dict), f"watching is {watching!r}; expected an object")
     record = run.data
     if record is None:
@@ -255,7 +279,7 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
         prepared = Preparation.from_json(record.preparation)
         own |= {"binarise": params["binarise"]} if "binarise" in params else {}
         own |= {name: Path(own[name]) for name in ("labels", "encoder") if own.get(name)}
-        options = options_for(params.get("train", model.name))(
+        options = kind(
             out=run.path,
             data=record.source,
             preset=params.get("preset"),

@@ -137,7 +137,7 @@ def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> Traini
     }
     if processes.n > 1:
         about["processes"] = processes.n
-    estimator = options.build(model, training)
+    estimator = options.build(model, training, images.image_shape)
     train, validation = images.take(split.train), images.take(split.validation)
     if model.takes_labels and 0 < (train.labels >= 0).sum() < len(train):
         note(f"{(train.labels < 0).sum():,} unlabelled images are left out: {model.name} is conditional on the class")
@@ -145,7 +145,7 @@ def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> Traini
         about["labelled"] = {"n_train": len(train), "n_validation": len(validation)}
     if isinstance(options, ClassifierOptions) and options.n_labels:
         train, validation = within_budget(train, options.n_labels, options.seed, training.patience is not None)
-    if isinstance(estimator, Classifier):
+    if isinstance(estimator, Classifier) and not model.learns_from_unlabelled:
         about["labelled"] = {"n_train": len(train.labelled()), "n_validation": len(validation.labelled())}
     judges = held_out(validation, estimator)
     none = f"--patience needs validation images, and there are none in the split {split.kind!r}"

@@ -83,8 +83,8 @@ def carry_out(plan: TrainingPlan, watchers: list[Any], processes: Processes) -> 
     if has_collapsed(plan.estimator, plan.train):
         note(f"note: {collapse_sentence(plan.train.images)}")
     if trial := getattr(plan.estimator, "trial_", None):
-        alone = "trained on the given labels alone; --spread 0.8 adds the others"
-        note(f"note: {trial}; so it is {alone if trial.is_harmful else 'trained on both'}")
+        alone = "trained on the given labels alone; --spread 0.8 or --consistency true uses the other images, too"
+        note(f"note: {trial}; so it is {alone if trial.is_harmful else 'trained on all images'}")
     return plan.estimator.history_
 
 

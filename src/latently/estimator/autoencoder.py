@@ -29,7 +29,7 @@ from latently.data.classes import as_labels, encode_labels, is_missing
 from latently.data.noise import image_normal
 from latently.estimator.base import ImageEstimator, fresh_seed
 from latently.estimator.mixture import FILE, CodeMixture
-from latently.models import Model, can
+from latently.models import Model, SimCLR, can
 from latently.models.densities import log_mean_and_error
 from latently.models.vae import VAE
 from latently.runs.folder import Run
@@ -326,6 +326,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         check_is_fitted(self)
         able = can(self.model_, "corrupt", "denoise")
         require(able, f"{model_name(self.model_)} has not learned to remove noise; train a dae")
+
+
+def default_encoder(image_shape: tuple[int, ...]) -> Autoencoder:
+    """For images (h, w, c): of photographs features made by comparison, of others a VAE's codes."""
+    is_photograph = len(image_shape) == 3 and image_shape[-1] > 1
+    return Autoencoder(SimCLR(), **SimCLR.suited_training) if is_photograph else Autoencoder()
 
 
 def n_images(X: Any) -> int:

@@ -12,7 +12,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
+from torch import Tensor, nn
 
 from latently.common.errors import require
 from latently.common.files import input_errors_for
@@ -34,7 +34,7 @@ from latently.training.resolve import build_on_meta, check_memory, resolve
 from latently.training.settings import LEAST_STEPS, USUAL_EPOCHS, Training
 from latently.training.state import Watcher
 
-RESOLVED = ("epochs", "device", "precision", "compile")  # settings that may be "auto"
+RESOLVED = ("optimiser", "epochs", "device", "precision", "compile")  # settings that may be "auto"
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,10 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         watchers: Sequence[Watcher],
         processes: Processes,
         members: np.ndarray | None = None,
+        begin: Callable[[nn.Module], None] | None = None,
     ) -> Self:
         """Train `model_` on checked images with labels (n,) as class indices; `held_out`: the same for validation.
-        members: as in `Batches`."""
+        members: as in `Batches`. begin: sets the weights before the first step."""
         n_members = len(images) if members is None else len(members)
         self.training_ = self._planned(images, n_members, self._n_classes(), processes)
         self.seed_ = self._draw_seed()
@@ -123,6 +124,8 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         self.trained_ = Trained(self.model_, net, self.image_shape_, self.training_.device, classes)
         train = self._batches(images, labels, members)
         self.model_.prepare(net, train.some)
+        if begin is not None:
+            begin(net)
         validation = None if held_out is None else self._batches(*held_out)
         loop = Loop(self.model_, net, train, validation, self.training_, self.seed_, run, watchers, processes)
         with nullcontext() if run is None else run.writing(self.describe()):  # what fails above leaves nothing behind
@@ -150,7 +153,8 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
     ) -> Training:
         """The resolved training settings. Raises InputError if settings, shapes or memory do not allow the fit."""
         net = build_on_meta(self.model_, self._tensor_shape, n_classes)
-        training = resolve(self.training(), n_members, net, self.usual_epochs, self.least_steps)
+        suited = self.model_.suited_optimiser(self._tensor_shape)
+        training = resolve(self.training(), n_members, net, self.usual_epochs, self.least_steps, suited)
         training = replace(training, device=processes.device(training.device))
         bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize
         check_memory(self.model_, net, self._tensor_shape, len(images), bytes_per_pixel, training)
@@ -225,7 +229,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         return self.trained_
 
     @property
-    def net_(self) -> torch.nn.Module:
+    def net_(self) -> nn.Module:
         """The trained network."""
         return self.trained_.net
 

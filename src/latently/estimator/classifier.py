@@ -8,13 +8,14 @@
 True
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_consistent_length
+from torch import nn
 
 from latently.common.errors import require
 from latently.common.settings import NonNegative, Positive
@@ -24,7 +25,10 @@ from latently.estimator.base import ImageEstimator
 from latently.models import FeedForward, Model
 from latently.runs.folder import Run
 from latently.training.distributed import SINGLE_PROCESS, Processes
+from latently.training.settings import OptimiserName
 from latently.training.state import Watcher
+
+UNLABELLED_PER_LABELLED = 4  # images in an epoch, of a model that learns from both
 
 
 class ClassPredictor(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has no types
@@ -52,6 +56,19 @@ class ClassPredictor(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has
         return class_indices(y, self.classes_)
 
 
+def balanced(codes: np.ndarray) -> np.ndarray:
+    """How often each image comes in an epoch in which a fifth of all are labelled (Sohn et al. 2020 take an eighth).
+
+    codes: class indices (n,), -1 = unlabelled. -> (n,) ints
+
+    >>> balanced(np.array([0, 1] + 16 * [-1])).tolist()
+    [2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    """
+    known = codes >= 0
+    n_times = round((~known).sum() / UNLABELLED_PER_LABELLED / known.sum())
+    return np.where(known, max(n_times, 1), 1)
+
+
 @dataclass(eq=False, repr=False)
 class Classifier(ClassPredictor, ImageEstimator):
     """A network that learns classes of images from labels.
@@ -70,6 +87,7 @@ class Classifier(ClassPredictor, ImageEstimator):
     usual_epochs: ClassVar[int] = 15
     least_steps: ClassVar[int] = 300
 
+    optimiser: OptimiserName = field(default="auto", kw_only=True)
     lr: Positive = field(default=3e-3, kw_only=True)
     weight_decay: NonNegative = field(default=0.01, kw_only=True)
 
@@ -79,32 +97,39 @@ class Classifier(ClassPredictor, ImageEstimator):
         y: Any,
         *,
         repeats: Any = None,
+        begin: Callable[[nn.Module], None] | None = None,
         validation: tuple[Any, Any] | None = None,
         run: Run | None = None,
         watchers: Sequence[Watcher] = (),
         processes: Processes = SINGLE_PROCESS,
     ) -> Self:
-        """Train the model on the labelled images of X.
+        """Train the model on the labelled images of X; on all of them, if it learns from unlabelled ones, too.
 
-        repeats: (n,) ints, how often each image comes in an epoch; None: once. validation: images and labels for
-        validation metrics and `patience`. run, watchers, processes: as in `Autoencoder.fit`. Raises InputError (a
-        ValueError) for labels of fewer than two classes.
+        repeats: (n,) ints, how often each image comes in an epoch; None: once, but where unlabelled images are learned
+        from, a fifth are labelled. begin: sets the weights of the network before the first step. validation: images and
+        labels for validation metrics and `patience`. run, watchers, processes: as in `Autoencoder.fit`. Raises
+        InputError (a ValueError) for labels of fewer than two classes.
         """
         check_consistent_length(y, repeats)
         images, codes = self._learnable(X, y)
-        members = (
-            None
-            if repeats is None
-            else np.repeat(np.arange(len(images)), np.asarray(repeats)[~is_missing(as_labels(y))])
-        )
+        if repeats is not None:
+            repeats = np.asarray(repeats)[self._learned(class_indices(y, self.classes_))]
+        elif self.model_.learns_from_unlabelled:
+            repeats = balanced(codes)
+        members = None if repeats is None else np.repeat(np.arange(len(images)), repeats)
         held_out = None if validation is None else self._held_out(*validation)
-        return self._fit_net(images, codes, held_out, run, watchers, processes, members)
+        return self._fit_net(images, codes, held_out, run, watchers, processes, members, begin)
 
     def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray]:
         images = self._prepare(X)
         check_consistent_length(images, y)
         self.classes_, codes = encode_labels(y)
-        return taken(images, codes >= 0), codes[codes >= 0]
+        learned = self._learned(codes)
+        return taken(images, learned), codes[learned]
+
+    def _learned(self, codes: np.ndarray) -> np.ndarray:
+        """Which images are learned from, (n,) bool, by class indices, -1 = unlabelled."""
+        return np.asarray((codes >= 0) | self.model_.learns_from_unlabelled)
 
     def _held_out(self, X: Any, y: Any) -> tuple[Images, np.ndarray]:
         images, codes = self._pixels(X), self.label_codes(y)

@@ -1,7 +1,8 @@
 """A classifier from few labels: codes are learned from all images, classes from the labelled ones.
 
-Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(), SVC(), spread=0)`. By default, labels
-are first propagated to images with similar codes, and a convolutional classifier learns from the most certain ones.
+Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(VAE()), SVC(), spread=0)`. By default, labels of grey
+images are first propagated to images with similar codes, and a convolutional classifier learns from the most certain
+ones; that of photographs begins as the encoder and learns from unlabelled ones by consistency (models/fixmatch.py).
 
 >>> from sklearn.datasets import load_digits
 >>> from sklearn.svm import SVC
@@ -14,8 +15,7 @@ are first propagated to images with similar codes, and a convolutional classifie
 True
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +34,13 @@ from latently.data import Images, Mapped, taken, unit
 from latently.data.arrays import require_channels_last
 from latently.data.classes import encode_labels
 from latently.data.mapped import left_on_disk
-from latently.estimator import label_spreading
-from latently.estimator.autoencoder import Autoencoder
+from latently.estimator import fine_tuning, label_spreading
+from latently.estimator.autoencoder import Autoencoder, default_encoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor
 from latently.estimator.inputs import as_array
-from latently.models import VAE, FeedForward, model_to_json
+from latently.estimator.lesson import Lesson, Trial, repeats
+from latently.models import VAE, FeedForward, can, model_to_json
 from latently.runs.folder import Run, versions
 from latently.training.loop import require_validation
 from latently.training.state import Watcher
@@ -47,37 +48,6 @@ from latently.training.state import Watcher
 Sees = Literal["auto", "codes", "pixels", "both"]
 USUAL_SPREAD = 0.8
 LEAST_TRIED = 10  # labels that are held out to try whether propagated ones help; fewer tell nothing
-MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: given labels are more reliable
-LEAST_IMAGES = 20_000  # in such an epoch; if there are fewer, they are repeated
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Whether propagated labels, and a classifier of the given labels alone, are right on labels that neither saw:
-    (n,) bools each."""
-
-    propagated: np.ndarray
-    alone: np.ndarray
-
-    @property
-    def is_harmful(self) -> bool:
-        """Whether propagated labels are wrong more often by more than a standard error of the difference.
-
-        >>> Trial(np.array([True, False, False, False]), np.array([True, True, True, True])).is_harmful
-        True
-        >>> Trial(np.array([True, False, True, False]), np.array([True, True, False, False])).is_harmful
-        False
-        """
-        difference = self.alone.astype(float) - self.propagated
-        return bool(difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)))
-
-    def __str__(self) -> str:
-        """`on 200 labels held out, those propagated ... are right on 63.0 %, a classifier ... on 67.3 %`"""
-        return (
-            f"on {len(self.alone):,} labels held out, those propagated through the codes are right on "
-            f"{100 * self.propagated.mean():.1f} %, a classifier of the other labels alone on "
-            f"{100 * self.alone.mean():.1f} %"
-        )
 
 
 def default_classifier() -> Classifier:
@@ -97,16 +67,20 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     X is as for `Autoencoder` and `Classifier`; y holds labels, numbers or names, with -1, NaN, None or the empty name
     for unlabelled images.
 
-    autoencoder: learns codes from all of X (default `Autoencoder()`, a VAE). A fitted one is used without training; to
-    keep it fitted through `clone`, as in a grid search, pass `sklearn.frozen.FrozenEstimator(fitted)`.
+    autoencoder: learns codes from all of X (default: `default_encoder`, SimCLR for colours, a VAE for grey). A fitted
+    one is used without training; to keep it fitted through `clone`, as in a grid search, pass
+    `sklearn.frozen.FrozenEstimator(fitted)`.
     classifier: any scikit-learn classifier; default `Classifier(epochs=4)`.
     sees: input of the classifier: codes, pixels, or both concatenated; auto: pixels for a `Classifier`, else codes.
+    consistency: whether a `Classifier` begins as the encoder and learns from unlabelled images what it is sure of
+    (`FixMatch`); takes an encoder of features (`SimCLR`) and a classifier whose trunk is left open. auto: where these
+    are so, `spread` is auto, and features are not shown to be worse than the labels alone (`trial_`).
     spread: fraction of the unlabelled images, the most certain ones, on which the classifier is also trained, with
-    labels propagated through the codes; 0: train on labelled images only; auto: 0.8, or 0 where propagated labels are
-    shown to be worse than a classifier of the labels alone (`trial_`).
+    labels propagated through the codes; 0: train on labelled images only; auto: 0.8, or 0 where there is consistency,
+    or where propagated labels are shown to be worse than a classifier of the labels alone (`trial_`).
 
     After fit: `classes_`, `encoder_`, `classifier_`, `n_taught_` (number of images the classifier was trained on),
-    `spread_` (the fraction that was used), `trial_` (a `Trial` where one was made, else None).
+    `spread_` and `consistency_` (what was used), `trial_` (a `Trial` where one was made, else None).
     """
 
     kind: ClassVar[str] = "few-label"
@@ -114,6 +88,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     autoencoder: Any = None
     classifier: Any = None
     sees: Sees = "auto"
+    consistency: bool | Literal["auto"] = "auto"
     spread: Fraction | Literal["auto"] = "auto"
     random_state: int | None = None
 
@@ -145,8 +120,14 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         """
         check_consistent_length(X, y)
         X = self._images(X, reset=True)
+        self.image_shape_ = X.shape[1:]
         require_setting("spread", self.spread, Fraction | Literal["auto"])
         require_setting("sees", self.sees, Sees)
+        require_setting("consistency", self.consistency, bool | Literal["auto"])
+        both = self.consistency is True and self.spread != "auto" and self.spread > 0
+        require(
+            not both, f"spread is {self.spread}, and consistency True: labels are learned by one of them; leave out one"
+        )
         self.classes_, labels = encode_labels(y)
         self.seed_ = self._draw_seed()
         classifier = self._own_classifier()
@@ -171,27 +152,32 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         for watcher in watchers:
             watcher.started()
         self.encoder_ = self._fitted_encoder(X, run, watchers)
-        self.image_shape_ = self.encoder_.image_shape_
-        chosen, taught, repeats = self._lesson(X, labels)
-        self.n_taught_ = len(chosen)
+        lesson = self._lesson(X, labels, classifier)
+        self.n_taught_ = len(lesson.images)
         kept = run and run.part("classifier")
         if kept is not None and kept.finished:  # killed before the last file of the whole was written
             self.classifier_ = Classifier.of_run(kept, classifier.device)
         else:
-            features, classes = self._features(taken(X, chosen)), self.classes_[taught]
-            if isinstance(classifier, Classifier):
+            features, classes = self._features(taken(X, lesson.images)), self._names(lesson.classes)
+            if isinstance(lesson.classifier, Classifier):
                 held_out = validation and (self.features(validation[0]), validation[1])
-                self.classifier_ = classifier.fit(
-                    features, classes, repeats=repeats, validation=held_out, run=kept, watchers=watchers
+                self.classifier_ = lesson.classifier.fit(
+                    features,
+                    classes,
+                    repeats=lesson.repeats,
+                    begin=lesson.begin,
+                    validation=held_out,
+                    run=kept,
+                    watchers=watchers,
                 )
             else:
-                self.classifier_ = classifier.fit(features, classes)
+                self.classifier_ = lesson.classifier.fit(features, classes)
         if run is not None:
             run.write_history(self.history_)
 
     def _rehearse(self, X: Any, labels: np.ndarray, classifier: Any, validated: bool) -> None:
         """Raise InputError for errors that would otherwise come only after codes are learned."""
-        encoder = self._given_encoder
+        encoder = self._given_encoder(X.shape[1:])
         conditional = encoder.model is not None and encoder.model.takes_labels
         require(not conditional, "a conditional autoencoder wants the label of every image; give one that takes none")
         if hasattr(encoder, "net_"):
@@ -230,7 +216,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
 
     def _fitted_encoder(self, X: Any, run: Run | None, watchers: Sequence[Watcher]) -> Autoencoder:
         """The encoder in the run folder if it is finished, else the given one if it is fitted, else one fitted to X."""
-        kept, given = run and run.part("encoder"), self._given_encoder
+        kept, given = run and run.part("encoder"), self._given_encoder(X.shape[1:])
         if kept is not None and kept.finished:
             return Autoencoder.of_run(kept, given.device)
         if hasattr(given, "net_"):
@@ -242,40 +228,69 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
             encoder.set_params(random_state=self.seed_)
         return encoder.fit(X, run=kept, watchers=watchers)
 
-    @property
-    def _given_encoder(self) -> Autoencoder:
+    def _given_encoder(self, image_shape: tuple[int, ...]) -> Autoencoder:
         """The autoencoder, unwrapped from a FrozenEstimator."""
         given = getattr(self.autoencoder, "estimator", self.autoencoder)
         require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
-        return Autoencoder() if given is None else given
+        return default_encoder(image_shape) if given is None else given
 
-    def _lesson(self, X: Images, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indices of the training images of the classifier, their class indices, and their repeats in an epoch."""
+    def _lesson(self, X: Images, labels: np.ndarray, classifier: Any) -> Lesson:
+        """What the classifier learns from, by the settings, or by a trial of what the unlabelled images are worth."""
+        self.spread_, self.consistency_, self.trial_ = 0.0, False, None
+        if not (labels < 0).any():
+            return self._propagated(labels, labels, classifier)
+        if self._can_be_consistent(classifier):
+            features = self.encoder_.features(X)
+            if self.consistency == "auto":
+                self.trial_ = self._trial(X, labels, lambda known: fine_tuning.linear_classes(features, known))
+            self.consistency_ = not (self.trial_ and self.trial_.is_harmful)
+            if self.consistency_:
+                return fine_tuning.lesson(classifier, self.encoder_, features, labels)
+        if self.trial_ or not self.spread:
+            return self._propagated(labels, labels, classifier)
+        codes, n = self.encoder_.features(X), len(self.classes_)
+        if self.spread == "auto":
+            self.trial_ = self._trial(X, labels, lambda known: label_spreading.spread(codes, known, n).argmax(1))
+            self.spread_ = 0.0 if self.trial_ and self.trial_.is_harmful else USUAL_SPREAD
+        else:
+            self.spread_ = float(self.spread)
+        beliefs = label_spreading.spread(codes, labels, n)
+        return self._propagated(labels, beliefs.argmax(1), classifier, beliefs.max(1))
+
+    def _can_be_consistent(self, classifier: Any) -> bool:
+        if self.consistency is False or (self.consistency == "auto" and self.spread != "auto"):
+            return False
+        open_trunk = isinstance(classifier, Classifier) and self.sees_ == "pixels" and not fine_tuning.trunk(classifier)
+        possible = open_trunk and can(self.encoder_.model_, "trunk")
+        what = "consistency begins a Classifier with the features of SimCLR"
+        ask = f"{what}: give an encoder that has them, a classifier of pixels, and none of its own layers"
+        require(possible or self.consistency == "auto", ask)
+        return possible
+
+    def _propagated(
+        self, labels: np.ndarray, taught: np.ndarray, classifier: Any, certainty: np.ndarray | None = None
+    ) -> Lesson:
+        """The labelled images, and a fraction `spread_` of the others, the most certain, of the classes `taught`."""
         labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
-        taught, surest = labels, unlabelled[:0]
-        self.spread_, self.trial_ = (0.0 if self.spread == "auto" else float(self.spread)), None
-        if self.spread and len(unlabelled):
-            codes = self.encoder_.features(X)
-            if self.spread == "auto":
-                self.trial_ = self._trial(X, labels, codes)
-                self.spread_ = 0.0 if self.trial_ and self.trial_.is_harmful else USUAL_SPREAD
-            beliefs = label_spreading.spread(codes, labels, len(self.classes_))
-            taught = np.where(labels >= 0, labels, beliefs.argmax(1))
-            n_kept = round(self.spread_ * len(unlabelled))
-            surest = unlabelled[np.argsort(-beliefs[unlabelled].max(1), kind="stable")[:n_kept]]
+        n_kept = round(self.spread_ * len(unlabelled))
+        surest = unlabelled[:0]
+        if certainty is not None:
+            surest = unlabelled[np.argsort(-certainty[unlabelled], kind="stable")[:n_kept]]
         chosen = np.concatenate([labelled, surest])
-        return chosen, taught[chosen], self._repeats(len(labelled), len(surest))
+        classes = np.where(labels >= 0, labels, taught)[chosen]
+        return Lesson(chosen, classes, repeats(len(labelled), len(surest)), classifier)
 
-    @staticmethod
-    def _repeats(n_labelled: int, n_surest: int) -> np.ndarray:
-        """How often an epoch holds each labelled image, and then each with a propagated label."""
-        evenly = round(n_surest / n_labelled)  # as many given labels as propagated ones
-        repeats = np.repeat([min(max(evenly, 1), MOST_REPEATS), 1], [n_labelled, n_surest])
-        repeats *= max(1, round(LEAST_IMAGES / repeats.sum()))
-        return repeats
+    def _names(self, classes: np.ndarray) -> np.ndarray:
+        """The labels of class indices as they were given; None for -1."""
+        names: np.ndarray = self.classes_[classes]
+        if (classes < 0).any():
+            names = names.astype(object)
+            names[classes < 0] = None
+        return names
 
-    def _trial(self, X: Images, labels: np.ndarray, codes: np.ndarray) -> "Trial | None":
-        """Labels propagated from four fifths of the given ones, and a classifier of these alone, on the other fifth.
+    def _trial(self, X: Images, labels: np.ndarray, guess: Callable[[np.ndarray], np.ndarray]) -> Trial | None:
+        """What `guess` makes of four fifths of the labels with the help of all images, and a classifier of these alone,
+        on the other fifth. guess: class indices (n,), -1 = unlabelled -> those of all images.
 
         None where that fifth would hold fewer than `LEAST_TRIED` labels, or not every class.
         """
@@ -286,14 +301,14 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         kept, held = train_test_split(labelled, test_size=n_held, stratify=labels[labelled], random_state=self.seed_)
         known = np.full_like(labels, -1)
         known[kept] = labels[kept]
-        propagated = label_spreading.spread(codes, known, len(self.classes_))[held].argmax(1)
+        guessed = guess(known)[held]
         alone, learned = self._own_classifier(), (self._features(taken(X, kept)), self.classes_[labels[kept]])
         if isinstance(alone, Classifier):
-            alone.set_params(patience=None).fit(*learned, repeats=self._repeats(len(kept), 0))
+            alone.set_params(patience=None).fit(*learned, repeats=repeats(len(kept), 0))
         else:
             alone.fit(*learned)
         predicted = alone.predict(self._features(taken(X, held)))
-        return Trial(propagated == labels[held], predicted == self.classes_[labels[held]])
+        return Trial(np.asarray(guessed == labels[held]), np.asarray(predicted == self.classes_[labels[held]]))
 
     # Using ----------------------------------------------------------------------------------------
 
@@ -340,7 +355,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
 
     def describe(self, classifier: Classifier) -> dict[str, Any]:
         """The entries of params.json: enough to load it and, with encoder/ and classifier/, to fit it again."""
-        encoder = self._given_encoder
+        encoder = self._given_encoder(self.image_shape_)
         return {
             "estimator": self.kind,
             "model": model_to_json(classifier.model or FeedForward()),
@@ -348,6 +363,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
             "resolved": {},
             "sees": self.sees_,
             "spread": self.spread,
+            "consistency": self.consistency,
             "encoder": {"model": model_to_json(encoder.model or VAE()), "training": encoder.training().to_json()},
             "seed": self.seed_,
             "classes": self.classes_.tolist(),
@@ -373,7 +389,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         with input_errors_for(run.path / "params.json"):
             sees, share, seed = params["sees"], params["spread"], params["seed"]
             require_setting("sees", sees, Sees)
-            few = cls(sees=sees, spread=share, random_state=seed)
+            few = cls(sees=sees, consistency=params.get("consistency", False), spread=share, random_state=seed)
         require(run.finished, f"{run.path} is not trained to its end; go on with: {run.resume_command()}")
         few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device)
         few.classifier_ = Classifier.of_run(Run(run.path / "classifier"), device)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latently.models.cvae import CVAE as CVAE
     from latently.models.denoising import DAE as DAE
     from latently.models.feedforward import FeedForward as FeedForward
+    from latently.models.fixmatch import FixMatch as FixMatch
     from latently.models.simclr import SimCLR as SimCLR
     from latently.models.vae import VAE as VAE
     from latently.models.vamp import VampVAE as VampVAE
@@ -33,6 +34,11 @@ PAGES = {
         "Self-supervised code: views of one image are alike, those of others are not; a decoder learns beside it.",
     ),
     "classifier": ("feedforward", "FeedForward", "Classifier: a network of any layers with a softmax on top."),
+    "fixmatch": (
+        "fixmatch",
+        "FixMatch",
+        "Classifier that learns from unlabelled images, too: what it is sure of, it says of strong views, as well.",
+    ),
 }
 CLASSES = {name: page for page, name, _ in PAGES.values()} | {"Model": "base", "can": "base"}
 

@@ -19,7 +19,7 @@ decode(net, z, y), bound(net, x, noise, y), log_weights(net, x, q, prior, noise,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -40,10 +40,16 @@ class Model(Settings):
     """Name on the command line and in params.json."""
     monitor: ClassVar[str] = "loss"
     """The validation term by which the best epoch is chosen; smaller is better."""
-    suited_optimiser: ClassVar[str] = "adamw"
-    """What `latently train` uses unless told otherwise; in Python an estimator's own default is adamw."""
+    suited_training: ClassVar[dict[str, Any]] = {}
+    """Settings that `latently train` has by default; in Python an estimator's own defaults are those of `Training`."""
+    learns_from_unlabelled: ClassVar[bool] = False
+    """Whether a classifier wants the images without a label, too."""
     takes_labels: ClassVar[bool] = False
     """Whether `encode`, `decode`, `bound` and `log_weights` want the class of every image."""
+
+    def suited_optimiser(self, image_shape: Shape) -> Literal["adamw", "muon"]:
+        """What the optimiser `auto` is for images of this shape."""
+        return "adamw"
 
     @property
     def loss_unit(self) -> str:

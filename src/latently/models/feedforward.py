@@ -6,7 +6,7 @@ loss(x, y) = -log p(y | x),  p(y | x) = softmax(W [trunk(x), wide] + b)
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from latently.models.densities import Categorical
 from latently.models.layers import Shape
 from latently.models.networks import Trunk, TrunkAndHead, feature_encoder, initialise
 from latently.models.views import Change, Views, is_photograph, view_sides
+
+FEATURES = 256  # of a photograph, before the softmax
 
 
 @dataclass
@@ -63,7 +65,10 @@ class FeedForward(Model):
         """The trunk that was given; where it is left open, for photographs one that learns features of any size."""
         if self.trunk.layers or not self.sees_photographs(image_shape[0]):
             return self.trunk
-        return replace(self.trunk, layers=feature_encoder(image_shape))
+        return replace(self.trunk, layers=feature_encoder(image_shape, FEATURES, norm="group"))
+
+    def suited_optimiser(self, image_shape: Shape) -> Literal["adamw", "muon"]:
+        return "muon" if self.sees_photographs(image_shape[0]) else "adamw"
 
     def sees_photographs(self, channels: int) -> bool:
         nothing = self.change == "auto" and self.augmentation == Augmentation.none()

@@ -46,16 +46,15 @@ def default_encoder(image_shape: Shape) -> str:
     return f"{convs} dense(256)"
 
 
-def feature_encoder(image_shape: Shape) -> str:
-    """What learns features without pixels to rebuild: standardised, and averaged over all places, so of any size."""
-    _, height, width = image_shape
-    if min(height, width) < 12:
-        return "conv(64, 3, norm=weight) " + halving_block(128) + " mean()"
-    return f"whiten(2) {' '.join(map(halving_block, (64, 256, 256)))} mean()"
+def feature_encoder(image_shape: Shape, width: int, norm: str = "weight") -> str:
+    """What learns `width` features without pixels to rebuild: each the mean of a channel, so of images of any size."""
 
+    def halving(channels: int) -> str:
+        return f"conv({channels}, 3, linear, norm={norm}) pool(2, gelu) conv({channels}, 3, gelu, norm={norm})"
 
-def halving_block(channels: int) -> str:
-    return f"conv({channels}, 3, norm=weight) pool(2) conv({channels}, 3, norm=weight)"
+    if min(image_shape[1:]) < 12:
+        return f"conv(64, 3, gelu, norm={norm}) {halving(width)} mean()"
+    return f"whiten(2) {' '.join(map(halving, (64, 256, width)))} mean()"
 
 
 def upsampling_decoder(image_shape: Shape) -> str:

@@ -12,7 +12,7 @@ autoencoders, Zheng et al. 2025), and a second encoder adds the appearance that 
 """
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,8 @@ from latently.common.settings import Count, Fraction, Positive, Probability
 from latently.models.ae import AE
 from latently.models.augmentation import Augmentation
 from latently.models.densities import Point, nt_xent
-from latently.models.layers import Shape
-from latently.models.networks import EncoderDecoder, Network, feature_encoder, upsampling_decoder
+from latently.models.layers import Code, Shape
+from latently.models.networks import EncoderDecoder, Network, Trunk, feature_encoder, upsampling_decoder
 from latently.models.views import Change, Views, is_photograph, view_sides
 
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
@@ -33,12 +33,13 @@ PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is c
 class SimCLR(AE):
     """Self-supervised code: views of one image are alike, those of others are not; a decoder learns beside it.
 
-    `Autoencoder(SimCLR(), optimiser="muon")`, as `latently train simclr` has it, learns faster than with adamw.
+    `Autoencoder(SimCLR(), optimiser="muon", lr=1e-3, batch_size=256)`, as `latently train simclr` has it, learns faster
+    than with an autoencoder's own defaults.
     """
 
     name: ClassVar[str] = "simclr"
     monitor: ClassVar[str] = "contrast"
-    suited_optimiser: ClassVar[str] = "muon"
+    suited_training: ClassVar[dict[str, Any]] = {"optimiser": "muon", "lr": 1e-3, "batch_size": 256}
 
     latent_dim: Count = 320
     """Width of the code: features made by comparison, then the appearance."""
@@ -46,7 +47,7 @@ class SimCLR(AE):
     """Fraction of the code that reconstruction makes; features, neighbours and few labels do not use it."""
     n_views: Count = 4
     """Views of each image in a step, V, at least 2."""
-    view_size: Fraction = 0.53
+    view_size: Fraction = 0.625
     """Sides of a photograph's view, as a fraction of the image's: small views are as good and far quicker. Takes an
     encoder that averages over all places, `mean()`; for another one views are as large as images."""
     temperature: Positive = 0.2
@@ -108,9 +109,16 @@ class SimCLR(AE):
 
     def own_network(self, image_shape: Shape) -> Network:
         """The network that was given; where it leaves encoder or decoder open, one for features and for this shape."""
-        encoder = self.network.encoder or feature_encoder(image_shape)
+        encoder = self.network.encoder or f"{feature_encoder(image_shape, self.feature_dim)} code()"
         decoder = self.network.decoder or upsampling_decoder(image_shape)
         return replace(self.network, encoder=encoder, decoder=decoder)
+
+    def trunk(self, image_shape: Shape) -> Trunk:
+        """A classifier's trunk that takes the weights of `net.encoder`."""
+        network = self.own_network(image_shape)
+        ends = isinstance(network.encoder_layers(image_shape)[-1], Code)
+        layers = network.encoder if ends else f"{network.encoder} dense({self.feature_dim}, linear)"
+        return Trunk(layers, network.activation, network.init)
 
     @property
     def codes_per_image(self) -> int:

@@ -21,6 +21,7 @@ from latently.models.layers import Layer, Mean, Shape
 Change = Literal["auto", "photograph", "drawing"]  # what is altered at random: crops and colours, or warps
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey (ITU-R BT.601)
 LEAST_SIDE = 8  # of a view, in pixels, where the image has so many
+GREY = 0.5  # of pixels in 0..1
 LONGEST = 4 / 3  # aspect ratio of a crop, either way
 
 
@@ -77,6 +78,16 @@ class Views(Settings):
         mean = brightness * (x.mean((2, 3)) @ luma)  # the grey about which contrast spreads
         offset = (1 - contrast) * mean
         return torch.baddbmm(offset[:, None, None], matrix, x.flatten(2)).view_as(x)
+
+
+def cut_square(x: Tensor, share: float) -> Tensor:
+    """(B, C, H, W) with a square of each image grey, somewhere, its sides `share` of the image's (DeVries & Taylor
+    2017)."""
+    height, width = x.shape[2:]
+    centre = torch.rand(len(x), 2, 1, 1, 1, device=x.device)
+    down = ((torch.arange(height, device=x.device)[:, None] + 0.5) / height - centre[:, 0]).abs()  # (B, 1, H, 1)
+    across = ((torch.arange(width, device=x.device) + 0.5) / width - centre[:, 1]).abs()
+    return torch.where((down < share / 2) & (across < share / 2), GREY, x)
 
 
 def is_photograph(change: Change, channels: int) -> bool:

@@ -11,11 +11,16 @@ from latently.common.errors import InputError, require
 from latently.models.base import Model
 from latently.models.stack import Stack
 from latently.training.hardware import has_bfloat16, has_compiler, has_convolutions, resolve_device
-from latently.training.settings import COMPILE_FROM_STEPS, LEAST_STEPS, USUAL_EPOCHS, Training
+from latently.training.settings import COMPILE_FROM_STEPS, LEAST_STEPS, USUAL_EPOCHS, OptimiserName, Training
 
 
 def resolve(
-    settings: Training, n_images: int, net: nn.Module, usual_epochs: int = USUAL_EPOCHS, least_steps: int = LEAST_STEPS
+    settings: Training,
+    n_images: int,
+    net: nn.Module,
+    usual_epochs: int = USUAL_EPOCHS,
+    least_steps: int = LEAST_STEPS,
+    suited_optimiser: OptimiserName = "adamw",
 ) -> Training:
     """The settings with every `auto` resolved by rules, never by timing, so the same machine always decides the same.
 
@@ -40,7 +45,10 @@ def resolve(
     require(
         compiled == "off" or has_compiler(device), "compile is 'on', but no C++ compiler (g++) is there; give 'off'"
     )
-    return replace(settings, epochs=epochs, device=str(device), precision=precision, compile=compiled)
+    optimiser = suited_optimiser if settings.optimiser == "auto" else settings.optimiser
+    return replace(
+        settings, optimiser=optimiser, epochs=epochs, device=str(device), precision=precision, compile=compiled
+    )
 
 
 def build_on_meta(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Module:

@@ -8,6 +8,8 @@ from latently.common.settings import Count, NonNegative, Positive, Probability, 
 COMPILE_FROM_STEPS = 5000  # compiling costs 10 to 20 s once and saves about 2 ms a step on a CPU (docs/log.md)
 USUAL_EPOCHS, LEAST_STEPS = 30, 1200  # 1,500 images want 100 epochs: with 30 codes are poor, with 300 they overfit
 
+OptimiserName = Literal["auto", "adam", "adamw", "muon", "rmsprop"]
+
 
 @dataclass(kw_only=True)
 class Training(Settings):
@@ -17,9 +19,10 @@ class Training(Settings):
     """Passes over the training images; auto: 30, or 15 for a classifier, and more if there are few images."""
     batch_size: Count = 128
     """Images per step; the last batch of an epoch may be smaller."""
-    optimiser: Literal["adam", "adamw", "muon", "rmsprop"] = "adamw"
+    optimiser: OptimiserName = "adamw"
     """adamw: decoupled weight decay; muon: adamw, with orthogonalised updates of convolutions (Jordan et al. 2024);
-    rmsprop: squared gradients averaged with decay 0.9, as in Keras."""
+    rmsprop: squared gradients averaged with decay 0.9, as in Keras; auto: muon for a classifier of photographs, else
+    adamw."""
     lr: Positive = 4e-3
     """Learning rate; the maximum if the schedule varies it."""
     schedule: Literal["constant", "one-cycle", "cosine"] = "one-cycle"

@@ -13,7 +13,7 @@ from torch import Tensor
 Number = Tensor | float
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of Jordan et al. 2024: singular values to 0.7 .. 1.2
 NEWTON_SCHULZ_STEPS = 5
-ADAM_RMS = 0.2  # root mean square of AdamW's usual update, in learning rates (Liu et al. 2025)
+MUON_RMS = 2.0  # root mean square of an update of kernels, in learning rates; AdamW's is 0.2 or so (docs/log.md)
 
 
 def adam(
@@ -59,8 +59,8 @@ def rmsprop(
 
 
 def is_kernel(weight: Tensor) -> bool:
-    """Of a convolution: what `muon` orthogonalises."""
-    return weight.ndim == 4
+    """Of a convolution: what `muon` orthogonalises. A gain for each channel, (C, 1, 1, 1), is none."""
+    return weight.ndim == 4 and weight[0].numel() > 1
 
 
 def muon(
@@ -71,9 +71,9 @@ def muon(
     corrections: Sequence[Number],
     **constants: Any,
 ) -> None:
-    """Jordan et al. 2024: the momentum's nearest orthogonal matrix, a kernel taken as (out, in h w); scaled as AdamW's
-    updates are (Liu et al. 2025, eq. 4), so that one learning rate serves both. constants: as in `adam`, which updates
-    all other weights."""
+    """Jordan et al. 2024: the momentum's nearest orthogonal matrix, a kernel taken as (out, in h w); of one size
+    whatever its shape (Liu et al. 2025, eq. 4), so that one learning rate serves both. constants: as in `adam`, which
+    updates all other weights."""
     if not is_kernel(weight):
         return adam(weight, gradient, moments, lr, corrections, **constants)
     m, beta = moments["exp_avg"], constants["betas"][0]
@@ -81,7 +81,7 @@ def muon(
     weight.mul_(1 - lr * constants["weight_decay"])
     m.lerp_(gradient, 1 - beta)
     nesterov = torch.lerp(gradient, m, beta).flatten(1)
-    scale = ADAM_RMS * max(nesterov.shape) ** 0.5
+    scale = MUON_RMS * max(nesterov.shape) ** 0.5
     weight.sub_(lr * scale * orthogonalised(nesterov).view(weight.shape))
 
 

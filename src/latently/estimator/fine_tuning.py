@@ -1,0 +1,68 @@
+"""A classifier that begins as an encoder with a linear head, and learns from unlabelled images by consistency.
+
+The head is fitted first, so that the first steps do not undo the encoder (Kumar et al. 2022).
+"""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from latently.estimator.autoencoder import Autoencoder
+from latently.estimator.classifier import Classifier, balanced
+from latently.estimator.lesson import Lesson
+from latently.models import FeedForward, FixMatch
+from latently.models.networks import EncoderDecoder
+from latently.training.inference import tensor_shape
+
+STRENGTH = 0.01  # C of the head's logistic regression on standardised features
+IMAGES_PER_EPOCH = 50_000  # at least, labelled or not: its four epochs then take some 1,500 steps
+
+
+def trunk(classifier: Classifier) -> str:
+    """The layers that the classifier was given; none: empty."""
+    return classifier.model.trunk.layers if isinstance(classifier.model, FeedForward) else ""
+
+
+def linear_head(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (classes, d) and biases (classes,) of a softmax over features (n, d). labels: (n,), -1 = unlabelled."""
+    known = labels >= 0
+    scaler = StandardScaler().fit(features)
+    head = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaler.transform(features[known]), labels[known])
+    weights, biases = head.coef_, head.intercept_
+    if len(weights) == 1:  # of two classes, scikit-learn gives the log odds of the second
+        weights, biases = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-biases / 2, biases / 2])
+    weights = weights / scaler.scale_
+    return weights, biases - weights @ scaler.mean_
+
+
+def linear_classes(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Class indices (n,) by such a head."""
+    weights, biases = linear_head(features, labels)
+    return np.asarray((features @ weights.T + biases).argmax(1))
+
+
+def lesson(classifier: Classifier, encoder: Autoencoder, features: np.ndarray, labels: np.ndarray) -> Lesson:
+    """All images, and the classifier as one that begins as `encoder`, (n, d) `features` of which are given."""
+    own, parts = classifier.model or FeedForward(), cast(EncoderDecoder, encoder.net_)
+    body = encoder.model_.trunk(tensor_shape(encoder.image_shape_))
+    model = FixMatch(**(own.get_params(deep=False) | {"trunk": body}))
+    weights, biases = (torch.as_tensor(each, dtype=torch.float32) for each in linear_head(features, labels))
+    encoded = {name: value.clone() for name, value in parts.encoder.state_dict().items()}
+
+    @torch.no_grad()
+    def begin(net: Any) -> None:
+        net.trunk.load_state_dict(encoded)
+        net.head.weight.copy_(weights)
+        net.head.bias.copy_(biases)
+
+    classifier.set_params(model=model)
+    return Lesson(np.arange(len(labels)), labels, repeats(labels), classifier, begin)
+
+
+def repeats(labels: np.ndarray) -> np.ndarray:
+    """How often each image comes in an epoch, (n,), labelled or not."""
+    once = balanced(labels)
+    return np.asarray(once * max(1, round(IMAGES_PER_EPOCH / once.sum())))

@@ -1,0 +1,60 @@
+"""What a few-label classifier learns from, and the trial that decides it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: given labels are more reliable
+LEAST_IMAGES = 20_000  # in such an epoch; if there are fewer, they are repeated
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """images: (n,) indices; classes: (n,) class indices, -1 where the classifier is to find out; repeats: (n,), how
+    often each comes in an epoch; begin: sets the weights of its network before the first step."""
+
+    images: np.ndarray
+    classes: np.ndarray
+    repeats: np.ndarray
+    classifier: Any
+    begin: Callable[[nn.Module], None] | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Whether classes that were found with the help of unlabelled images, and a classifier of the given labels alone,
+    are right on labels that neither saw: (n,) bools each."""
+
+    helped: np.ndarray
+    alone: np.ndarray
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether the unlabelled images make more errors, by more than a standard error of the difference.
+
+        >>> Trial(np.array([True, False, False, False]), np.array([True, True, True, True])).is_harmful
+        True
+        >>> Trial(np.array([True, False, True, False]), np.array([True, True, False, False])).is_harmful
+        False
+        """
+        difference = self.alone.astype(float) - self.helped
+        return bool(difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)))
+
+    def __str__(self) -> str:
+        """`on 200 labels held out, the codes of all images are right on 63.0 %, a classifier ... on 67.3 %`"""
+        return (
+            f"on {len(self.alone):,} labels held out, the codes of all images are right on "
+            f"{100 * self.helped.mean():.1f} %, a classifier of the other labels alone on "
+            f"{100 * self.alone.mean():.1f} %"
+        )
+
+
+def repeats(n_labelled: int, n_surest: int) -> np.ndarray:
+    """How often an epoch holds each labelled image, and then each with a propagated label."""
+    evenly = round(n_surest / n_labelled)  # as many given labels as propagated ones
+    once = np.repeat([min(max(evenly, 1), MOST_REPEATS), 1], [n_labelled, n_surest])
+    return np.asarray(once * max(1, round(LEAST_IMAGES / once.sum())))
