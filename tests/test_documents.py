@@ -27,7 +27,7 @@ from latently.cli.flags import Finished
 from latently.cli.main import main, parse
 from latently.common.errors import InputError
 from latently.data import load
-from latently.estimator import few_label
+from latently.estimator import lesson
 from latently.runs.outputs import write_images
 
 ROOT = Path(__file__).parent.parent
@@ -93,7 +93,7 @@ PYTHON_PAGES = [
 @pytest.mark.parametrize("page", PYTHON_PAGES, ids=page_name)
 def test_the_python_of_a_page_prints_what_the_page_says(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(few_label, "LEAST_IMAGES", 20_000)  # as users have it
+    monkeypatch.setattr(lesson, "LEAST_IMAGES", 20_000)  # as users have it
     session = doctest.DocTestParser().get_doctest("\n".join(blocks(page, "pycon")), {}, page_name(page), str(page), 0)
     assert any(example.want for example in session.examples)
     failures, _ = doctest.DocTestRunner(verbose=False).run(session)
