@@ -22,7 +22,7 @@ PLAN = {
         inference ray_cluster""",
     "estimator": """inputs base classifier mixture autoencoder label_spreading lesson fine_tuning few_label __init__
         stacked""",
-    "evaluation": "intervals figures codes samples",
+    "evaluation": "intervals figures codes samples verdict",
     "analysis": "run_images measure similar label_curve plots onnx_export parquet_export",
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
         classifiers code_distances probes denoise conditional bounds __init__""",

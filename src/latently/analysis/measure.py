@@ -17,6 +17,7 @@ from latently.estimator import Autoencoder, Classifier
 from latently.evaluation import samples
 from latently.evaluation.codes import baseline_figures, code_figures
 from latently.evaluation.figures import collapse_sentence, evaluate
+from latently.evaluation.verdict import verdict
 from latently.models import can
 from latently.runs.folder import Run
 from latently.training.watchers import Bar
@@ -101,30 +102,6 @@ def measure_codes(opened: RunImages, images: ImageSet) -> dict[str, Any]:
     figures |= baseline_figures(pixels, train.label_names, others, images.label_names, codes.shape[1])
     note(f"note: {verdict(figures)}")
     return figures
-
-
-def verdict(figures: dict[str, Any]) -> str:
-    """One sentence on what codes are worth, from `code_figures` and `baseline_figures`.
-
-    >>> heads = {"probe_accuracy": 0.704, "pixels_probe_accuracy": 0.36, "pca_probe_accuracy": 0.476}
-    >>> verdict(heads | {"knn_accuracy": 0.25, "pixels_knn_accuracy": 0.28, "pca_knn_accuracy": 0.3})
-    'linear probe: codes 70.4 %, pixels 36.0 %, principal components 47.6 %; neighbours: codes 25.0 %, pixels 28.0 %, \
-principal components 30.0 %: these codes lose by neighbours'
-    """
-    heads = {"probe": "linear probe", "knn": "neighbours"}
-    rows = {"": "codes", "pixels_": "pixels", "pca_": "principal components"}
-
-    def figure(row: str, head: str) -> float:
-        return float(figures[f"{row}{head}_accuracy"])
-
-    sentences = [
-        f"{name}: " + ", ".join(f"{what} {100 * figure(row, head):.1f} %" for row, what in rows.items())
-        for head, name in heads.items()
-    ]
-    losers = [
-        name for head, name in heads.items() if figure("", head) < max(figure("pixels_", head), figure("pca_", head))
-    ]
-    return "; ".join(sentences) + (f": these codes lose by {' and by '.join(losers)}" if losers else "")
 
 
 def measure_samples(opened: RunImages, images: ImageSet, n: int, judge: Path | None) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from latently.common.errors import require
 def demo(out: Path = Path("runs/demo"), overwrite: bool = False, seed: int = 0, json: bool = False) -> None:
     """Train, evaluate, draw and report on the embedded digits, in under a minute.
 
-    Trains a VAE on all 1,797 digits without their labels, evaluates it, fits a classifier on the codes of a few
-    labelled images and the same classifier on their pixels, draws, and writes a report.
+    Trains SimCLR on all 1,797 digits without their labels, evaluates it, fits a classifier on the codes of a few
+    labelled images and the same classifier on their pixels and principal components, draws, and writes a report.
 
     Args:
         out: Run folder to write; an earlier demo there is replaced.
@@ -34,6 +34,7 @@ def demo(out: Path = Path("runs/demo"), overwrite: bool = False, seed: int = 0, 
     from latently import report
     from latently.cli.demo_work import BUDGETS, N_DRAWS
     from latently.cli.demo_work import demo as run_demo
+    from latently.evaluation.verdict import verdict
     from latently.training.watchers import Bar, Log
 
     note("learning codes from 1,797 digits without their labels, then classifiers from a few labels ...")
@@ -44,10 +45,14 @@ def demo(out: Path = Path("runs/demo"), overwrite: bool = False, seed: int = 0, 
         print_json(figures)
         return
     own = {name: value for name, value in figures.items() if not name.startswith("accuracy_")}
-    print_figures("The VAE, on the images it was trained on", own)
-    columns = ["labels", "codes", "pixels"]
-    rows = [[str(n), *(mean_and_std(figures, f"accuracy_{name}_{n}_labels") for name in columns[1:])] for n in BUDGETS]
+    print_figures("The codes, on the images they were learned from", own)
+    columns = ["labels", "codes", "pixels", "principal components"]
+    rows = [
+        [str(n), *(mean_and_std(figures, f"accuracy_{name}_{n}_labels") for name in ("codes", "pixels", "pca"))]
+        for n in BUDGETS
+    ]
     print_rows(f"Accuracy in %, mean ± std over {N_DRAWS} draws of the labels", columns, rows)
+    print(f"\n{verdict(figures)}")
     print(f"\nReport:   {page}\nPictures: {out / 'figures'}")
 
 

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from latently.evaluation.verdict import verdict
 from latently.models import PAGES  # which imports no model
 from latently.report import words
 from latently.report.files import read_figures, read_history, read_metrics, read_params
@@ -18,7 +19,8 @@ def collect(run_path: str | PathLike[str]) -> dict[str, Any]:
     """The content of a run's report, as plain texts, lists and dicts.
 
     Keys: `title`, `facts` (a one-line summary of the run), `metrics` (rows of key, name, value, spread, unit, meaning;
-    empty before `latently evaluate`), the first of them as `headlines`, `context` (the conditions of the measurement),
+    empty before `latently evaluate`), the first of them as `headlines`, `verdict` (codes beside pixels and principal
+    components, one sentence or empty), `context` (the conditions of the measurement),
     `classes` (rows of name, precision, recall, n_images), `figures` (name, title, caption, png in base64, width,
     height), `training` (rows of name, value), `terms` (rows of name, unit, train, validation), `settings` (tables of
     title and rows), `command` (None if the run was made in Python), `evaluate` and `plot` (commands that produce what
@@ -34,6 +36,7 @@ def collect(run_path: str | PathLike[str]) -> dict[str, Any]:
         "facts": facts(params, history),
         "metrics": results,
         "headlines": [row for row in results if row["key"] in HEADLINES][:4],
+        "verdict": verdict(metrics),
         "classes": class_rows(classes),
         "context": [row for row in rows if is_context(row, metrics)],
         "figures": figures(run),

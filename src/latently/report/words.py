@@ -58,6 +58,12 @@ METRICS = {
         "The same classifier, trained on the raw pixels of the same images: the baseline for the codes.",
         100,
     ),
+    "accuracy_pca": Metric(
+        "Accuracy on principal components",
+        "%",
+        "The same classifier, trained on as many principal components of all images as features have dimensions.",
+        100,
+    ),
     "denoised_psnr_db": Metric(
         "PSNR after denoising",
         "dB",
