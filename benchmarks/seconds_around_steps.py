@@ -9,6 +9,7 @@ compilation cache.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -84,10 +85,8 @@ def inside(words: list[str], began: float) -> None:
     from latently.cli.main import main
 
     sys.argv = ["latently", *words]
-    try:
+    with contextlib.suppress(SystemExit):
         main()
-    except SystemExit:
-        pass
     clocks.charge()
     print(json.dumps(clocks.spent), flush=True)
 
