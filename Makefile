@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: demo test check format bench onnxruntime clean
+.PHONY: demo test check docs format bench onnxruntime clean
 
 demo: .venv/installed
 	$(BIN)/latently demo --out $(RUN)
@@ -15,6 +15,11 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, in build/site: any file server serves it, and it opens from the disk, too. A warning is an error.
+docs: .venv/docs-installed
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
+	@echo "build/site/index.html"
 
 # Wants a machine that does nothing else for an hour, and PEER, a Python that has pythae 0.1.2.
 PEER ?= python3
@@ -38,6 +43,10 @@ format: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,explorer,onnx,ray,tensorboard]"
+	touch $@
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
 	touch $@
 
 clean:
