@@ -26,7 +26,7 @@ PLAN = {
     "analysis": "run_images measure similar label_curve plots onnx_export parquet_export",
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
         classifiers code_distances probes denoise conditional bounds __init__""",
-    "report": "files words content page __init__ comparison",
+    "report": "files words content page __init__ card comparison",
     "explorer": "cache planes saved_labels scene proposals guard layers pages server static",
     "cli": "arguments shared flags describe apply inspect studies demo_work demo options plan train main",
 }

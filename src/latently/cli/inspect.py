@@ -236,6 +236,23 @@ def report(run: tyro.conf.Positional[Path], data: RunData = None, device: Device
     print(report_room.write(run))
 
 
+def card(run: tyro.conf.Positional[Path], out: Annotated[Path | None, default_shown("RUN/card.md")] = None) -> None:
+    """Write a model card: images, figures, limits and settings, as Markdown without a path of this machine.
+
+    Figures are those that latently evaluate saved.
+
+    Args:
+        run: Run folder.
+        out: File to write, .md.
+    """
+    from latently.report import card as card_room
+    from latently.runs import outputs
+
+    if out:
+        outputs.check_out(out, (".md",))
+    print(card_room.write(run, out))
+
+
 def compare(
     runs: Annotated[
         tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN RUN ...", help_behavior_hint="(required)")

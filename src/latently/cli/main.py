@@ -22,7 +22,7 @@ from latently.cli.apply import (
 )
 from latently.cli.demo import demo
 from latently.cli.describe import data
-from latently.cli.inspect import compare, evaluate, explore, export, plot, report, similar
+from latently.cli.inspect import card, compare, evaluate, explore, export, plot, report, similar
 from latently.cli.studies import label_curve, presets, reproduce
 from latently.common.console import (
     disk_sentence,
@@ -51,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
         sample,
         plot,
         report,
+        card,
         compare,
         explore,
         export,
@@ -125,9 +126,7 @@ def parse(words: list[str]) -> flags.Work:
         print(top_help())
         raise flags.Finished
     if words[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"latently {version('latently')}")
+        print(version_lines())
         raise flags.Finished
     require(words[0] in SUMMARIES, flags.unknown("command", words[0], list(SUMMARIES)))
     alone = f"{n_processes()} processes were started, but only latently train can use several; start one"
@@ -148,6 +147,29 @@ def parse(words: list[str]) -> flags.Work:
     return flags.parse(
         train_command(words[1:], (MODEL_NAMES | RECIPES)[words[1]]), f"latently train {words[1]}", words[2:]
     )
+
+
+def version_lines() -> str:
+    """What a report of a bug needs: our version first, then those that results depend on. Nothing is imported."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    lines = [f"latently {version('latently')}", f"Python {platform.python_version()}, {platform.platform()}"]
+    for name in (
+        "torch",
+        "numpy",
+        "scikit-learn",
+        "scipy",
+        "pillow",
+        "tyro",
+        "safetensors",
+        "starlette",
+        "onnx",
+        "ray",
+    ):
+        with contextlib.suppress(PackageNotFoundError):
+            lines.append(f"{name} {version(name)}")
+    return "\n".join(lines)
 
 
 def top_help() -> str:

@@ -43,7 +43,7 @@ from latently.runs.tensors import fit_into, read_tensors, write_tensors
 FORMAT = 1  # of params.json; incremented when older readers would misread it
 # Files of ours in a run folder; params.json is deleted last: while it exists, the folder is a run.
 RUN_FILES = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
-        "report.html", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
+        "report.html", "card.md", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
         "explorer", "params.json")  # fmt: skip
 
 

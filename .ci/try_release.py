@@ -1,0 +1,102 @@
+"""Build wheel and sdist, install the wheel into an empty environment outside the checkout, and use it there.
+
+    python .ci/try_release.py                        # with the versions of constraints.txt
+    python .ci/try_release.py --lowest               # with the lowest that pyproject.toml promises
+    python .ci/try_release.py --python python3.13
+
+It installs from the package index that pip is configured for: torch alone is hundreds of megabytes, so this is no test
+of every day; `.ci/run` does it where RELEASE is set.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+EXTRAS = ("explorer", "onnx")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--lowest", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        wheel = build(place, arguments.python)
+        constraints = lowest(place) if arguments.lowest else ROOT / "constraints.txt"
+        run(arguments.python, "-m", "venv", place / "empty", cwd=place)
+        python = place / "empty" / "bin" / "python"
+        extras = "" if arguments.lowest else f"[{','.join(EXTRAS)}]"
+        run(python, *PIP, "--constraint", constraints, f"{wheel}{extras}", cwd=place)
+        use(place, python.with_name("latently"), explorer=not arguments.lowest)
+
+
+PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+
+
+def build(place: Path, python: str) -> Path:
+    """Wheel and sdist from a copy of the sources, the wheel from the sdist, so that both are known to be whole."""
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "runs", "docs", "tests")
+    shutil.copytree(ROOT, place / "source", ignore=ignored)
+    run(python, "-m", "venv", place / "builder", cwd=place)
+    builder = place / "builder" / "bin" / "python"
+    run(builder, *PIP, "build", "setuptools>=77", cwd=place)
+    run(builder, "-m", "build", "--outdir", place / "dist", place / "source", cwd=place)
+    (sdist,) = (place / "dist").glob("*.tar.gz")
+    (wheel,) = (place / "dist").glob("*.whl")
+    print(f"{sdist.name} {sdist.stat().st_size:,} bytes, {wheel.name} {wheel.stat().st_size:,} bytes", flush=True)
+    return wheel
+
+
+def lowest(place: Path) -> Path:
+    """A file of constraints with the lower bound of every dependency of pyproject.toml."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pairs = [re.match(r"([\w-]+)>=([\w.]+)", each) for each in wanted]
+    assert all(pairs), f"a dependency without a lower bound among {wanted}"
+    path = place / "lowest.txt"
+    path.write_text("".join(f"{pair[1]}=={pair[2]}\n" for pair in pairs if pair))
+    return path
+
+
+def use(place: Path, latently: Path, explorer: bool) -> None:
+    """What a new user does first: the demo, a few-label classifier, the page in the browser."""
+    run(latently, "--version", cwd=place)
+    run(latently, "demo", "--out", "runs/demo", cwd=place)
+    few = "train few-label --data digits --n-labels 100 --epochs 3 --layers dense(32) --encoder-epochs 3 --out runs/few"
+    run(latently, *few.split(), cwd=place)
+    run(latently, "evaluate", "runs/few", cwd=place)
+    if explorer:
+        run(latently, *["explore", "runs/few", "--static", "site"], cwd=place)
+        explore(place, latently)
+
+
+def explore(place: Path, latently: Path) -> None:
+    words = [latently, *["explore", "runs/few", "--no-open"]]
+    server = subprocess.Popen(words, cwd=place, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    with urllib.request.urlopen(server.stdout.readline().strip(), timeout=30) as answer:
+        assert b"latently explorer" in answer.read()
+    server.send_signal(signal.SIGINT)
+    assert server.wait(30) == 0
+    print("the explorer answers", flush=True)
+
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
+def run(*words: str | Path, cwd: Path) -> None:
+    print("$", *words, flush=True)
+    subprocess.run([str(word) for word in words], cwd=cwd, env=ENVIRONMENT, check=True)
+
+
+if __name__ == "__main__":
+    main()
