@@ -18,6 +18,7 @@ import sys
 import tempfile
 import tomllib
 import urllib.request
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -45,14 +46,21 @@ PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
 
 def build(place: Path, python: str) -> Path:
     """Wheel and sdist from a copy of the sources, the wheel from the sdist, so that both are known to be whole."""
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "runs", "docs", "tests")
-    shutil.copytree(ROOT, place / "source", ignore=ignored)
+    source = place / "source"
+    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
     run(python, "-m", "venv", place / "builder", cwd=place)
     builder = place / "builder" / "bin" / "python"
     run(builder, *PIP, "build", "setuptools>=77", cwd=place)
-    run(builder, "-m", "build", "--outdir", place / "dist", place / "source", cwd=place)
+    run(builder, "-m", "build", "--outdir", place / "dist", source, cwd=place)
     (sdist,) = (place / "dist").glob("*.tar.gz")
     (wheel,) = (place / "dist").glob("*.whl")
+    files = {
+        path.relative_to(source / "src").as_posix() for path in source.glob("src/latently/**/*.*") if path.is_file()
+    }
+    missing = files - set(zipfile.ZipFile(wheel).namelist())
+    assert not missing, f"the wheel lacks {sorted(missing)}"
     print(f"{sdist.name} {sdist.stat().st_size:,} bytes, {wheel.name} {wheel.stat().st_size:,} bytes", flush=True)
     return wheel
 
