@@ -12,10 +12,10 @@ MOST_LINES, MOST_ENTRIES = 400, 16
 PLAN = {
     "common": "errors settings files console",
     "data": """classes ranges pixels noise preparation reading image_file folder_survey mapped imageset folder_index
-        batches download cache splits arrays text columns table idx folder chunks image_names label_file sources
-        __init__""",
-    "models": """modules layers networks densities flows augmentation views base ae denoising posterior iwae vae cvae
-        vamp simclr feedforward fixmatch stack __init__ presets""",
+        batches download cache splits arrays text columns table idx folder chunks image_names label_file code_file
+        sources __init__""",
+    "models": """modules layers code_table given networks densities flows augmentation views base pretrained frozen ae
+        denoising posterior iwae vae cvae vamp simclr decoder feedforward fixmatch stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
     "runs": "tensors record lock folder outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers

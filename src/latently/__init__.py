@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from latently.models import CVAE as CVAE
     from latently.models import DAE as DAE
     from latently.models import VAE as VAE
+    from latently.models import Decoder as Decoder
     from latently.models import FeedForward as FeedForward
     from latently.models import VampVAE as VampVAE
     from latently.models.augmentation import Augmentation as Augmentation
+    from latently.models.code_table import CodeTable as CodeTable
     from latently.models.networks import Network as Network
     from latently.models.networks import Trunk as Trunk
 
@@ -43,6 +45,7 @@ _HOME = {
     "Augmentation": "models.augmentation",
     "Autoencoder": "estimator",
     "Classifier": "estimator",
+    "CodeTable": "models.code_table",
     "FewLabelClassifier": "estimator",
     "InputError": "common.errors",
     "Network": "models.networks",

@@ -5,9 +5,10 @@
     model.onnx          images (n, C, H, W) -> codes (n, Z), reconstructed (n, C, H, W), probabilities (n, classes)
     model.decoder.onnx  codes (n, Z) -> decoded (n, C, H, W)
 
-The files contain what the run supports: a plain classifier has only probabilities, and no decoder. A runtime computes
-only the requested outputs. A conditional model also takes labels (n,), int64 indices into its classes. All outputs are
-means, of the posterior and of the decoder. The metadata contain the classes, the image shape and the pixel format.
+The files contain what the run supports: a plain classifier has only probabilities, and no decoder; of a table of codes
+there is only the decoder. A runtime computes only the requested outputs. A conditional model also takes labels (n,),
+int64 indices into its classes. All outputs are means, of the posterior and of the decoder. The metadata contain the
+classes, the image shape and the pixel format.
 
 Any onnxruntime from `LEAST_ONNXRUNTIME` on reads the files. torch's exporter writes the newest format that it knows
 whatever the opset, and older runtimes refuse that by its number; nothing in these graphs needs it.
@@ -85,7 +86,8 @@ def plans(estimator: Any) -> dict[str, Plan]:
         images |= labels
         codes = {"codes": torch.randn(TRIED, model.latent_dim)} | labels
         made["decoder"] = Plan(Graph([net], decode), codes, ["decoded"])
-        nets, steps, outputs = [net], [rebuild], ["codes", "reconstructed"]
+        if model.encodes_new:
+            nets, steps, outputs = [net], [rebuild], ["codes", "reconstructed"]
     if isinstance(classifier, Classifier):
         nets.append(classifier.net_)
         steps.append(lambda x, *y: (classifier.model_.classify(classifier.net_, x).log_probabilities.exp(),))
@@ -94,7 +96,7 @@ def plans(estimator: Any) -> dict[str, Plan]:
     def all_steps(*inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(output for step in steps for output in step(*inputs))
 
-    return {"model": Plan(Graph(nets, all_steps), images, outputs)} | made
+    return ({"model": Plan(Graph(nets, all_steps), images, outputs)} if outputs else {}) | made
 
 
 def export(estimator: Any, out: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The flags of `latently train MODEL` and their defaults: images, run folder, and what each kind of model adds."""
 
 import argparse
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -10,12 +11,13 @@ import tyro
 from latently.common.errors import InputError, require
 from latently.common.files import input_errors_for, read_json
 from latently.common.settings import Count, Fraction, NonNegative, Seed, Settings
-from latently.data import Preparation
+from latently.data import ImageSet, Preparation, read_codes
 from latently.data.ranges import Scale
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator import load as load_estimator
 from latently.estimator.autoencoder import default_encoder
-from latently.models import MODELS, FeedForward, Model, can, model_from_json, model_to_json, presets
+from latently.models import MODELS, Decoder, FeedForward, Model, can, model_from_json, model_to_json, presets
+from latently.models.code_table import CodeTable
 from latently.runs.folder import Run
 from latently.training.settings import Training
 
@@ -89,6 +91,29 @@ class EncoderOptions(RunOptions):
 
 
 @dataclass(kw_only=True)
+class DecoderOptions(RunOptions):
+    """The images, their codes, and the run folder."""
+
+    codes: Path | None = None
+    """Codes that were made elsewhere: a .npy, .npz or .parquet file with a row for each image of --data, in order."""
+
+    def build(self, model: Model, training: Training) -> Autoencoder:
+        return Autoencoder(model, random_state=self.seed, **training.get_params())
+
+    def own(self) -> dict[str, Any]:
+        return {"codes": stored_path(self.codes)}
+
+    def read_codes(self, model: Model, images: ImageSet) -> Model:
+        """The model, with the table in --codes as its encoder. Raises InputError where an encoder is given, too."""
+        if self.codes is None:
+            return model
+        alone = not model.get_params()["network__encoder"]
+        require(alone, "--codes and --encoder contradict each other: codes come from a table or a network; give one")
+        table = CodeTable.of(images.images, read_codes(self.codes, images))
+        return copy.deepcopy(model).set_params(network__encoder=table)
+
+
+@dataclass(kw_only=True)
 class LabelledOptions(RunOptions):
     """The images, their labels, and the run folder."""
 
@@ -144,7 +169,7 @@ class FewLabelOptions(ClassifierOptions):
 
     encoder: Path | None = None
     """Run folder of an autoencoder to compute codes with; default: one that is trained on all the images first."""
-    codes: Literal["auto", "simclr", "vae"] = "auto"
+    encoder_model: Literal["auto", "simclr", "vae"] = "auto"
     """The encoder that is trained first; auto: simclr for photographs, vae for grey images."""
     latent_dim: Count | Literal["auto"] = "auto"
     """Width of the code of the encoder that is trained first; auto: 320 of simclr, 20 of a vae."""
@@ -159,13 +184,13 @@ class FewLabelOptions(ClassifierOptions):
     takes a simclr. auto: with a simclr, unless labels held out show that its features are worse than a classifier of
     the labels alone."""
 
-    older: ClassVar[dict[str, Any]] = {"codes": "vae", "consistency": "false"}
+    older: ClassVar[dict[str, Any]] = {"encoder_model": "vae", "consistency": "false"}
 
     def check(self) -> Self:
-        own = (self.codes, self.latent_dim, self.encoder_epochs) != ("auto", "auto", "auto")
+        own = (self.encoder_model, self.latent_dim, self.encoder_epochs) != ("auto", "auto", "auto")
         both = self.encoder is not None and own
         what = "encoder is given, so no encoder is trained"
-        require(not both, f"{what}: leave out --codes, --latent-dim and --encoder-epochs")
+        require(not both, f"{what}: leave out --encoder-model, --latent-dim and --encoder-epochs")
         return super().check()
 
     def build(self, model: Model, training: Training, image_shape: tuple[int, ...]) -> FewLabelClassifier:
@@ -177,16 +202,16 @@ class FewLabelOptions(ClassifierOptions):
         )
 
     def new_encoder(self, device: str, image_shape: tuple[int, ...]) -> Autoencoder:
-        if self.codes == "auto":
+        if self.encoder_model == "auto":
             encoder = default_encoder(image_shape)
         else:
-            encoder = Autoencoder(MODELS[self.codes](), **MODELS[self.codes].suited_training)
+            encoder = Autoencoder(MODELS[self.encoder_model](), **MODELS[self.encoder_model].suited_training)
         if self.latent_dim != "auto":
             encoder.set_params(model__latent_dim=self.latent_dim)
         return encoder.set_params(epochs=self.encoder_epochs, random_state=self.seed, device=device)
 
     def own(self) -> dict[str, Any]:
-        names = ("codes", "latent_dim", "encoder_epochs", "spread", "consistency")
+        names = ("encoder_model", "latent_dim", "encoder_epochs", "spread", "consistency")
         return super().own() | {name: getattr(self, name) for name in names}
 
 
@@ -196,6 +221,8 @@ def options_for(name: str) -> type[RunOptions]:
         return FewLabelOptions
     if can(MODELS[name](), "classify"):
         return ClassifierOptions
+    if issubclass(MODELS[name], Decoder):
+        return DecoderOptions
     return ConditionalOptions if MODELS[name].takes_labels else EncoderOptions
 
 
@@ -277,8 +304,8 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
         raise InputError(f"{run.path} was fitted to arrays in Python; only a run of `latently train` can be resumed")
     with input_errors_for(run.path / "params.json"):
         prepared = Preparation.from_json(record.preparation)
-        own |= {"binarise": params["binarise"]} if "binarise" in params else {}
-        own |= {name: Path(own[name]) for name in ("labels", "encoder") if own.get(name)}
+        own |= {"binarise": params["binarise"]} if "binarise" in params and issubclass(kind, EncoderOptions) else {}
+        own |= {name: Path(own[name]) for name in ("labels", "encoder", "codes") if own.get(name)}
         options = kind(
             out=run.path,
             data=record.source,
@@ -294,4 +321,6 @@ def stored_settings(run: Run) -> tuple[Model, Training, RunOptions]:
             **own,
             **watching,
         ).check()
+    if isinstance(options, DecoderOptions) and options.codes:
+        model.set_params(network__encoder="")  # the table, which is read again
     return model, training, options

@@ -16,6 +16,7 @@ from latently.analysis.run_images import stored_split
 from latently.cli import flags
 from latently.cli.options import (
     ClassifierOptions,
+    DecoderOptions,
     FewLabelOptions,
     LabelledOptions,
     RunOptions,
@@ -123,6 +124,8 @@ def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> Traini
         images = load(str(options.data), prepared, sys.stderr.isatty(), side)
     if isinstance(options, LabelledOptions) and options.labels:
         images = read_labels(options.labels, images)
+    if isinstance(options, DecoderOptions):
+        model = options.read_codes(model, images)
     split = split_of(request, images)
     record = DataRecord.of(images, split, options.seed, options.limit)
     record.note_copies()

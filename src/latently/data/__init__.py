@@ -1,5 +1,6 @@
 """Images from anywhere, as one thing: `ImageSet`, (N, H, W[, C]) with labels where -1 means unlabelled."""
 
+from latently.data.code_file import read_codes
 from latently.data.folder import note_fitting
 from latently.data.image_file import is_image_path, read_image
 from latently.data.imageset import ImageSet
@@ -23,6 +24,7 @@ __all__ = [
     "load",
     "n_in_training",
     "note_fitting",
+    "read_codes",
     "read_image",
     "read_labels",
     "split",

@@ -29,14 +29,19 @@ def _signed(n: int) -> int:
     return (n + 2**63) % 2**64 - 2**63
 
 
+def image_key(x: Tensor) -> Tensor:
+    """A 64-bit hash of each image's pixels, by which the same pixels are found again. x: float32 (B, ...) -> (B,)"""
+    bits = x.flatten(1).contiguous().view(torch.int32).long()  # (B, D)
+    place = torch.arange(1, bits.shape[1] + 1, device=x.device) * GOLDEN
+    return _splitmix(bits * 2654435761 + place).sum(1)  # integer sums are exact in any order
+
+
 def image_uniform(x: Tensor, n: int, seed: int = 0, start: int = 0) -> Tensor:
     """n uniforms in (0, 1) for each image, a function of (pixels, seed) alone. x: float32 (B, ...) -> (B, n).
 
     They are numbers `start` and on of an endless row, which may so be taken piece by piece.
     """
-    bits = x.flatten(1).contiguous().view(torch.int32).long()  # (B, D)
-    place = torch.arange(1, bits.shape[1] + 1, device=x.device) * GOLDEN
-    digest = _splitmix(bits * 2654435761 + place).sum(1, keepdim=True)  # (B, 1), integer sums are exact in any order
+    digest = image_key(x)[:, None]  # (B, 1)
     counter = torch.arange(start + 1, start + n + 1, device=x.device) * GOLDEN  # (n,)
     random = _splitmix(_splitmix(digest + _signed(seed * MIX_1)) + counter)
     # 23 bits and a half are exact in float32; of 24, the largest would round to 1, whose normal quantile is infinite

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from latently.common.errors import require
 from latently.common.files import input_errors_for
 from latently.estimator.autoencoder import Autoencoder
@@ -14,13 +16,20 @@ from latently.runs.folder import Run
 KINDS: dict[str, Any] = {kind.kind: kind for kind in (Autoencoder, Classifier, FewLabelClassifier)}
 
 
-def load(path: str | Path, device: str = "auto") -> Any:
-    """The fitted estimator of a run folder. Raises InputError if it is missing, unfinished, damaged or foreign."""
+def load(
+    path: str | Path, device: str = "auto", *, encoder: nn.Module | None = None, decoder: nn.Module | None = None
+) -> Any:
+    """The fitted estimator of a run folder. Raises InputError if it is missing, unfinished, damaged or foreign.
+
+    encoder, decoder: modules like those that the model was given in Python, `Network(encoder=...)`: a run folder holds
+    their weights, which are put into copies of these, but not their code.
+    """
     run = Run(path)
     kind = run.kind
     with input_errors_for(run.path / "params.json"):
         require(kind in KINDS, f"estimator is {kind!r}; expected {' or '.join(KINDS)}")
-    return KINDS[kind].of_run(run, device)
+    parts = {"encoder": encoder, "decoder": decoder}
+    return KINDS[kind].of_run(run, device, {name: part for name, part in parts.items() if part is not None})
 
 
 __all__ = [

@@ -1,10 +1,11 @@
 """Common base of the estimators: check images, draw a seed, fit a model with the loop, apply it in batches, save it."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,13 +23,13 @@ from latently.data.arrays import require_channels_last
 from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
 from latently.estimator.inputs import as_array
-from latently.models import Model, model_from_json, model_to_json
+from latently.models import Model, given, model_from_json, model_to_json
 from latently.models.layers import Shape
 from latently.models.networks import channels_last_on, count_parameters
 from latently.runs.folder import Run, versions
 from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.hardware import seeded
-from latently.training.inference import Trained, tensor_shape
+from latently.training.inference import Trained, batch_size, tensor_shape
 from latently.training.loop import Loop
 from latently.training.resolve import build_on_meta, check_memory, resolve
 from latently.training.settings import LEAST_STEPS, USUAL_EPOCHS, Training
@@ -131,12 +132,18 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         with nullcontext() if run is None else run.writing(self.describe()):  # what fails above leaves nothing behind
             for watcher in watchers:
                 watcher.started()
-            self.history_ = loop.train()
+            with self.model_.precomputed(net, *map(self._seen_parts, (train, validation))):
+                self.history_ = loop.train()
             if run is not None:
                 run.write_history(self.history_)
                 run.write_weights(net)
                 run.drop_checkpoint()
         return self
+
+    def _seen_parts(self, batches: Batches | None) -> Iterator[Tensor]:
+        """All images as the model sees them in an evaluation, in parts."""
+        parts = () if batches is None else batches.split(batch_size(self.image_shape_))
+        return (batches.evaluation_pixels(raw) for raw in parts)  # type: ignore[union-attr]
 
     def training(self) -> Training:
         """The training settings alone."""
@@ -165,6 +172,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         images = self._images(X, reset=True)
         self.model_ = self._own_model()  # any model: its capabilities are checked where needed
         self.model_.check()
+        self.model_.settle(self._tensor_shape)
         self._check_pixels(images)
         return images
 
@@ -263,16 +271,21 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
 
     def describe(self) -> dict[str, Any]:
         """The entries of params.json: enough to build and to fit the estimator again."""
-        return {
-            "estimator": self.kind,
-            "model": model_to_json(self.model_),
-            "training": self.training().to_json(),
-            "resolved": {name: getattr(self.training_, name) for name in RESOLVED},
-            "seed": self.seed_,
-            "image_shape": list(self.image_shape_),
-            "n_parameters": count_parameters(self.net_),
-            "versions": versions(),
-        } | self._describe_own()
+        provenance = getattr(self.net_, "provenance", None)  # of weights that others trained
+        return (
+            {
+                "estimator": self.kind,
+                "model": model_to_json(self.model_),
+                "training": self.training().to_json(),
+                "resolved": {name: getattr(self.training_, name) for name in RESOLVED},
+                "seed": self.seed_,
+                "image_shape": list(self.image_shape_),
+                "n_parameters": count_parameters(self.net_),
+                "versions": versions(),
+            }
+            | ({"pretrained": provenance} if provenance else {})
+            | self._describe_own()
+        )
 
     @classmethod
     def from_description(cls, params: dict[str, Any]) -> Self:
@@ -287,11 +300,14 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         return cls(model=model_from_json(params["model"]), random_state=seed, **settings)
 
     @classmethod
-    def of_run(cls, run: Run, device: str) -> Self:
-        """The fitted estimator of a run folder. Raises InputError if it is unfinished, damaged or foreign."""
+    def of_run(cls, run: Run, device: str, modules: Mapping[str, torch.nn.Module] = MappingProxyType({})) -> Self:
+        """The fitted estimator of a run folder. modules: the encoder, the decoder or both, where the model had modules
+        of the user's own. Raises InputError if the run is unfinished, damaged or foreign, or a module is missing."""
         params = run.params
         with input_errors_for(run.path / "params.json"):
             estimator = cls.from_description(params)
+        assert estimator.model is not None
+        given.put_back(estimator.model, modules, run.path)
         return estimator.set_params(device=device).restore(run)
 
     def restore(self, run: Run) -> Self:
@@ -300,6 +316,8 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
             self.model_ = self._own_model()
             self.seed_ = self._draw_seed()
         self.trained_ = trained = Trained.of_run(run, self.device, self.model_)
+        if "pretrained" in run.params:
+            trained.net.provenance = run.params["pretrained"]
         self.image_shape_ = trained.image_shape
         self.n_features_in_ = self.image_shape_[0]
         if trained.classes is not None:

@@ -15,10 +15,11 @@ ones; that of photographs begins as the encoder and learns from unlabelled ones 
 True
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -26,6 +27,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from torch import nn
 
 from latently.common.errors import require
 from latently.common.files import input_errors_for
@@ -218,7 +220,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         """The encoder in the run folder if it is finished, else the given one if it is fitted, else one fitted to X."""
         kept, given = run and run.part("encoder"), self._given_encoder(X.shape[1:])
         if kept is not None and kept.finished:
-            return Autoencoder.of_run(kept, given.device)
+            return Autoencoder.of_run(kept, given.device, given.model.modules if given.model else {})
         if hasattr(given, "net_"):
             if kept is not None:
                 given.save(kept.path, overwrite=kept.started)
@@ -383,15 +385,16 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         return self
 
     @classmethod
-    def of_run(cls, run: Run, device: str) -> Self:
-        """The fitted estimator of a run folder. Raises InputError if it is missing, unfinished, damaged or foreign."""
+    def of_run(cls, run: Run, device: str, modules: Mapping[str, nn.Module] = MappingProxyType({})) -> Self:
+        """The fitted estimator of a run folder. modules: as in `Autoencoder.of_run`, of the encoder. Raises InputError
+        if the run is missing, unfinished, damaged or foreign."""
         params = run.params
         with input_errors_for(run.path / "params.json"):
             sees, share, seed = params["sees"], params["spread"], params["seed"]
             require_setting("sees", sees, Sees)
             few = cls(sees=sees, consistency=params.get("consistency", False), spread=share, random_state=seed)
         require(run.finished, f"{run.path} is not trained to its end; go on with: {run.resume_command()}")
-        few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device)
+        few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device, modules)
         few.classifier_ = Classifier.of_run(Run(run.path / "classifier"), device)
         few.autoencoder, few.classifier = clone(few.encoder_), clone(few.classifier_)
         few.sees_, few.seed_, few.classes_ = sees, seed, few.classifier_.classes_

@@ -92,7 +92,7 @@ def mended(preset: str) -> CVAE:
 def variants(preset: str) -> dict[str, CVAE]:
     """The fixed network, and the network with each of study 5's bugs."""
     model = mended(preset)
-    with_relu = replace(model.network, decoder=model.network.decoder.removesuffix(")") + ", relu)")
+    with_relu = replace(model.network, decoder=str(model.network.decoder).removesuffix(")") + ", relu)")
     return {
         MENDED: model,
         RELU: replace(model, network=with_relu),

@@ -71,7 +71,7 @@ def trials(bench: Bench) -> dict[str, list[Trial]]:
 
 
 def seeds(bench: Bench) -> range:
-    return range(1) if bench.quick else bench.seeds_for({"encoder": OURS.encoder})
+    return range(1) if bench.quick else bench.seeds_for({"encoder": str(OURS.encoder)})
 
 
 # The filters ----------------------------------------------------------------------------------------------------------

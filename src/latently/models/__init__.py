@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from latently.models.base import Model as Model
     from latently.models.base import can as can
     from latently.models.cvae import CVAE as CVAE
+    from latently.models.decoder import Decoder as Decoder
     from latently.models.denoising import DAE as DAE
     from latently.models.feedforward import FeedForward as FeedForward
     from latently.models.fixmatch import FixMatch as FixMatch
@@ -32,6 +33,11 @@ PAGES = {
         "simclr",
         "SimCLR",
         "Self-supervised code: views of one image are alike, those of others are not; a decoder learns beside it.",
+    ),
+    "decoder": (
+        "decoder",
+        "Decoder",
+        "Decoder of codes that others made: by a table (--codes), or a network of timm (--encoder timm:NAME).",
     ),
     "classifier": ("feedforward", "FeedForward", "Classifier: a network of any layers with a softmax on top."),
     "fixmatch": (

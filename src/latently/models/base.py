@@ -17,7 +17,8 @@ A model that is told the class of what it sees (`takes_labels`) gets y (B,), cla
 decode(net, z, y), bound(net, x, noise, y), log_weights(net, x, q, prior, noise, y).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -28,8 +29,10 @@ from latently.common.settings import Settings
 from latently.data.ranges import Limits, number
 from latently.models.layers import Shape
 from latently.models.modules import WhitenedPatches
+from latently.models.networks import Network
 
 PREPARED_FROM = 2000  # images from which patches are taken
+Parts = Iterable[Tensor]  # of images, (n, C, H, W) each, as in an evaluation
 
 
 @dataclass
@@ -61,6 +64,25 @@ class Model(Settings):
         """Number of codes per image that the objective decodes."""
         return 1
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks that were given as modules of torch, by their names in `Network`."""
+        network = getattr(self, "network", None)
+        return network.modules if isinstance(network, Network) else {}
+
+    @property
+    def knows_its_layers(self) -> bool:
+        """Whether all networks are made of our own layers, which can be built and run without storage."""
+        return not self.modules
+
+    @property
+    def encodes_new(self) -> bool:
+        """Whether images that were not there in training have a code."""
+        return True
+
+    def settle(self, image_shape: Shape) -> None:
+        """Decide what was left to the images (C, H, W) or to a network, before anything is built for a fit."""
+
     def build(self, image_shape: Shape, n_classes: int) -> nn.Module:
         """The network for images of shape (C, H, W). Raises InputError for an invalid setting."""
         raise NotImplementedError
@@ -71,6 +93,11 @@ class Model(Settings):
         for module in net.modules():
             if isinstance(module, WhitenedPatches):
                 module.learn(some(PREPARED_FROM))
+
+    def precomputed(self, net: Any, train: Parts, validation: Parts) -> AbstractContextManager[object]:
+        """Around the training: what is computed once of all its images and of those of validation, and forgotten at the
+        end."""
+        return nullcontext()
 
     def loss(self, net: Any, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         """The objective `loss` and the terms to watch, each (B,), nats per image.

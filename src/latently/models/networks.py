@@ -6,13 +6,14 @@ in a dense layer of its own, to the code's width, unless its spec ends in `code(
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from latently.common.errors import require
 from latently.common.settings import Settings
+from latently.models import given
 from latently.models.layers import (
     ActivationName,
     Code,
@@ -68,33 +69,73 @@ def upsampling_decoder(image_shape: Shape) -> str:
     return f"{first} {' '.join(steps)} conv(out, 3)"
 
 
+def default_decoder(image_shape: Shape) -> str:
+    """Of an encoder that cannot be mirrored."""
+    if math.prod(image_shape) <= 1024 or min(image_shape[1:]) < 8:
+        return "dense(512) dense(512) dense(out)"
+    return upsampling_decoder(image_shape)
+
+
+def require_untold(n_classes: int, what: str) -> None:
+    told = f"a conditional model tells its networks the class of an image, which a module as {what} is not prepared for"
+    require(not n_classes, f"{told}: give a line of text")
+
+
 @dataclass
 class Network(Settings):
-    """The layers between image and code."""
+    """The layers between image and code; in Python an encoder or decoder may also be a module of torch.
 
-    encoder: str = ""
+    A module as encoder makes (B, outputs) of (B, C, H, W): as many outputs as the code is wide, or twice as many for a
+    VAE: means, then log-variances. As decoder it makes (B, C, H, W) of (B, latent_dim), logits for a Bernoulli
+    likelihood. Training starts from the weights that it has, and leaves the module itself as it is.
+    """
+
+    encoder: str | nn.Module = ""
     """Encoder layers, e.g. "conv(32, 5, stride=2) dense(256, elu, dropout=0.1)"; empty: chosen by image size."""
-    decoder: str = ""
+    decoder: str | nn.Module = ""
     """Decoder layers that end at the image, e.g. "dense(512) dense(out)"; empty: the encoder mirrored."""
     activation: ActivationName = "relu"
     """Activation of layers that specify none (the decoder's last layer is linear)."""
     init: Init = "torch"
     """Weights before training: torch's default, or Xavier uniform, He normal, N(0, 0.02) with biases of 0."""
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The encoder and the decoder, by these names, where they were given as modules."""
+        parts = {"encoder": self.encoder, "decoder": self.decoder}
+        return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {name: given.to_json(part) for name, part in self.modules.items()}
+
+    @classmethod
+    def from_json(cls, values: Any) -> Self:
+        if not isinstance(values, dict):
+            return super().from_json(values)
+        parts = {name: given.from_json(values[name]) for name in ("encoder", "decoder") if name in values}
+        return super().from_json(values | parts)
+
     def encoder_layers(self, image_shape: Shape) -> list[Layer]:
-        layers = parse(self.encoder or default_encoder(image_shape), image_shape)
+        require(isinstance(self.encoder, str), "the encoder is a module, which has no layers to read")
+        layers = parse(str(self.encoder) or default_encoder(image_shape), image_shape)
         return [activated(layer, self.activation) for layer in layers]
 
     def decoder_layers(self, image_shape: Shape) -> list[Layer]:
-        if not self.decoder:
+        decoder = self.decoder
+        if not decoder and isinstance(self.encoder, nn.Module):
+            decoder = default_decoder(image_shape)
+        if not decoder:
             return mirror(self.encoder_layers(image_shape), image_shape)
-        *hidden, last = parse(self.decoder, image_shape)
+        *hidden, last = parse(str(decoder), image_shape)
         if isinstance(last, Weighted) and last.activation is None:
             last = replace(last, activation="linear")
         return [*(activated(layer, self.activation) for layer in hidden), last]
 
     def build_encoder(self, image_shape: Shape, n_outputs: int, n_classes: int = 0) -> nn.Module:
         """(B, C, H, W) -> (B, n_outputs), linear unless the spec ends in `code()`; with classes: `Conditioned`."""
+        if isinstance(self.encoder, nn.Module):
+            require_untold(n_classes, "encoder")
+            return given.require_output(given.own_copy(self.encoder, "encoder"), image_shape, (n_outputs,), "encoder")
         layers = self.encoder_layers(image_shape)
         if not isinstance(layers[-1], Code):
             layers = [*layers, Dense(n_outputs, activation="linear")]
@@ -115,6 +156,9 @@ class Network(Settings):
 
         With classes: `Conditioned`.
         """
+        if isinstance(self.decoder, nn.Module):
+            require_untold(n_classes, "decoder")
+            return given.require_output(given.own_copy(self.decoder, "decoder"), (latent_dim,), image_shape, "decoder")
         network, shape = assemble(self.decoder_layers(image_shape), (latent_dim + n_classes,), self.init)
         if shape == (math.prod(image_shape),):
             network.append(nn.Unflatten(1, image_shape))

@@ -101,7 +101,8 @@ class SimCLR(AE):
         network = self.own_network(image_shape)
         encoder = network.build_encoder(image_shape, width)
         net = EncoderDecoder(encoder, network.build_decoder(image_shape, self.latent_dim))
-        net.view_sides = view_sides(image_shape, self.view_size, network.encoder_layers(image_shape))
+        layers = [] if network.modules.get("encoder") else network.encoder_layers(image_shape)
+        net.view_sides = view_sides(image_shape, self.view_size, layers)
         if self.appearance_dim:
             net.appearance = Network().build_encoder(image_shape, self.appearance_dim)
         net.projector = nn.Sequential(*hidden(width), *hidden(PROJECTOR), nn.Linear(PROJECTOR, PROJECTED))

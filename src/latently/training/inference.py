@@ -5,6 +5,7 @@ Does not import scikit-learn, which takes a second: commands that only make imag
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -50,7 +51,9 @@ class Trained:
             fits = isinstance(shape, list) and 1 <= len(shape) <= 3 and all(type(n) is int and n >= 1 for n in shape)
             require(fits, f"image_shape is {shape!r}; expected one to three whole numbers")
             classes = stored_classes(params) if model.takes_labels or can(model, "classify") else None
-            with torch.device("meta"):  # shapes alone: a file may describe a net that no memory holds
+            # Shapes alone: a file may describe a net that no memory holds. Not of others' networks, which may hold more
+            # than their weights.
+            with torch.device("meta") if model.knows_its_layers else nullcontext():
                 net = model.build(tensor_shape(shape), 0 if classes is None else len(classes))
         run.read_weights(net)
         return cls(model, channels_last_on(net, torch.device(device)).eval(), tuple(shape), device, classes)
@@ -61,7 +64,7 @@ class Trained:
     def rows(self, function: Callable[..., Tensor], *inputs: Tensor | Batches, size: int | None = None) -> np.ndarray:
         """`function` applied to the inputs in batches, float32. All batches have one size, the last is padded: the same
         kernels run, and a row does not depend on its neighbours, not even in the last bit."""
-        size = size or max(1, min(256, VALUES_PER_BATCH // math.prod(self.image_shape)))
+        size = size or batch_size(self.image_shape)
         rows = []
         split = (each.to(self.device).split(size) if isinstance(each, Tensor) else each.split(size) for each in inputs)
         for parts in zip(*split, strict=True):
@@ -125,6 +128,10 @@ class Trained:
         no_prior = f"a plain autoencoder ({model_name(self.model)}) has no prior to sample from; {advice}"
         require(can(self.model, "prior"), no_prior)
         return self.model.prior(self.net).sample(n, torch.Generator().manual_seed(seed)).cpu().numpy()
+
+
+def batch_size(image_shape: tuple[int, ...]) -> int:
+    return max(1, min(256, VALUES_PER_BATCH // math.prod(image_shape)))
 
 
 def tensor_shape(image_shape: tuple[int, ...] | list[int]) -> Shape:

@@ -216,8 +216,11 @@ class Loop:
             return
         n = self.state.epoch * self.n_steps + self.state.step
         decay = min(self.settings.ema, (1 + n) / (10 + n))
-        now = self.net.state_dict()
-        torch._foreach_lerp_([self.state.average[name] for name in now], list(now.values()), 1 - decay)
+        now, average = self.net.state_dict(), self.state.average
+        moving = [name for name, value in now.items() if value.is_floating_point()]
+        torch._foreach_lerp_([average[name] for name in moving], [now[name] for name in moving], 1 - decay)
+        for name in now.keys() - set(moving):  # counters, and the keys of a table
+            average[name].copy_(now[name])
 
     def stop_clock(self) -> None:
         """Add the elapsed time to the epoch's, restart the clock, and raise InputError if a loss is not finite."""

@@ -71,8 +71,9 @@ def check_memory(
     for module in net.modules():
         if not list(module.children()):
             module.register_forward_hook(lambda _, __, output: activations.append(output.numel()))
-    with torch.device("meta"):
-        model.objective(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
+    if model.knows_its_layers:  # what networks of others take is not known
+        with torch.device("meta"):
+            model.objective(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     largest_batch = min(settings.batch_size, n_images)
     kept = 4 + (settings.ema is not None) + (settings.patience is not None)  # weights, gradient, two moments, copies
