@@ -59,7 +59,7 @@ def test_commands_work_as_on_any_run(latently, place, tmp_path, command):
 
 def test_few_labels_spread_through_the_codes(latently, place, tmp_path):
     few = tmp_path / "few"
-    words = "train few-label --data digits --n-labels 60 --epochs 1 --encoder".split()
+    words = ["train", "few-label", "--data", "digits", "--n-labels", "60", "--epochs", "1", "--encoder"]
     ran = latently(*words, place / "run", "--out", few)
     assert ran.code == 0, ran.err
     assert latently("evaluate", few, "--json").json["accuracy"] > 0.6
