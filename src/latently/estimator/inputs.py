@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset, IterableDataset
 
 from latently.common.errors import require
 from latently.data.arrays import require_channels_last
@@ -14,11 +15,14 @@ from latently.data.image_file import picture_pixels
 
 def as_array(X: Any) -> Any:
     """X, but as one array where NumPy would fail or lose something: a torch tensor on any device, of any type, also one
-    with gradients; a masked array; a list, tuple or array of such images, of pictures of Pillow's, or of arrays.
+    with gradients; a `Dataset` of torch's, which is read once; a masked array; a list, tuple or array of such images, of
+    pictures of Pillow's, or of arrays.
 
     Pictures are read as files are: uint8, alpha over black, 16 bits divided by 257. Raises `InputError` where values
     are masked, where images differ in shape or type, and where channels stand first.
     """
+    if isinstance(X, Dataset):
+        X = _read(X)
     is_row = isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
     if (isinstance(X, list | tuple) or is_row) and len(X) and _is_image(X[0]):
         X = _stacked(X)
@@ -28,6 +32,27 @@ def as_array(X: Any) -> Any:
         require_channels_last(X.shape, "X")
         _require_numbers(X)
     return X
+
+
+def _read(images: Dataset[Any]) -> list[Any]:
+    """The images of a map-style dataset of torch's, whose items are images, or tuples of an image and its label.
+
+    Tensors (C, H, W), as torchvision makes them, become (H, W, C), or (H, W) if they are grey.
+    """
+    name = type(images).__name__
+    sized = hasattr(images, "__len__") and not isinstance(images, IterableDataset)
+    require(sized, f"X is {name}, a dataset without a length; give one of map style, with __len__ and __getitem__")
+    read = []
+    for place in range(len(images)):  # type: ignore[arg-type]
+        item = images[place]
+        image = item[0] if isinstance(item, tuple | list) and len(item) else item
+        known = _is_image(image) and getattr(image, "ndim", 2) in (1, 2, 3)
+        came = f"item {place} of X, {name}, is {type(image).__name__}"
+        require(known, f"{came}; expected an image as tensor, array or picture, or a tuple that starts with one")
+        first = isinstance(image, torch.Tensor) and image.ndim == 3 and image.shape[0] in (1, 3)
+        read.append((image[0] if len(image) == 1 else image.permute(1, 2, 0)) if first else image)
+    require(bool(read), f"X is {name}, a dataset without images")
+    return read
 
 
 def _is_image(one: Any) -> bool:

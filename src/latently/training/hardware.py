@@ -56,6 +56,11 @@ def has_convolutions(net: nn.Module) -> bool:
     return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in net.modules())
 
 
+def has_running_statistics(net: nn.Module) -> bool:
+    """As batch normalisation has them, of a module of the user's own."""
+    return any(getattr(module, "running_mean", None) is not None for module in net.modules())
+
+
 def generator_states(device: torch.device) -> dict[str, Tensor]:
     """States of the global generators that a run on this device draws from: the CPU's, and the device's own."""
     states = {"cpu": torch.get_rng_state()}

@@ -10,7 +10,13 @@ from torch import nn
 from latently.common.errors import InputError, require
 from latently.models.base import Model
 from latently.models.stack import Stack
-from latently.training.hardware import has_bfloat16, has_compiler, has_convolutions, resolve_device
+from latently.training.hardware import (
+    has_bfloat16,
+    has_compiler,
+    has_convolutions,
+    has_running_statistics,
+    resolve_device,
+)
 from latently.training.settings import COMPILE_FROM_STEPS, LEAST_STEPS, USUAL_EPOCHS, OptimiserName, Training
 
 
@@ -41,9 +47,14 @@ def resolve(
     if compiled == "auto":
         faster_eager = device.type == "cpu" and (has_convolutions(net) or isinstance(net, Stack))
         pays = epochs * steps_per_epoch >= COMPILE_FROM_STEPS and not faster_eager
+        pays = pays and not has_running_statistics(net)
         compiled = "on" if pays and has_compiler(device) else "off"
     require(
         compiled == "off" or has_compiler(device), "compile is 'on', but no C++ compiler (g++) is there; give 'off'"
+    )
+    moves = compiled == "on" and has_running_statistics(net)
+    require(
+        not moves, "compile is 'on', but a network keeps running statistics, which a compiled step cannot: give 'off'"
     )
     optimiser = suited_optimiser if settings.optimiser == "auto" else settings.optimiser
     return replace(
