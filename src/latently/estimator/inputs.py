@@ -15,7 +15,7 @@ from latently.data.image_file import picture_pixels
 
 def as_array(X: Any) -> Any:
     """X, but as one array where NumPy would fail or lose something: a torch tensor on any device, of any type, also one
-    with gradients; a `Dataset` of torch's, which is read once; a masked array; a list, tuple or array of such images, of
+    with gradients; a torch `Dataset`, which is read once; a masked array; a list, tuple or array of such images, of
     pictures of Pillow's, or of arrays.
 
     Pictures are read as files are: uint8, alpha over black, 16 bits divided by 257. Raises `InputError` where values
