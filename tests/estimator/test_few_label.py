@@ -486,7 +486,7 @@ def test_settings_come_from_a_file_and_from_a_preset(latently, tmp_path):
         ("--labels .", "--labels is ., which is a folder; expected a CSV file"),
         (
             "--encoder missing",
-            "--encoder is given, so no encoder is trained: leave out --encoder-model, --latent-dim and --encoder-epochs",
+            "--encoder is given, so no encoder is trained: leave out --encoder-model, --latent-dim",
         ),
         ("--n-labels 5", "a budget of 5 labels cannot cover 10 classes"),
         ("--n-labels 4 --patience 2", "a budget of 4 labels cannot cover 10 classes"),

@@ -111,7 +111,7 @@ def test_what_cannot_be_loaded_is_refused(timm, weights, tmp_path, monkeypatch):
         raise OSError("no connection")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
-    with pytest.raises(InputError, match="cannot be had from the Hugging Face hub .no connection.; check"):
+    with pytest.raises(InputError, match=r"cannot be had from the Hugging Face hub .no connection.; check"):
         of_timm().fit(IMAGES)
     with pytest.raises(InputError, match="timm cannot build 'no_such'"):
         Autoencoder(Decoder(network=Network("timm:no_such"))).fit(IMAGES)

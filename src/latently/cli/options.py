@@ -97,7 +97,7 @@ class DecoderOptions(RunOptions):
     codes: Path | None = None
     """Codes that were made elsewhere: a .npy, .npz or .parquet file with a row for each image of --data, in order."""
 
-    def build(self, model: Model, training: Training) -> Autoencoder:
+    def build(self, model: Model, training: Training, image_shape: tuple[int, ...]) -> Autoencoder:
         return Autoencoder(model, random_state=self.seed, **training.get_params())
 
     def own(self) -> dict[str, Any]:

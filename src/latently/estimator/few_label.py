@@ -42,7 +42,7 @@ from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor
 from latently.estimator.inputs import as_array
 from latently.estimator.lesson import Lesson, Trial, repeats
-from latently.models import VAE, FeedForward, can, model_to_json
+from latently.models import VAE, FeedForward, model_to_json
 from latently.runs.folder import Run, versions
 from latently.training.loop import require_validation
 from latently.training.state import Watcher
@@ -126,10 +126,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         require_setting("spread", self.spread, Fraction | Literal["auto"])
         require_setting("sees", self.sees, Sees)
         require_setting("consistency", self.consistency, bool | Literal["auto"])
-        both = self.consistency is True and self.spread != "auto" and self.spread > 0
-        require(
-            not both, f"spread is {self.spread}, and consistency True: labels are learned by one of them; leave out one"
-        )
+        both = self.consistency is True and self.spread not in ("auto", 0)
+        require(not both, f"spread is {self.spread}, and consistency True: labels spread by either; leave out one")
         self.classes_, labels = encode_labels(y)
         self.seed_ = self._draw_seed()
         classifier = self._own_classifier()
@@ -263,7 +261,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         if self.consistency is False or (self.consistency == "auto" and self.spread != "auto"):
             return False
         open_trunk = isinstance(classifier, Classifier) and self.sees_ == "pixels" and not fine_tuning.trunk(classifier)
-        possible = open_trunk and can(self.encoder_.model_, "trunk")
+        possible = open_trunk and fine_tuning.can_begin(self.encoder_)
         what = "consistency begins a Classifier with the features of SimCLR"
         ask = f"{what}: give an encoder that has them, a classifier of pixels, and none of its own layers"
         require(possible or self.consistency == "auto", ask)

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.classifier import Classifier, balanced
 from latently.estimator.lesson import Lesson
-from latently.models import FeedForward, FixMatch
+from latently.models import FeedForward, FixMatch, can
 from latently.models.networks import EncoderDecoder
 from latently.training.inference import tensor_shape
 
@@ -24,6 +24,11 @@ IMAGES_PER_EPOCH = 50_000  # at least, labelled or not: its four epochs then tak
 def trunk(classifier: Classifier) -> str:
     """The layers that the classifier was given; none: empty."""
     return classifier.model.trunk.layers if isinstance(classifier.model, FeedForward) else ""
+
+
+def can_begin(encoder: Autoencoder) -> bool:
+    """Whether a classifier can begin as this encoder: one of features, whose layers are named in words."""
+    return can(encoder.model_, "trunk") and isinstance(encoder.model_.network.encoder, str)
 
 
 def linear_head(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -115,8 +115,9 @@ class SimCLR(AE):
         return replace(self.network, encoder=encoder, decoder=decoder)
 
     def trunk(self, image_shape: Shape) -> Trunk:
-        """A classifier's trunk that takes the weights of `net.encoder`."""
+        """A classifier's trunk that takes the weights of `net.encoder`, of which layers were named."""
         network = self.own_network(image_shape)
+        assert isinstance(network.encoder, str)
         ends = isinstance(network.encoder_layers(image_shape)[-1], Code)
         layers = network.encoder if ends else f"{network.encoder} dense({self.feature_dim}, linear)"
         return Trunk(layers, network.activation, network.init)
