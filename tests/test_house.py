@@ -15,12 +15,12 @@ PLAN = {
         batches download cache splits arrays text columns table idx folder chunks image_names label_file code_file
         sources __init__""",
     "models": """modules layers code_table given networks densities flows augmentation views base pretrained frozen ae
-        denoising posterior iwae vae cvae vamp simclr decoder feedforward fixmatch stack __init__ presets""",
+        denoising posterior iwae vae cvae vamp simclr decoder feedforward fixmatch flow_matching stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
     "runs": "tensors record lock folder outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
-    "estimator": """inputs base classifier mixture autoencoder label_spreading lesson fine_tuning few_label __init__
+    "estimator": """inputs base classifier mixture code_prior autoencoder label_spreading lesson fine_tuning few_label __init__
         stacked""",
     "evaluation": "intervals figures codes samples verdict",
     "analysis": "run_images measure similar label_curve plots onnx_export parquet_export",
@@ -28,7 +28,7 @@ PLAN = {
         classifiers code_distances probes denoise conditional bounds __init__""",
     "report": "files words content page __init__ card comparison",
     "explorer": "cache planes saved_labels scene proposals guard layers pages server static",
-    "cli": "arguments shared flags describe apply inspect studies demo_work demo options plan train main",
+    "cli": "arguments shared flags describe apply prior inspect studies demo_work demo options plan train main",
 }
 ROOMS = list(PLAN)
 FILES = [path for path in sorted(HOUSE.rglob("*.py")) if path.parent != HOUSE]

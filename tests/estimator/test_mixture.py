@@ -48,7 +48,7 @@ def test_a_plain_autoencoder_can_be_sampled_from(ae, digits):
         ae.sample(5)
     with pytest.raises(InputError, match="no mixture was fitted"):
         Autoencoder(AE(2, SMALL), epochs=1).fit(digits).sample(5, sampler="mixture")
-    with pytest.raises(InputError, match="sampler is 'mixtur'; expected 'prior' or 'mixture'"):
+    with pytest.raises(InputError, match="sampler is 'mixtur'; expected 'auto' or 'prior' or 'mixture'"):
         ae.sample(5, sampler="mixtur")
 
 

@@ -168,7 +168,8 @@ def sample(
     n: CountFlag = 64,
     out: Annotated[Path | None, default_shown("RUN/figures/samples.png")] = None,
     label: Annotated[str | None, default_shown("each label in turn")] = None,
-    sampler: Literal["prior", "mixture"] = "prior",
+    sampler: Literal["auto", "prior", "mixture", "flow-matching"] = "auto",
+    guidance: Annotated[float | None, default_shown("1.5")] = None,
     components: Annotated[int | None, default_shown("as in the mixture saved in the run, otherwise 10")] = None,
     data: RunData = None,
     seed: int = 0,
@@ -179,18 +180,18 @@ def sample(
     Args:
         run: Run folder.
         n: Number of images.
-        label: For a conditional model (cvae): the class of the images.
-        sampler: Distribution of the codes: the model's prior, or a Gaussian mixture, which is fitted to the codes of
-            the run's training images once and saved in the run folder.
+        label: For a conditional model (cvae) or a prior that was learned with classes: the class of the images.
+        sampler: Distribution of the codes: the model's prior; a Gaussian mixture, which is fitted to the codes of
+            the run's training images once and saved in the run folder; flow-matching, which `latently train prior RUN`
+            learns. auto: flow-matching if the run has it, otherwise the model's prior.
+        guidance: Of flow-matching: 1 draws from the distribution as it was learned; above, images are surer of their
+            class and less varied.
         components: Number of mixture components.
         data: Path of the run's own images, if they have moved; for fitting the mixture.
         out: File to write: .png, .npz, .npy or .csv, in the order in which the images were drawn; of a conditional
             model without --label, each class in turn.
         seed: Random seed.
     """
-    import numpy as np
-
-    from latently import pictures
     from latently.runs import outputs
     from latently.runs.folder import Run
     from latently.training.inference import Trained
@@ -198,18 +199,35 @@ def sample(
     require(n >= 1, f"-n is {n}; expected at least 1")
     require(seed >= 0, f"--seed is {seed}; expected at least 0")
     require(components is None or components >= 1, f"--components is {components}; expected at least 1")
-    place = out or run / "figures" / ("samples.png" if sampler == "prior" else "samples-mixture.png")
+    place = out or run / "figures" / ("samples.png" if sampler in ("auto", "prior") else f"samples-{sampler}.png")
     outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
     require_codes(Run(run).kind, run)
+    if sampler == "flow-matching" or (sampler == "auto" and Run(run).part("prior").finished):
+        from latently import estimator
+
+        autoencoder = require_autoencoder(estimator.load(run, device), run)
+        w = 1.5 if guidance is None else guidance
+        write_samples(place, autoencoder.sample(n, seed, label, "flow-matching", w))
+        return
+    require(guidance is None, "--guidance is for flow-matching; learn it first: latently train prior RUN")
     trained = Trained.of_run(Run(run), device)
     takes = label is None or trained.model.takes_labels
     require(takes, f"--label is {label}, but {run} is not conditional; train a cvae, or leave out --label")
-    drawn_by = None if sampler == "prior" else mixture_of(run, data, components, device).sample
-    images = trained.sample(n, seed, label, drawn_by)
+    drawn_by = None if sampler != "mixture" else mixture_of(run, data, components, device).sample
+    write_samples(place, trained.sample(n, seed, label, drawn_by))
+
+
+def write_samples(place: Path, images: Any) -> None:
+    """As a sheet or as arrays."""
+    import numpy as np
+
+    from latently import pictures
+    from latently.runs import outputs
+
     if place.suffix.lower() == ".png":
         pictures.save(pictures.samples(images), place)
     else:
-        outputs.write_arrays(place, np.arange(n).astype(str), {"images": images})
+        outputs.write_arrays(place, np.arange(len(images)).astype(str), {"images": images})
     print(place)
 
 

@@ -136,7 +136,11 @@ def parse(words: list[str]) -> flags.Work:
     if words[1:2] in (["-h"], ["--help"]):
         print(train_help())
         raise flags.Finished
-    models = [*MODEL_NAMES, *RECIPES]
+    if words[1:2] == ["prior"]:
+        from latently.cli.prior import train_prior
+
+        return flags.parse(train_prior, "latently train prior", words[2:])
+    models = [*MODEL_NAMES, *RECIPES, "prior"]
     require(
         len(words) > 1, f"train which model? latently train MODEL --data D --out RUN; there are {', '.join(models)}"
     )

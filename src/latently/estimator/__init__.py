@@ -10,10 +10,11 @@ from latently.common.files import input_errors_for
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import ImageEstimator
 from latently.estimator.classifier import Classifier, ClassPredictor
+from latently.estimator.code_prior import CodePrior
 from latently.estimator.few_label import FewLabelClassifier
 from latently.runs.folder import Run
 
-KINDS: dict[str, Any] = {kind.kind: kind for kind in (Autoencoder, Classifier, FewLabelClassifier)}
+KINDS: dict[str, Any] = {kind.kind: kind for kind in (Autoencoder, Classifier, CodePrior, FewLabelClassifier)}
 
 
 def load(
@@ -36,6 +37,7 @@ __all__ = [
     "Autoencoder",
     "ClassPredictor",
     "Classifier",
+    "CodePrior",
     "FewLabelClassifier",
     "ImageEstimator",
     "load",

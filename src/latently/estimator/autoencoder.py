@@ -28,16 +28,18 @@ from latently.data.batches import Batches, Binarise, scale
 from latently.data.classes import as_labels, encode_labels, is_missing
 from latently.data.noise import image_normal
 from latently.estimator.base import ImageEstimator, fresh_seed
+from latently.estimator.code_prior import FOLDER, GUIDANCE, CodePrior
 from latently.estimator.mixture import FILE, CodeMixture
 from latently.models import Model, SimCLR, can
 from latently.models.densities import log_mean_and_error
 from latently.models.vae import VAE
 from latently.runs.folder import Run
+from latently.runs.record import weights_hash
 from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.inference import label_tensors, model_name, wants_labels
 from latently.training.state import Watcher
 
-Sampler = Literal["prior", "mixture"]
+Sampler = Literal["auto", "prior", "mixture", "flow-matching"]
 # Pixels that the importance-weighted bound decodes at once: on a CPU what fits its caches, else what keeps a GPU busy.
 VALUES_DECODED = {"cpu": 2**20, "cuda": 2**26, "mps": 2**24}
 
@@ -87,8 +89,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         """
         require_setting("binarise", self.binarise, Binarise)
         images, labels = self._learnable(X, y)
-        if hasattr(self, "mixture_"):
-            del self.mixture_  # of the codes of an earlier fit
+        for name in ("mixture_", "prior_"):
+            self.__dict__.pop(name, None)  # of the codes of an earlier fit
         held_out = None if validation is None else self._held_out(validation)
         return self._fit_net(images, labels, held_out, run, watchers, processes)
 
@@ -152,16 +154,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return {"binarise": params["binarise"]}
 
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
-        """Write a run folder: settings, weights, history, and the mixture if one was fitted."""
+        """Write a run folder: settings, weights, history, and the mixture and the learned prior, if fitted."""
         super().save(path, overwrite)
         if hasattr(self, "mixture_"):
             self.mixture_.write(Path(path))
+        if hasattr(self, "prior_"):
+            self.prior_.save(Path(path) / FOLDER)
         return self
 
     def restore(self, run: Run) -> Self:
         super().restore(run)
         if (run.path / FILE).exists():
             self.mixture_ = CodeMixture.read(run.path, self.model_.latent_dim)
+        if run.part(FOLDER).started and run.part(FOLDER).finished:
+            self.prior_ = CodePrior.of_run(run.part(FOLDER), self.device)
         return self
 
     # Using ----------------------------------------------------------------------------------------
@@ -259,21 +265,60 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         self.mixture_ = CodeMixture.fit(self.transform(X, y), components, self.seed_)
         return self
 
+    def fit_prior(self, X: Any, y: Any = None, prior: CodePrior | None = None, **fit_params: Any) -> Self:
+        """Learn the distribution of the codes of X by flow matching (models/flow_matching.py), for `sample`.
+
+        y: the classes, if there are any; then `sample(n, y=...)` makes images of one, with any model. prior: one with
+        other settings. fit_params: `run`, `watchers` and others of `CodePrior.fit`.
+        """
+        prior = CodePrior(random_state=self.seed_, device=self.device) if prior is None else prior
+        codes = self.transform(X, y)
+        self.prior_ = prior.set_params(encoder=weights_hash(self.net_)).fit(codes, y, **fit_params)
+        return self
+
     def sample(
         self,
         n: int = 1,
         random_state: int | None = None,
         y: Any = None,
-        sampler: Sampler = "prior",
+        sampler: Sampler = "auto",
+        guidance: float = GUIDANCE,
     ) -> np.ndarray:
-        """Decoder means of n codes drawn from the prior, or from the mixture of `fit_mixture`.
+        """Decoder means of n codes: of flow matching after `fit_prior`, of the mixture of `fit_mixture`, or of the
+        model's own prior; auto: flow matching if it was fitted, otherwise the model's prior.
 
-        y, for a conditional model: one label for all or one each; None: the classes in turn. Raises InputError if the
-        model has no prior, or no mixture was fitted.
+        y, for a conditional model or flow matching with classes: one label for all or one each; None: the classes in
+        turn, or in flow matching as often as in training. guidance, in flow matching: above 1, images are surer of
+        their class and less varied. Raises InputError if the model has no prior, or nothing was fitted.
         """
         require_setting("sampler", sampler, Sampler)
         seed = fresh_seed() if random_state is None else random_state
-        return self._trained.sample(n, seed, y, self._mixture_codes if sampler == "mixture" else None)
+        if sampler == "auto":
+            sampler = "flow-matching" if hasattr(self, "prior_") else "prior"
+        if sampler != "flow-matching":
+            return self._trained.sample(n, seed, y, self._mixture_codes if sampler == "mixture" else None)
+        prior = self._current_prior()
+        if y is None and self.model_.takes_labels:
+            y = np.resize(self.classes_, n)
+        return self._trained.sample(n, seed, y, lambda n, seed: prior.sample(n, seed, y, guidance))
+
+    def variations(
+        self, X: Any, n: int = 8, random_state: int | None = None, y: Any = None, t: float = 0.5, guidance: float = 1.0
+    ) -> np.ndarray:
+        """n new images like each of X, (len(X), n, *the shape of an image): its code is taken back to the time t of the
+        flow of `fit_prior`, with noise, and flows forward again. t: 1 rebuilds the image, 0 draws any."""
+        prior, seed = self._current_prior(), fresh_seed() if random_state is None else random_state
+        codes = prior.variations(self.transform(X, y), n, seed, y, t, guidance)
+        labels = None if y is None else np.repeat(np.broadcast_to(as_labels(y), len(codes)), n)
+        images = self.inverse_transform(codes.reshape(len(codes) * n, -1), labels)
+        return images.reshape(len(codes), n, *self.image_shape_)
+
+    def _current_prior(self) -> CodePrior:
+        """Raises InputError if there is none, or if it was fitted to the codes of other weights."""
+        require(hasattr(self, "prior_"), "no prior was learned; call fit_prior(X, y), or latently train prior RUN")
+        changed = "the prior was learned from the codes of other weights: the run has changed since; learn it again"
+        require(self.prior_.encoder == weights_hash(self.net_), changed)
+        return self.prior_
 
     def _mixture_codes(self, n: int, seed: int) -> np.ndarray:
         require(hasattr(self, "mixture_"), "no mixture was fitted to the codes; call fit_mixture(X) first")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from latently.models.denoising import DAE as DAE
     from latently.models.feedforward import FeedForward as FeedForward
     from latently.models.fixmatch import FixMatch as FixMatch
+    from latently.models.flow_matching import FlowMatching as FlowMatching
     from latently.models.simclr import SimCLR as SimCLR
     from latently.models.vae import VAE as VAE
     from latently.models.vamp import VampVAE as VampVAE
@@ -46,14 +47,16 @@ PAGES = {
         "Classifier that learns from unlabelled images, too: what it is sure of, it says of strong views, as well.",
     ),
 }
-CLASSES = {name: page for page, name, _ in PAGES.values()} | {"Model": "base", "can": "base"}
+# Models of codes, not of images: fitted to the codes of a run, not by `latently train NAME`.
+CODE_PAGES = {"flow-matching": ("flow_matching", "FlowMatching")}
+CLASSES = {page[1]: page[0] for page in [*PAGES.values(), *CODE_PAGES.values()]} | {"Model": "base", "can": "base"}
 
 
 class Models(Mapping[str, "type[Model]"]):
     """The class of each model by its name."""
 
     def __getitem__(self, name: str) -> "type[Model]":
-        page, class_name, _ = PAGES[name]
+        page, class_name = CODE_PAGES[name] if name in CODE_PAGES else PAGES[name][:2]
         model: type[Model] = getattr(importlib.import_module(f"latently.models.{page}"), class_name)
         return model
 
@@ -82,7 +85,10 @@ def model_from_json(values: Any) -> "Model":
     require(isinstance(values, dict), f"the model is described by {values!r}; expected an object")
     settings = dict(values)
     name = settings.pop("name", None)
-    require(isinstance(name, str) and name in PAGES, f"there is no model {name!r}; there are {', '.join(PAGES)}")
+    require(
+        isinstance(name, str) and name in (*PAGES, *CODE_PAGES),
+        f"there is no model {name!r}; there are {', '.join(PAGES)}",
+    )
     return MODELS[name].from_json(settings)
 
 

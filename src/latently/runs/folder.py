@@ -42,8 +42,8 @@ from latently.runs.tensors import fit_into, read_tensors, write_tensors
 
 FORMAT = 1  # of params.json; incremented when older readers would misread it
 # Files of ours in a run folder; params.json is deleted last: while it exists, the folder is a run.
-RUN_FILES = ("model.safetensors", "mixture.safetensors", "history.csv", "metrics.json", "split.json", "train.log",
-        "report.html", "card.md", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
+RUN_FILES = ("model.safetensors", "mixture.safetensors", "prior", "history.csv", "metrics.json", "split.json",
+        "train.log", "report.html", "card.md", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
         "explorer", "params.json")  # fmt: skip
 
 
@@ -244,6 +244,8 @@ class Run:
 
     def resume_command(self) -> str:
         """The command that resumes this run."""
+        if self.kind == "prior":
+            return f"latently train prior {shlex.quote(str(self.path.parent))} --resume"
         name = self.params.get("train") or self.params["model"].get("name")
         return f"latently train {name} --out {shlex.quote(str(self.path))} --resume"
 

@@ -1,0 +1,175 @@
+"""A prior over codes, learned by flow matching, as an estimator: codes in, new codes out.
+
+>>> import numpy as np
+>>> codes = np.random.default_rng(0).normal(3, 2, (500, 2))          # any array (n, width): no model is needed
+>>> prior = CodePrior(epochs=1, random_state=0).fit(codes)
+>>> prior.sample(4, random_state=0).shape
+(4, 2)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_consistent_length
+from torch import Tensor
+
+from latently.common.errors import require
+from latently.common.settings import Count, NonNegative, Positive, Probability, Seed, require_setting
+from latently.data import Images
+from latently.data.classes import as_labels, class_indices, encode_labels, is_missing
+from latently.estimator.base import ImageEstimator, fresh_seed
+from latently.models.base import Model
+from latently.models.flow_matching import FlowMatching
+from latently.runs.folder import Run
+from latently.training.distributed import SINGLE_PROCESS, Processes
+from latently.training.state import Watcher
+
+FOLDER = "prior"  # in the folder of the run whose codes they are
+GUIDANCE = 1.5
+
+
+@dataclass(eq=False, repr=False)
+class CodePrior(ImageEstimator):
+    """The distribution of codes (n, width), learned by flow matching; told the classes of those that have one.
+
+    Parameters: `model` (default `FlowMatching()`), `encoder` (the hash of the weights that made the codes),
+    `random_state`, and every setting of `Training`, some with other defaults.
+    """
+
+    kind: ClassVar[str] = "prior"
+    usual_epochs: ClassVar[int] = 40
+    least_steps: ClassVar[int] = 2000
+
+    batch_size: Count = field(default=512, kw_only=True)
+    lr: Positive = field(default=2e-3, kw_only=True)
+    ema: Probability | None = field(default=0.998, kw_only=True)
+    encoder: str = field(default="", kw_only=True)
+    """The hash of the weights that made the codes; empty for codes of another source."""
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        validation: Any = None,
+        run: Run | None = None,
+        watchers: Sequence[Watcher] = (),
+        processes: Processes = SINGLE_PROCESS,
+    ) -> Self:
+        """Learn the distribution of codes X (n, width). y: their classes, if there are any; some may be missing.
+
+        The rest as in `Autoencoder.fit`; validation: codes, or (codes, y).
+        """
+        codes, labels = self._learnable(X, y)
+        held_out = None
+        if validation is not None:
+            Z, theirs = validation if isinstance(validation, tuple) else (validation, None)
+            held_out = self._pixels(Z), self._indices(theirs, len(Z)).numpy()
+        return self._fit_net(codes, labels, held_out, run, watchers, processes)
+
+    def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray | None]:
+        codes = self._prepare(X)
+        require(codes.ndim == 2, f"codes have shape {codes.shape}; expected (n, width)")
+        for name in ("classes_", "shares_"):
+            self.__dict__.pop(name, None)  # of an earlier fit
+        if y is None or len(set(as_labels(y)[~is_missing(as_labels(y))].tolist())) < 2:
+            return codes, None  # one class says nothing
+        check_consistent_length(codes, y)
+        self.classes_, labels = encode_labels(y)
+        counts = np.bincount(labels + 1, minlength=len(self.classes_) + 1)
+        self.shares_ = (counts / counts.sum()).tolist()
+        return codes, labels
+
+    def _n_classes(self) -> int:
+        return len(self.classes_) if hasattr(self, "classes_") else 0
+
+    def _default_model(self) -> Model:
+        return FlowMatching()
+
+    def _describe_own(self) -> dict[str, Any]:
+        own: dict[str, Any] = {"encoder": self.encoder}
+        return own | ({"classes": self.classes_.tolist(), "shares": self.shares_} if self._n_classes() else {})
+
+    @classmethod
+    def _own_settings(cls, params: dict[str, Any]) -> dict[str, Any]:
+        require_setting("encoder", params["encoder"], str)
+        return {"encoder": params["encoder"]}
+
+    def restore(self, run: Run) -> Self:
+        super().restore(run)
+        if self._n_classes():
+            shares = run.params.get("shares")
+            fits = isinstance(shares, list) and len(shares) == self._n_classes() + 1
+            fits = fits and all(isinstance(each, float | int) and each >= 0 for each in shares) and sum(shares) > 0
+            require(fits, f"{run.path / 'params.json'}: shares is {shares!r}; expected a share of each class")
+            self.shares_ = shares
+        return self
+
+    # Using ----------------------------------------------------------------------------------------
+
+    def labels_for(self, n: int, y: Any, seed: int) -> np.ndarray:
+        """What y asks for, as (n,) class indices, -1 = none: one label for all or one each; None: in the proportions of
+        the codes that were learned from. Raises InputError for a class that was not learned."""
+        if y is None:
+            if not self._n_classes():
+                return np.full(n, -1)
+            shares = np.array(self.shares_)
+            return np.random.default_rng(seed).choice(len(shares), n, p=shares / shares.sum()) - 1
+        return self._indices(y, n, given=True).numpy()
+
+    def _indices(self, y: Any, n: int, given: bool = False) -> Tensor:
+        if y is None or not self._n_classes():
+            require(y is None or not given, "the prior knows no classes: it was fitted to codes without labels")
+            return torch.full((n,), -1)
+        labels = as_labels(y)
+        labels = np.full(n, labels) if labels.ndim == 0 else labels
+        require(labels.shape == (n,), f"y has shape {labels.shape}; expected one label, or ({n},): one for each code")
+        codes = class_indices(labels, self.classes_)
+        strange = repr(labels[codes < 0].tolist()[0]) if given and (codes < 0).any() else ""
+        known = ", ".join(map(repr, self.classes_.tolist()))
+        require(not strange, f"the prior knows no class {strange}; there are {known}")
+        return torch.from_numpy(codes)
+
+    def sample(
+        self, n: int = 1, random_state: int | None = None, y: Any = None, guidance: float = GUIDANCE
+    ) -> np.ndarray:
+        """n new codes, (n, width) float32. y: as in `labels_for`. guidance: 1 for the distribution itself; more for
+        codes surer of their class, and less varied; 0 for none of the class."""
+        require(n >= 1, f"n is {n}; expected at least 1")
+        seed = fresh_seed() if random_state is None else random_state
+        require_setting("random_state", seed, Seed)
+        return self._flow(self._noise(n, seed), self.labels_for(n, y, seed), guidance)
+
+    def variations(
+        self, Z: np.ndarray, n: int, random_state: int, y: Any = None, t: float = 0.5, guidance: float = 1.0
+    ) -> np.ndarray:
+        """n codes like each of Z (m, width), (m, n, width): noise is added up to the time t, and flows back.
+
+        t: 1 leaves a code as it is, 0 draws any. y: the classes of Z, which the new ones keep.
+        """
+        require(n >= 1, f"n is {n}; expected at least 1")
+        require_setting("random_state", random_state, Seed)
+        require(0 <= t <= 1, f"t is {t:g}; expected a number from 0 (any code) to 1 (the code itself)")
+        codes = np.repeat(self._images(Z), n, axis=0)
+        labels = self._indices(y, len(Z), given=True).numpy().repeat(n)
+        own = self._flow(self._noise(len(codes), random_state), labels, guidance, torch.from_numpy(codes), t)
+        return own.reshape(len(Z), n, -1)
+
+    def _noise(self, n: int, seed: int) -> Tensor:
+        return torch.randn(n, self.image_shape_[0], generator=torch.Generator().manual_seed(int(seed)))
+
+    def _flow(
+        self, noise: Tensor, labels: np.ndarray, guidance: float, codes: Tensor | None = None, t: float = 0.0
+    ) -> np.ndarray:
+        require_setting("guidance", guidance, NonNegative)
+        model: Any = self.model_
+
+        def flow(noise: Tensor, y: Tensor, *z: Tensor) -> Tensor:
+            start = model.noised(self.net_, z[0], noise, t) if z else noise
+            return model.flow(self.net_, start, y, guidance if self._n_classes() else 1.0, t)
+
+        rows = (noise, torch.from_numpy(labels), *([] if codes is None else [codes]))
+        return self._trained.rows(flow, *rows)

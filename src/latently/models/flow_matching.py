@@ -1,0 +1,139 @@
+"""A learned prior over codes by flow matching (Lipman et al. 2023, eq. 9 and 23; Liu et al. 2023, eq. 1).
+
+Codes x_1 of a trained model are joined to noise x_0 ~ N(0, I) by straight paths, and a network learns their velocity:
+
+    x_t = (1 - t) x_0 + t x_1                                  t in 0..1
+    loss = | v(x_t, t, y) - (x_1 - x_0) |^2                    whose minimum is v = E[x_1 - x_0 | x_t, y]
+    dx / dt = v(x, t, y)                                       takes noise at t = 0 to new codes at t = 1
+
+t is the logistic function of a normal (Esser et al. 2024): the middle of a path is the hardest part. The class y is hidden
+from a tenth of the codes, so that one network knows both velocities, and guidance w sharpens the class (Ho & Salimans
+2022, eq. 6, with w counted from 0, no class; 1 is the learned distribution itself):
+
+    v_w = v(x, t) + w (v(x, t, y) - v(x, t))
+
+The page sees codes and never images, so it serves every model that has codes. Codes are standardised first.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latently.common.settings import Count, Probability
+from latently.models.base import Model
+from latently.models.layers import Shape
+
+MEASURED_FROM = 100_000  # codes from which mean and spread are taken
+FREQUENCIES = 32  # of sines and cosines of the time
+LEAST_SPREAD = 1e-6  # a dimension that never varies is left as it is
+
+
+class ResidualBlock(nn.Module):
+    """h + MLP(normalised h, with time and class added)"""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.told = nn.LayerNorm(width), nn.Linear(width, width)
+        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, h: Tensor, about: Tensor) -> Tensor:
+        step: Tensor = self.second(F.silu(self.first(self.norm(h)) + self.told(about)))
+        return h + step
+
+
+class Velocity(nn.Module):
+    """v(x, t, y) over standardised codes, and the mean and standard deviation that standardise them."""
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, dim: int, n_classes: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("spread", torch.ones(dim))
+        self.n_classes = n_classes
+        self.enter, self.leave = nn.Linear(dim, width), nn.Linear(width, dim)
+        self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+        self.label = nn.Embedding(n_classes + 1, width)  # the last: no class
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        """x (B, Z), t (B,) in 0..1, y (B,) class indices, -1 = none -> (B, Z)"""
+        steps = torch.arange(FREQUENCIES, device=x.device) / (FREQUENCIES - 1)
+        angles = t[:, None] * (0.5 * math.pi * 64.0**steps)  # (B, F): from a quarter of a turn to 16 turns
+        about = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1)) + self.label(y % (self.n_classes + 1)))
+        h = self.enter(x)
+        for block in self.blocks:
+            h = block(h, about)
+        velocity: Tensor = self.leave(F.silu(self.norm(h)))
+        return velocity
+
+
+@dataclass
+class FlowMatching(Model):
+    """A prior over the codes of a run, learned by flow matching; it is told the classes where there are any."""
+
+    name: ClassVar[str] = "flow-matching"
+
+    width: Count = 384
+    """Units of each layer."""
+    blocks: Count = 4
+    """Residual blocks."""
+    hidden_classes: Probability = 0.1
+    """Fraction of the codes whose class is hidden in a step; guidance needs some."""
+
+    @property
+    def loss_unit(self) -> str:
+        return "squared error"
+
+    def build(self, image_shape: Shape, n_classes: int = 0) -> Velocity:
+        """For codes (Z,), which the loop holds as images (1, 1, Z)."""
+        self.check()
+        return Velocity(math.prod(image_shape), n_classes, self.width, self.blocks)
+
+    def prepare(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:
+        assert isinstance(net, Velocity)
+        codes = some(MEASURED_FROM).flatten(1)
+        net.mean.copy_(codes.mean(0))
+        spread = codes.std(0, correction=0)
+        net.spread.copy_(torch.where(spread > LEAST_SPREAD, spread, 1.0))
+
+    def loss(self, net: Velocity, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
+        x_1 = (x.flatten(1) - net.mean) / net.spread  # (B, Z)
+        x_0, t = torch.randn_like(x_1), torch.randn_like(x_1[:, 0]).sigmoid()
+        none = torch.full_like(t, -1, dtype=torch.int64)
+        hidden = torch.rand_like(t) < self.hidden_classes
+        y = none if y is None else torch.where(hidden, none, y)
+        v = net(torch.lerp(x_0, x_1, t[:, None]), t, y)
+        loss = (v.float() - (x_1 - x_0)).square().sum(1)  # (B,)
+        return {"loss": loss}
+
+    def noised(self, net: Velocity, z: Tensor, noise: Tensor, t: float) -> Tensor:
+        """Codes z (B, Z) taken back along their path to the time t: x_t, from which `flow` makes others like them."""
+        return torch.lerp(noise, (z - net.mean) / net.spread, t)
+
+    def flow(self, net: Velocity, x: Tensor, y: Tensor, guidance: float, start: float = 0.0, steps: int = 20) -> Tensor:
+        """x_start (B, Z) -> codes (B, Z): dx/dt = v_w to t = 1, by Heun's method, of second order.
+
+        y (B,) class indices, -1 = none.
+        """
+
+        def velocity(x: Tensor, t: float) -> Tensor:
+            times = x.new_full((len(x),), t)
+            v: Tensor = net(x, times, y)
+            if guidance == 1:
+                return v
+            return torch.lerp(net(x, times, torch.full_like(y, -1)), v, guidance)
+
+        dt = (1 - start) / steps
+        for step in range(steps):
+            t = start + step * dt
+            v = velocity(x, t)
+            x = x + dt / 2 * (v + velocity(x + dt * v, t + dt))
+        return net.mean + net.spread * x

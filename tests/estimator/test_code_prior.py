@@ -1,0 +1,150 @@
+"""The learned prior over codes: its formula where the flow is known, its draws, its folder."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+import latently as package
+from latently import AE, Autoencoder, Network
+from latently.common.errors import InputError
+from latently.estimator.code_prior import CodePrior
+from latently.models.flow_matching import FlowMatching
+from latently.runs.folder import Run
+from latently.training.state import Watcher
+
+SMALL = FlowMatching(width=16, blocks=1)
+SHORT = {"epochs": 2, "batch_size": 128, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits(return_X_y=True)[0].reshape(-1, 8, 8)[:500] / 16, load_digits().target[:500]
+
+
+@pytest.fixture(scope="module")
+def ae(digits):
+    fitted = Autoencoder(AE(4, Network("dense(16)")), epochs=2, random_state=0).fit(digits[0])
+    return fitted.fit_prior(*digits, CodePrior(SMALL, **SHORT))
+
+
+class Gaussian(torch.nn.Module):
+    """E[x_1 - x_0 | x_t] of x_1 ~ N(m, s^2): the best velocity, in closed form. With s_t^2 = (1 - t)^2 + t^2 s^2, it
+    is m + (t s^2 - (1 - t)) (x - t m) / s_t^2, and its flow is x_0 -> m + s x_0."""
+
+    mean, spread = torch.zeros(1), torch.ones(1)
+
+    def __init__(self, m, s):
+        super().__init__()
+        self.m, self.s = m, s
+
+    def forward(self, x, t, y):
+        t = t[:, None]
+        variance = (1 - t) ** 2 + t**2 * self.s**2
+        return self.m + (t * self.s**2 - (1 - t)) * (x - t * self.m) / variance
+
+
+def test_a_gaussians_flow_is_known():
+    """Heun's method on the true velocity gives m + s x_0, from any time on its path; its error falls as 1 / steps^2."""
+    x, y, net = torch.linspace(-2, 2, 9).double()[:, None], torch.full((9,), -1), Gaussian(3.0, 0.5)
+    errors = [float((FlowMatching().flow(net, x, y, 1.0, steps=n) - (3 + 0.5 * x)).abs().max()) for n in (20, 40)]
+    assert errors[0] < 0.01
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.3), "the method is of second order"
+    half = 0.5 * 3 + x * (0.25 + 0.25 * 0.25) ** 0.5  # where the path of x_0 is at t = 1/2
+    onward = FlowMatching().flow(net, half, y, 1.0, start=0.5)
+    torch.testing.assert_close(onward, 3 + 0.5 * x, atol=0.01, rtol=0)
+
+
+def test_the_true_velocity_has_the_lowest_loss():
+    """Below that of a Gaussian a little off."""
+    x = 3 + 0.5 * torch.randn(20_000, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    losses = {}
+    for m, s in ((3.0, 0.5), (3.2, 0.5), (3.0, 0.7), (3.0, 0.35)):
+        torch.manual_seed(1)
+        losses[m, s] = float(FlowMatching().loss(Gaussian(m, s), x, None, 0.0)["loss"].mean())
+    assert min(losses, key=losses.get) == (3.0, 0.5), losses
+
+
+def test_guidance_is_a_line_through_the_two_velocities():
+    class Told(torch.nn.Module):
+        mean, spread = torch.zeros(1), torch.ones(1)
+
+        def forward(self, x, t, y):
+            return torch.where(y[:, None] < 0, 1.0, 3.0).expand_as(x)
+
+    start, y = torch.zeros(2, 1), torch.zeros(2, dtype=torch.int64)
+    for guidance, expected in ((0, 1), (1, 3), (2.5, 6)):
+        ends = FlowMatching().flow(Told(), start, y, float(guidance), steps=3)
+        torch.testing.assert_close(ends, torch.full_like(ends, expected))
+
+
+def test_every_weight_gets_a_gradient():
+    net = SMALL.build((1, 1, 4), 3)
+    SMALL.loss(net, torch.randn(64, 1, 1, 4), torch.arange(64) % 4 - 1, 0.0)["loss"].sum().backward()
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in net.parameters())
+
+
+def test_draws_repeat_and_are_kept(ae, digits, tmp_path):
+    images = ae.sample(5, random_state=0, y=7)
+    assert images.shape == (5, 8, 8)
+    assert np.array_equal(images, ae.sample(5, random_state=0, y=[7] * 5, sampler="flow-matching"))
+    ae.save(tmp_path / "r")
+    again = package.load(tmp_path / "r")
+    assert np.array_equal(again.sample(5, 0, 7), images)
+    assert np.array_equal(again.sample(5, 0), ae.sample(5, 0)), "classes in the proportions of training"
+    whole = again.variations(digits[0][:2], 3, 0, digits[1][:2], t=1.0)
+    np.testing.assert_allclose(whole[:, 0], again.reconstruct(digits[0][:2]), atol=1e-5)
+
+
+def test_a_fit_is_repeatable_and_resumes_to_the_same_bits(ae, digits, tmp_path):
+    codes = ae.transform(digits[0])
+
+    class Stop(Watcher):
+        def epoch_ended(self, state, settings):
+            if state.epoch == 1:
+                raise KeyboardInterrupt
+
+    def prior():
+        return CodePrior(SMALL, **SHORT)
+
+    with pytest.raises(KeyboardInterrupt):  # before this epoch's checkpoint: the first epoch is trained again
+        prior().fit(codes, digits[1], run=Run(tmp_path / "p"), watchers=[Stop()])
+    resumed = prior().fit(codes, digits[1], run=Run(tmp_path / "p"))
+    whole = prior().fit(codes, digits[1])
+    assert np.array_equal(resumed.sample(4, 0), whole.sample(4, 0))
+    assert np.array_equal(package.load(tmp_path / "p").sample(4, 0), whole.sample(4, 0))
+
+
+def test_a_prior_of_other_weights_is_refused(ae, digits):
+    other = Autoencoder(AE(4, Network("dense(16)")), epochs=1, random_state=1).fit(digits[0])
+    other.prior_ = ae.prior_
+    with pytest.raises(InputError, match="the run has changed since"):
+        other.sample(2)
+
+
+def test_bad_input_is_a_sentence(ae, digits):
+    for ask, sentence in (
+        (lambda: ae.sample(2, y=77), "knows no class 77"),
+        (lambda: ae.sample(2, guidance=-1.0), "guidance is -1.0"),
+        (lambda: ae.sample(0), "n is 0"),
+        (lambda: ae.variations(digits[0][:2], t=2), "t is 2"),
+        (lambda: CodePrior(SMALL, **SHORT).fit(digits[0]), r"expected \(n, width\)"),
+        (lambda: CodePrior(SMALL, **SHORT).fit(np.ones((40, 2))).sample(2, y=1), "knows no classes"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            ask()
+
+
+def test_the_command_fits_and_sample_draws(latently, tmp_path):
+    run = tmp_path / "r"
+    small = ("--epochs", 1, "--limit", 300)
+    ran = latently("train", "ae", "--data", "digits", "--latent-dim", 3, *small, "--out", run)
+    assert ran.code == 0, ran.err
+    none = latently("sample", run, "--sampler", "flow-matching")
+    assert none.code == 2
+    assert "no prior was learned" in none.err
+    assert latently("train", "prior", run, "--width", 16, "--blocks", 1, "--epochs", 2).code == 0
+    assert "exists" in latently("train", "prior", run).err
+    ran = latently("sample", run, "--label", 3, "--guidance", 2, "-n", 4, "--out", tmp_path / "a.npy")
+    assert ran.code == 0, ran.err
+    assert np.load(tmp_path / "a.npy").shape == (4, 8, 8)
