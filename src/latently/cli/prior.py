@@ -19,10 +19,13 @@ from latently.training.settings import Training
 from latently.training.watchers import Bar, Log
 
 
+DEFAULT_MODEL, DEFAULT_TRAINING = FlowMatching(), CodePrior().training()
+
+
 def train_prior(
     run: tyro.conf.Positional[Path],
-    model: FlowMatching = FlowMatching(),
-    training: Training = CodePrior().training(),
+    model: FlowMatching = DEFAULT_MODEL,
+    training: Training = DEFAULT_TRAINING,
     data: RunData = None,
     seed: int = 0,
     resume: bool = False,
