@@ -18,7 +18,6 @@ from latently.runs.folder import Context, Run
 from latently.training.settings import Training
 from latently.training.watchers import Bar, Log
 
-
 DEFAULT_MODEL, DEFAULT_TRAINING = FlowMatching(), CodePrior().training()
 
 

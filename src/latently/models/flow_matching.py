@@ -7,8 +7,8 @@ Codes x_1 of a trained model are joined to noise x_0 ~ N(0, I) by straight paths
     dx / dt = v(x, t, y)                                       takes noise at t = 0 to new codes at t = 1
 
 t is the logistic function of a normal (Esser et al. 2024): the middle of a path is the hardest part. The class y is
-hidden from a tenth of the codes, so that one network knows both velocities, and guidance w sharpens the class (Ho & Salimans
-2022, eq. 6, with w counted from 0, no class; 1 is the learned distribution itself):
+hidden from a tenth of the codes, so that one network knows both velocities, and guidance w sharpens the class (Ho &
+Salimans 2022, eq. 6, with w counted from 0, no class; 1 is the learned distribution itself):
 
     v_w = v(x, t) + w (v(x, t, y) - v(x, t))
 
