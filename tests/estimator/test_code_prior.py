@@ -47,11 +47,13 @@ class Gaussian(torch.nn.Module):
 def test_a_gaussians_flow_is_known():
     """Heun's method on the true velocity gives m + s x_0, from any time on its path; its error falls as 1 / steps^2."""
     x, y, net = torch.linspace(-2, 2, 9).double()[:, None], torch.full((9,), -1), Gaussian(3.0, 0.5)
-    errors = [float((FlowMatching().flow(net, x, y, 1.0, steps=n) - (3 + 0.5 * x)).abs().max()) for n in (20, 40)]
+    errors = [
+        float((FlowMatching().guided_flow(net, x, y, 1.0, steps=n) - (3 + 0.5 * x)).abs().max()) for n in (20, 40)
+    ]
     assert errors[0] < 0.01
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.3), "the method is of second order"
     half = 0.5 * 3 + x * (0.25 + 0.25 * 0.25) ** 0.5  # where the path of x_0 is at t = 1/2
-    onward = FlowMatching().flow(net, half, y, 1.0, start=0.5)
+    onward = FlowMatching().guided_flow(net, half, y, 1.0, start=0.5)
     torch.testing.assert_close(onward, 3 + 0.5 * x, atol=0.01, rtol=0)
 
 
@@ -74,7 +76,7 @@ def test_guidance_is_a_line_through_the_two_velocities():
 
     start, y = torch.zeros(2, 1), torch.zeros(2, dtype=torch.int64)
     for guidance, expected in ((0, 1), (1, 3), (2.5, 6)):
-        ends = FlowMatching().flow(Told(), start, y, float(guidance), steps=3)
+        ends = FlowMatching().guided_flow(Told(), start, y, float(guidance), steps=3)
         torch.testing.assert_close(ends, torch.full_like(ends, expected))
 
 

@@ -65,8 +65,10 @@ def test_codes_are_the_standardised_features_of_timms_own_pipeline(timm, weights
     prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(net), is_training=False)
     with torch.no_grad():
         features = net(torch.stack([prepare(Image.fromarray(image)) for image in IMAGES])).numpy()
-    expected = (features - features.mean(0)) / features.std(0)
-    error = np.abs(fitted.transform(IMAGES) - expected)  # Pillow resizes bytes to bytes: half a grey level
+    alive = features.std(0) > 1e-6  # of random weights, some units never answer
+    assert alive.mean() > 0.5
+    expected = (features - features.mean(0))[:, alive] / features.std(0)[alive]
+    error = np.abs(fitted.transform(IMAGES)[:, alive] - expected)  # Pillow resizes bytes to bytes: half a grey level
     assert error.mean() < 0.05
     np.testing.assert_allclose(fitted.transform(IMAGES).mean(0), 0, atol=1e-3)
 

@@ -101,7 +101,7 @@ class CodePrior(ImageEstimator):
     def restore(self, run: Run) -> Self:
         super().restore(run)
         if self._n_classes():
-            shares = run.params.get("shares")
+            shares: Any = run.params.get("shares")
             fits = isinstance(shares, list) and len(shares) == self._n_classes() + 1
             fits = fits and all(isinstance(each, float | int) and each >= 0 for each in shares) and sum(shares) > 0
             require(fits, f"{run.path / 'params.json'}: shares is {shares!r}; expected a share of each class")
@@ -169,7 +169,8 @@ class CodePrior(ImageEstimator):
 
         def flow(noise: Tensor, y: Tensor, *z: Tensor) -> Tensor:
             start = model.noised(self.net_, z[0], noise, t) if z else noise
-            return model.flow(self.net_, start, y, guidance if self._n_classes() else 1.0, t)
+            flowed: Tensor = model.guided_flow(self.net_, start, y, guidance if self._n_classes() else 1.0, t)
+            return flowed
 
         rows = (noise, torch.from_numpy(labels), *([] if codes is None else [codes]))
         return self._trained.rows(flow, *rows)

@@ -115,10 +115,12 @@ class FlowMatching(Model):
         return {"loss": loss}
 
     def noised(self, net: Velocity, z: Tensor, noise: Tensor, t: float) -> Tensor:
-        """Codes z (B, Z) taken back along their path to the time t: x_t, from which `flow` makes others like them."""
+        """Codes z (B, Z) taken back along their path to the time t: x_t, from which `guided_flow` makes others."""
         return torch.lerp(noise, (z - net.mean) / net.spread, t)
 
-    def flow(self, net: Velocity, x: Tensor, y: Tensor, guidance: float, start: float = 0.0, steps: int = 20) -> Tensor:
+    def guided_flow(
+        self, net: Velocity, x: Tensor, y: Tensor, guidance: float, start: float = 0.0, steps: int = 20
+    ) -> Tensor:
         """x_start (B, Z) -> codes (B, Z): dx/dt = v_w to t = 1, by Heun's method, of second order.
 
         y (B,) class indices, -1 = none.

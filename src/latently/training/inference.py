@@ -50,8 +50,8 @@ class Trained:
             shape: Any = params.get("image_shape")
             fits = isinstance(shape, list) and 1 <= len(shape) <= 3 and all(type(n) is int and n >= 1 for n in shape)
             require(fits, f"image_shape is {shape!r}; expected one to three whole numbers")
-            told = model.takes_labels or can(model, "classify")
-            classes = stored_classes(params) if told or "classes" in params else None
+            told = model.takes_labels or can(model, "classify") or (can(model, "guided_flow") and "classes" in params)
+            classes = stored_classes(params) if told else None
             # Shapes alone: a file may describe a net that no memory holds. Not of others' networks, which may hold more
             # than their weights.
             with torch.device("meta") if model.knows_its_layers else nullcontext():
