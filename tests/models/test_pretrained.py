@@ -60,19 +60,20 @@ def fitted(weights):
         return of_timm(weights).fit(IMAGES)
 
 
+@pytest.mark.slow
 def test_codes_are_the_standardised_features_of_timms_own_pipeline(timm, weights, fitted):
     net = timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(weights)}, num_classes=0).eval()
     prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(net), is_training=False)
     with torch.no_grad():
         features = net(torch.stack([prepare(Image.fromarray(image)) for image in IMAGES])).numpy()
-    alive = features.std(0) > 1e-6  # of random weights, some units never answer
-    assert alive.mean() > 0.5
-    expected = (features - features.mean(0))[:, alive] / features.std(0)[alive]
-    error = np.abs(fitted.transform(IMAGES)[:, alive] - expected)  # Pillow resizes bytes to bytes: half a grey level
+    varied = features.std(0) > 1e-3 * features.std(0).max()
+    expected = (features - features.mean(0))[:, varied] / features.std(0)[varied]
+    error = np.abs(fitted.transform(IMAGES)[:, varied] - expected)  # Pillow resizes bytes to bytes: half a grey level
     assert error.mean() < 0.05
     np.testing.assert_allclose(fitted.transform(IMAGES).mean(0), 0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_run_keeps_weights_source_and_licence(weights, fitted, tmp_path):
     fitted.save(tmp_path / "run")
     loaded = latently.load(tmp_path / "run")
@@ -81,18 +82,19 @@ def test_the_run_keeps_weights_source_and_licence(weights, fitted, tmp_path):
     assert (kept["source"], kept["licence"], kept["network"]) == (str(weights), "cc0-1.0", f"timm:{NAME}")
 
 
+@pytest.mark.slow
 def test_weights_come_from_the_hub_where_none_are_given(weights, monkeypatch):
     import huggingface_hub
 
     asked = []
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *a, **k: asked.append((a, k)) or str(weights))
-    monkeypatch.setattr(pretrained, "hub_licence", lambda repository: f"that of {repository}")
-    with pytest.warns(DataNote, match=r"the Hugging Face hub, timm/test_resnet.r160_in1k; licence: that of timm/"):
+    with pytest.warns(DataNote, match=r"the Hugging Face hub, timm/test_resnet.r160_in1k; licence: apache-2.0"):
         model = of_timm(latent_dim=5).fit(IMAGES)
     assert asked == [(("timm/test_resnet.r160_in1k",), {"filename": "model.safetensors"})]
     assert model.transform(IMAGES).shape == (40, 5)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_loaded_is_refused(timm, weights, tmp_path, monkeypatch):
     import huggingface_hub
 

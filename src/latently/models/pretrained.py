@@ -72,16 +72,30 @@ class Pretrained(nn.Module):
         """Take the weights of a safetensors file, or those that timm's entry names. -> their source and licence, as a
         run keeps them. Raises InputError if there are none, or they do not fit."""
         about = own_file(Path(weights).expanduser()) if weights else from_hub(self.network.pretrained_cfg)
-        file = about.pop("file")
-        overlay = {"file": str(file), "custom_load": False}  # of all sources that timm knows, this one is safetensors
-        try:
-            made = imported().create_model(self.name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0)
-        except (RuntimeError, KeyError, ValueError, AssertionError, OSError) as error:
-            raise InputError(f"{file} does not hold weights of {self.name}: {first_line(error)}") from error
-        self.network.load_state_dict(made.state_dict())
+        self.network.load_state_dict(loaded(self.name, about.pop("file")))
         about = {"network": f"{PREFIX}{self.name}", "library": f"timm {imported().__version__}"} | about
         data_note(f"encoder {self.name}: weights from {about['source']}; licence: {about['licence']}")
         return about
+
+
+def loaded(name: str, file: Any) -> dict[str, Tensor]:
+    """The weights in a safetensors file, under the names of timm's network. Raises InputError if any is missing: timm
+    would leave it at random, so the network is made twice, and what differs was not in the file."""
+    overlay = {"file": str(file), "custom_load": False}  # of all sources that timm knows, this one is safetensors
+    both = []
+    try:
+        for seed in (0, 1):
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(seed)
+                net = imported().create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0)
+                both.append(net.state_dict())
+    except (RuntimeError, KeyError, ValueError, AssertionError, OSError) as error:
+        raise InputError(f"{file} does not hold weights of {name}: {first_line(error)}") from error
+    one: dict[str, Tensor] = both[0]
+    other: dict[str, Tensor] = both[1]
+    missing = [key for key, value in one.items() if not torch.equal(value, other[key])]
+    require(not missing, f"{file} does not hold weights of {name}: it lacks {', '.join(missing[:3])}")
+    return one
 
 
 def own_file(path: Path) -> dict[str, Any]:
