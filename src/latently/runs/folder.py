@@ -244,7 +244,7 @@ class Run:
 
     def resume_command(self) -> str:
         """The command that resumes this run."""
-        if self.kind == "prior":
+        if self.params.get("estimator") == "prior":
             return f"latently train prior {shlex.quote(str(self.path.parent))} --resume"
         name = self.params.get("train") or self.params["model"].get("name")
         return f"latently train {name} --out {shlex.quote(str(self.path))} --resume"
