@@ -1,4 +1,4 @@
-"""Samples by a learned prior (flow matching) beside a mixture of Gaussians and a conditional VAE, by one judge, on MNIST.
+"""Samples by a learned prior (flow matching) beside a mixture and a conditional VAE, by one judge, on MNIST.
 
     python benchmarks/samples.py [--seeds 3] [--n 10000] [--out benchmarks/results/samples.json]
 
@@ -38,31 +38,30 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for seed in range(flags.seeds):
         asked = np.random.default_rng(seed).choice(classes, flags.n)
-
-        def row(name: str, images: np.ndarray, started: float, told: bool = True) -> None:
-            seconds = time.process_time() - started
-            agrees = float((judge.predict(images) == asked).mean()) if told else None
-            figures = judge_figures(judge, test, images, train)
-            rows.append({"seed": seed, "sampler": name, "agreement": agrees, "drawing_s": seconds} | figures)
-            print(json.dumps(rows[-1]), flush=True)
-
         ae = Autoencoder(AE(24), epochs=12, random_state=seed).fit(train)
         started = time.process_time()
         ae.fit_prior(train, labels)
         about[f"fitting_s_{seed}"] = time.process_time() - started
-        for guidance in GUIDANCES:
-            started = time.process_time()
-            row(f"flow matching, {guidance:g}", ae.sample(flags.n, seed, asked, "flow-matching", guidance), started)
-        started = time.process_time()
         ae.fit_mixture(train)
-        row("mixture of the same codes", ae.sample(flags.n, seed, None, "mixture"), started, told=False)
-        about[f"copies_{seed}"] = copies(train, test, ae.sample(N_COPIES, seed, asked[:N_COPIES], "flow-matching"))
         cvae = Autoencoder(CVAE(), random_state=seed).fit(train, labels)
-        started = time.process_time()
-        row("cvae", cvae.sample(flags.n, seed, asked), started)
         vae = Autoencoder(VAE(), random_state=seed).fit(train)
-        started = time.process_time()
-        row("vae, its prior", vae.sample(flags.n, seed), started, told=False)
+        samplers = {
+            f"flow matching, {guidance:g}": (ae, {"y": asked, "sampler": "flow-matching", "guidance": guidance})
+            for guidance in GUIDANCES
+        } | {
+            "mixture of the same codes": (ae, {"sampler": "mixture"}),
+            "cvae": (cvae, {"y": asked}),
+            "vae, its prior": (vae, {}),
+        }
+        for name, (estimator, settings) in samplers.items():
+            started = time.process_time()
+            images = estimator.sample(flags.n, seed, **settings)
+            row: dict[str, Any] = {"seed": seed, "sampler": name, "drawing_s": time.process_time() - started}
+            if "y" in settings:
+                row["agreement"] = float((judge.predict(images) == asked).mean())
+            rows.append(row | judge_figures(judge, test, images, train))
+            print(json.dumps(rows[-1]), flush=True)
+        about[f"copies_{seed}"] = copies(train, test, ae.sample(N_COPIES, seed, asked[:N_COPIES], "flow-matching"))
         flags.out.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
     print(json.dumps(about))
 
