@@ -257,6 +257,12 @@ def test_where_consistency_cannot_be(colours, settings, sentence):
         FewLabelClassifier(colours[1], consistency=True, random_state=0, **settings).fit(colours[0], FEW)
 
 
+def test_that_consistency_cannot_be_is_said_before_an_encoder_is_trained(monkeypatch):
+    monkeypatch.setattr(Autoencoder, "fit", lambda *_, **__: pytest.fail("trained first"))
+    with pytest.raises(InputError, match="features of SimCLR"):
+        FewLabelClassifier(consistency=True, random_state=0).fit(X, FEW)
+
+
 def test_photographs_get_features_and_grey_images_a_vae():
     assert isinstance(default_encoder((8, 8, 3)).model, SimCLR)
     assert default_encoder((8, 8)).model is default_encoder((8, 8, 1)).model is None

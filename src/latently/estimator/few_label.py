@@ -42,7 +42,7 @@ from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor
 from latently.estimator.inputs import as_array
 from latently.estimator.lesson import Lesson, Trial, repeats
-from latently.models import VAE, FeedForward, model_to_json
+from latently.models import VAE, FeedForward, Model, model_to_json
 from latently.runs.folder import Run, versions
 from latently.training.loop import require_validation
 from latently.training.state import Watcher
@@ -187,6 +187,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
             encoder.transform(X[:1])
         else:
             clone(encoder).rehearse(X)
+        self._can_be_consistent(getattr(encoder, "model_", encoder.model or VAE()), classifier)
         if isinstance(classifier, Classifier):
             if self.sees_ == "pixels":
                 classifier.rehearse(X, self.classes_[np.maximum(labels, 0)])  # it may be trained on all images
@@ -239,7 +240,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         self.spread_, self.consistency_, self.trial_ = 0.0, False, None
         if not (labels < 0).any():
             return self._propagated(labels, labels, classifier)
-        if self._can_be_consistent(classifier):
+        if self._can_be_consistent(self.encoder_.model_, classifier):
             features = self.encoder_.features(X)
             if self.consistency == "auto":
                 self.trial_ = self._trial(X, labels, lambda known: fine_tuning.linear_classes(features, known))
@@ -257,14 +258,14 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         beliefs = label_spreading.spread(codes, labels, n)
         return self._propagated(labels, beliefs.argmax(1), classifier, beliefs.max(1))
 
-    def _can_be_consistent(self, classifier: Any) -> bool:
+    def _can_be_consistent(self, model: Model, classifier: Any) -> bool:
         if self.consistency is False or (self.consistency == "auto" and self.spread != "auto"):
             return False
         open_trunk = isinstance(classifier, Classifier) and self.sees_ == "pixels" and not fine_tuning.trunk(classifier)
-        possible = open_trunk and fine_tuning.can_begin(self.encoder_)
-        what = "consistency begins a Classifier with the features of SimCLR"
-        ask = f"{what}: give an encoder that has them, a classifier of pixels, and none of its own layers"
-        require(possible or self.consistency == "auto", ask)
+        possible = open_trunk and fine_tuning.can_begin(model)
+        ask = "give an encoder that has them, a classifier of pixels, and none of its own layers"
+        wrong = f"consistency begins a Classifier with the features of SimCLR: {ask}"
+        require(possible or self.consistency == "auto", wrong)
         return possible
 
     def _propagated(
@@ -283,10 +284,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     def _names(self, classes: np.ndarray) -> np.ndarray:
         """The labels of class indices as they were given; None for -1."""
         names: np.ndarray = self.classes_[classes]
-        if (classes < 0).any():
-            names = names.astype(object)
-            names[classes < 0] = None
-        return names
+        return np.where(classes < 0, None, names) if (classes < 0).any() else names  # type: ignore[call-overload]
 
     def _trial(self, X: Images, labels: np.ndarray, guess: Callable[[np.ndarray], np.ndarray]) -> Trial | None:
         """What `guess` makes of four fifths of the labels with the help of all images, and a classifier of these alone,

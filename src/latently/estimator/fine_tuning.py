@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.classifier import Classifier, balanced
 from latently.estimator.lesson import Lesson
-from latently.models import FeedForward, FixMatch, can
+from latently.models import FeedForward, FixMatch, Model, can
 from latently.models.networks import EncoderDecoder
 from latently.training.inference import tensor_shape
 
@@ -26,9 +26,9 @@ def trunk(classifier: Classifier) -> str:
     return classifier.model.trunk.layers if isinstance(classifier.model, FeedForward) else ""
 
 
-def can_begin(encoder: Autoencoder) -> bool:
-    """Whether a classifier can begin as this encoder: one of features, whose layers are named in words."""
-    return can(encoder.model_, "trunk") and isinstance(encoder.model_.network.encoder, str)
+def can_begin(model: Model) -> bool:
+    """Whether a classifier can begin as an encoder of this model: one of features, whose layers are named in words."""
+    return can(model, "trunk") and isinstance(getattr(model, "network").encoder, str)  # noqa: B009 not of every model
 
 
 def linear_head(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
