@@ -1,137 +1,83 @@
-"""Views a second of `SimCLR`'s training, ours beside lightly's or a plain torch loop's, in turn.
+"""Views a second of SimCLR's training, ours beside lightly's and beside a plain torch loop, in turn.
 
-    python benchmarks/views_per_second.py lightly|plain --python PYTHON --photographs FOLDER [--pairs 5] [--steps 20]
+    python benchmarks/views_per_second.py FOLDER --python PYTHON [--steps 10] [--pairs 5] [--peers lightly torch]
 
-PYTHON: an interpreter with lightly 1.6.0, torchvision and latently's sources on its path (the network is ours on both
-sides). Encoder and projector of the default for 32 x 32, two views of 17 x 17 of each of 256 photographs. Ours also
-trains the decoder and the appearance, and reads bfloat16 where the processor has it; the peers train as they come, in
-float32. Counted are steps after the first two, with all that makes their views; by the wall's clock and by the
-processor's, which other work on the machine changes less. Beside them: the share of the convolution peak that ours
-reaches.
+FOLDER holds one folder of 32 x 32 photographs for each class; PYTHON has latently, lightly 1.6.0 and torchvision. All
+sides take as many steps over the same net (SimCLR's default encoder and projector), as many views of the same kinds and
+size, and as many threads (OMP_NUM_THREADS). Ours trains its decoder and appearance besides; lightly reads each
+photograph from its file again for every step, as its pipeline does.
+
+Views a second are those of the training loop after two steps, of the wall, and of processor seconds, which say more on
+a busy machine. `share_of_peak`: operations of our convolutions and matrix products per processor second, over the
+fastest bfloat16 convolution of this machine; it means what it says with one thread.
 """
 
 import argparse
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
+import torch.nn.functional as F
 from pairs import Figures, measured, take_pairs
-from torch import nn
-
-from latently.data import load
-from latently.data.batches import Batches
-from latently.data.preparation import Preparation
-from latently.models import SimCLR
-from latently.models.networks import channels_last_on
-from latently.training.compiled import step_scalars
-from latently.training.hardware import seeded
-from latently.training.memory import keep_freed_memory
-from latently.training.objective import training_loss
-from latently.training.optimiser import build_optimiser
-from latently.training.resolve import resolve
-from latently.training.settings import Training
-
-BATCH, SIDE, WARM_UP = 256, 17, 2
-CPU = torch.device("cpu")
+from peers import contrast
+from torch.utils.flop_counter import FlopCounterMode
 
 
-def ours(photographs: str, steps: int) -> None:
-    """Prints views a second of the default step, and GFLOP a second of its convolutions beside the peak's."""
-    images = load(photographs, Preparation(image_size=32)).images[: BATCH * 8]
-    model = SimCLR(n_views=2)
-    with seeded(0, CPU), keep_freed_memory():
-        net = channels_last_on(model.build((3, 32, 32)), CPU).train()
-        settings = resolve(Training(optimiser="muon", batch_size=BATCH, epochs=1, compile="off"), len(images), net)
-        batches = Batches(images, torch.full((len(images),), -1), CPU)
-        model.prepare(net, batches.some)
-        loss, optimiser = training_loss(model, batches, settings), build_optimiser(settings, net)
-        parts = batches.order(0, 0).split(BATCH)
-        for taken in range(steps + WARM_UP):
-            if taken == WARM_UP:
-                began, processor = time.perf_counter(), time.process_time()
-            raw, y = batches.gather(parts[taken % len(parts)])
-            terms = loss(net, raw, y, torch.tensor(step_scalars(0.5, 1e-3, optimiser, taken + 1)[0]))
-            optimiser.zero_grad(set_to_none=True)
-            (terms["loss"] / BATCH).backward()
-            optimiser.step()
-        wall, own = time.perf_counter() - began, time.process_time() - processor
-    made = 2 * BATCH * steps
-    work = 3 * made * convolution_flops(net.encoder) * 1e-9  # forward, and backward to weights and inputs
-    peak = convolution_peak()
-    print(
-        json.dumps(
-            {
-                "views_per_second": made / wall,
-                "views_per_processor_second": made / own,
-                "encoder_gflops": work / own,
-                "peak_gflops": peak,
-                "share_of_peak": work / own / peak,
-            }
-        )
-    )
-
-
-def convolution_flops(encoder: nn.Module) -> float:
-    """Of one view, forward."""
-    total = [0.0]
-
-    def count(module: Any, _: Any, output: torch.Tensor) -> None:
-        weight = module.weight
-        total[0] += 2.0 * weight[0].numel() * output[0].numel()
-
-    hooks = [each.register_forward_hook(count) for each in encoder.modules() if isinstance(each, nn.Conv2d)]
-    with torch.no_grad():
-        encoder(torch.zeros(1, 3, SIDE, SIDE))
-    for hook in hooks:
-        hook.remove()
-    return total[0]
+def side(name: str, python: str, folder: Path, steps: int) -> Figures:
+    script = Path(__file__).parent / "peers" / f"contrast_{name}.py"
+    return measured([python, str(script), str(folder), str(steps)])
 
 
 def convolution_peak() -> float:
-    """GFLOP/s of the fastest of 10 convolutions of 256 to 256 channels, in bfloat16."""
-    images = torch.randn(BATCH, 256, 8, 8, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
-    layer = nn.Conv2d(256, 256, 3, padding=1).to(torch.bfloat16).to(memory_format=torch.channels_last)
-    taken = []
-    with torch.no_grad():
-        for _ in range(10):
+    """Operations a second of the fastest 3 x 3 bfloat16 convolution among the usual sizes."""
+    fastest = 0.0
+    for n, channels, place in ((128, 64, 14), (256, 256, 8), (64, 512, 16), (1024, 256, 4)):
+        x, weight = (
+            torch.randn(*shape, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+            for shape in ((n, channels, place, place), (channels, channels, 3, 3))
+        )
+        for _ in range(5):
             began = time.process_time()
-            layer(images)
-            taken.append(time.process_time() - began)
-    return 2e-9 * BATCH * 256 * 256 * 9 * 64 / min(taken)
+            with torch.no_grad():
+                F.conv2d(x, weight, padding=1)
+            fastest = max(fastest, 2 * n * channels**2 * 9 * place**2 / (time.process_time() - began))
+    return fastest
+
+
+def operations_per_view() -> float:
+    """Of one step of ours, forward and backward, for each view."""
+    model, n = contrast.MODEL, 32
+    net, x = model.build((3, 32, 32)).train(), torch.rand(n, 3, 32, 32)
+    with FlopCounterMode(display=False) as counter:
+        model.objective(net, x, torch.zeros(n, dtype=torch.int64), 0.0)["loss"].sum().backward()
+    return counter.get_total_flops() / (n * model.n_views)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peer", choices=["lightly", "plain", "ours"])
-    parser.add_argument("--python")
-    parser.add_argument("--photographs", required=True)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--peers", nargs="+", choices=["lightly", "torch"], default=["lightly", "torch"])
     options = parser.parse_args()
-    if options.peer == "ours":
-        return ours(options.photographs, options.steps)
-    with tempfile.TemporaryDirectory() as name:
-        net = SimCLR(n_views=2).build((3, 32, 32))
-        torch.save(nn.Sequential(net.encoder, net.projector), Path(name) / "net.pt")
-        (Path(name) / "photographs.txt").write_text(options.photographs)
-        peer = str(Path(__file__).parent / "peers" / "with_lightly.py")
-        words = [name, options.peer, str(options.steps), str(BATCH), str(SIDE)]
+    peak, operations = convolution_peak(), operations_per_view()
 
-        def our_side() -> Figures:
-            own = [sys.executable, __file__, "ours", "--photographs", options.photographs]
-            return measured([*own, "--steps", str(options.steps)])
+    def ours() -> Figures:
+        figures = side("latently", options.python, options.folder, options.steps)
+        figures["share_of_peak"] = figures["views_per_processor_second"] * operations / peak
+        print(json.dumps(figures), flush=True)
+        return figures
 
-        about = {"peer": options.peer, "batch": BATCH, "side": SIDE, "views": 2, "steps": options.steps}
-        take_pairs(
-            options.pairs,
-            {f"views-{options.peer}": our_side},
-            lambda: measured([options.python, peer, *words]),
-            about,
-        )
+    about = {"steps": options.steps, "gflop_per_view": operations / 1e9, "peak_gflop_per_s": peak / 1e9}
+    for peer in options.peers:
+
+        def theirs(peer: str = peer) -> Figures:
+            return side(peer, options.python, options.folder, options.steps)
+
+        take_pairs(options.pairs, {f"views-{peer}": ours}, theirs, about)
 
 
 if __name__ == "__main__":
