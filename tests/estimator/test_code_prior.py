@@ -103,14 +103,15 @@ def test_a_fit_is_repeatable_and_resumes_to_the_same_bits(ae, digits, tmp_path):
 
     class Stop(Watcher):
         def epoch_ended(self, state, settings):
-            if state.epoch == 1:
+            if state.epoch == 2:
                 raise KeyboardInterrupt
 
     def prior():
-        return CodePrior(SMALL, **SHORT)
+        return CodePrior(SMALL, **SHORT | {"epochs": 3})
 
-    with pytest.raises(KeyboardInterrupt):  # before this epoch's checkpoint: the first epoch is trained again
+    with pytest.raises(KeyboardInterrupt):  # before the second epoch's checkpoint: that of the first is taken up
         prior().fit(codes, digits[1], run=Run(tmp_path / "p"), watchers=[Stop()])
+    assert Run(tmp_path / "p").checkpoint.exists()
     resumed = prior().fit(codes, digits[1], run=Run(tmp_path / "p"))
     whole = prior().fit(codes, digits[1])
     assert np.array_equal(resumed.sample(4, 0), whole.sample(4, 0))

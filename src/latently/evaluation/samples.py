@@ -52,7 +52,7 @@ def drawn_images(estimator: Autoencoder, n: int, y: Any) -> tuple[np.ndarray, np
     asked = None
     if estimator.model_.takes_labels:
         asked = np.random.default_rng(0).choice(np.asarray(y), n)
-    return estimator.sample(n, random_state=0, y=asked), asked
+    return estimator.sample(n, random_state=0, y=asked, sampler="prior"), asked
 
 
 def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:
