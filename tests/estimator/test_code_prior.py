@@ -10,6 +10,7 @@ from latently import AE, Autoencoder, Network
 from latently.common.errors import InputError
 from latently.estimator.code_prior import CodePrior
 from latently.models.flow_matching import FlowMatching
+from latently.models.frozen import Standardised
 from latently.runs.folder import Run
 from latently.training.state import Watcher
 
@@ -32,10 +33,9 @@ class Gaussian(torch.nn.Module):
     """E[x_1 - x_0 | x_t] of x_1 ~ N(m, s^2): the best velocity, in closed form. With s_t^2 = (1 - t)^2 + t^2 s^2, it
     is m + (t s^2 - (1 - t)) (x - t m) / s_t^2, and its flow is x_0 -> m + s x_0."""
 
-    mean, spread = torch.zeros(1), torch.ones(1)
-
     def __init__(self, m, s):
         super().__init__()
+        self.scale = Standardised(1)
         self.m, self.s = m, s
 
     def forward(self, x, t, y):
@@ -69,7 +69,7 @@ def test_the_true_velocity_has_the_lowest_loss():
 
 def test_guidance_is_a_line_through_the_two_velocities():
     class Told(torch.nn.Module):
-        mean, spread = torch.zeros(1), torch.ones(1)
+        scale = Standardised(1)
 
         def forward(self, x, t, y):
             return torch.where(y[:, None] < 0, 1.0, 3.0).expand_as(x)
@@ -148,6 +148,7 @@ def test_the_command_fits_and_sample_draws(latently, tmp_path):
     assert "no prior was learned" in none.err
     assert latently("train", "prior", run, "--width", 16, "--blocks", 1, "--epochs", 2).code == 0
     assert "exists" in latently("train", "prior", run).err
+    assert "keeps the settings" in latently("train", "prior", run, "--resume", "--width", 8).err
     ran = latently("sample", run, "--label", 3, "--guidance", 2, "-n", 4, "--out", tmp_path / "a.npy")
     assert ran.code == 0, ran.err
     assert np.load(tmp_path / "a.npy").shape == (4, 8, 8)

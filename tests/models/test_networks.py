@@ -207,6 +207,7 @@ def test_a_standardised_kernel_has_mean_0_and_the_norm_of_its_gain_whatever_its_
         ("whiten(9)", "does not fit into images of 8 x 8"),
         ("conv(4, 3, norm=batch)", "norm is 'batch' in 'conv\\(4, 3, norm=batch\\)'; expected group or weight"),
         ("dense(4, norm=weight)", "expected group, or nothing"),
+        ("pool(2, activation=wave)", "there is no activation 'wave' in 'pool"),
     ],
 )
 def test_what_these_layers_cannot_be_is_a_sentence(spec, sentence):

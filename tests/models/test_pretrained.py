@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch import library as operators
 
 import latently
 from latently import Autoencoder, Decoder, InputError, Network
@@ -30,12 +31,9 @@ def timm():
         import timm
     except RuntimeError:
         text = Path(vision.submodule_search_locations[0], "_meta_registrations.py").read_text()
-        library = torch.library.Library("torchvision", "DEF")
         for name in sorted(set(re.findall(r'register_meta\("(\w+)"', text)) | {"nms", "qnms", "roi_align"}):
-            library.define(f"{name}(Tensor a) -> Tensor")
+            operators.define(f"torchvision::{name}", "(Tensor a) -> Tensor")
         import timm
-
-        timm.kept_for_tests = library  # or the operators would be gone with it
     return timm
 
 

@@ -204,9 +204,10 @@ def sample(
     require_codes(Run(run).kind, run)
     if sampler == "flow-matching" or (sampler == "auto" and Run(run).part("prior").finished):
         from latently import estimator
+        from latently.estimator.code_prior import GUIDANCE
 
         autoencoder = require_autoencoder(estimator.load(run, device), run)
-        w = 1.5 if guidance is None else guidance
+        w = GUIDANCE if guidance is None else guidance
         write_samples(place, autoencoder.sample(n, seed, label, "flow-matching", w))
         return
     require(guidance is None, "--guidance is for flow-matching; learn it first: latently train prior RUN")

@@ -48,6 +48,8 @@ def train_prior(
     folder = Run(run / FOLDER, overwrite, Context(about={"train": "prior"}))
     prior = CodePrior(model, random_state=seed, **training.get_params())
     if resume:
+        given = (model, training, seed) != (DEFAULT_MODEL, DEFAULT_TRAINING, 0)
+        require(not given, "--resume keeps the settings that the prior was started with; leave the others out")
         require(folder.started, f"{folder.path} does not exist, so there is nothing to resume; leave out --resume")
         prior = CodePrior.from_description(folder.params)
     else:

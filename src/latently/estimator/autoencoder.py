@@ -33,10 +33,11 @@ from latently.estimator.mixture import FILE, CodeMixture
 from latently.models import Model, SimCLR, can
 from latently.models.densities import log_mean_and_error
 from latently.models.vae import VAE
+from latently.models.views import is_photograph
 from latently.runs.folder import Run
 from latently.runs.record import weights_hash
 from latently.training.distributed import SINGLE_PROCESS, Processes
-from latently.training.inference import label_tensors, model_name, wants_labels
+from latently.training.inference import label_tensors, model_name, tensor_shape, wants_labels
 from latently.training.state import Watcher
 
 Sampler = Literal["auto", "prior", "mixture", "flow-matching"]
@@ -375,8 +376,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
 def default_encoder(image_shape: tuple[int, ...]) -> Autoencoder:
     """For images (h, w, c): of photographs features made by comparison, of others a VAE's codes."""
-    is_photograph = len(image_shape) == 3 and image_shape[-1] > 1
-    return Autoencoder(SimCLR(), **SimCLR.suited_training) if is_photograph else Autoencoder()
+    photographs = is_photograph("auto", tensor_shape(image_shape)[0])
+    return Autoencoder(SimCLR(), **SimCLR.suited_training) if photographs else Autoencoder()
 
 
 def n_images(X: Any) -> int:

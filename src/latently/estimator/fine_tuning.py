@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.classifier import Classifier, balanced
-from latently.estimator.lesson import Lesson
-from latently.models import FeedForward, FixMatch, Model, can
+from latently.estimator.lesson import Lesson, at_least
+from latently.models import FeedForward, FixMatch, can
 from latently.models.networks import EncoderDecoder
 from latently.training.inference import tensor_shape
 
@@ -26,9 +26,9 @@ def trunk(classifier: Classifier) -> str:
     return classifier.model.trunk.layers if isinstance(classifier.model, FeedForward) else ""
 
 
-def can_begin(model: Model) -> bool:
+def can_begin(model: Any) -> bool:
     """Whether a classifier can begin as an encoder of this model: one of features, whose layers are named in words."""
-    return can(model, "trunk") and isinstance(getattr(model, "network").encoder, str)  # noqa: B009 not of every model
+    return can(model, "trunk") and isinstance(model.network.encoder, str)
 
 
 def linear_head(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,5 +69,4 @@ def lesson(classifier: Classifier, encoder: Autoencoder, features: np.ndarray, l
 
 def repeats(labels: np.ndarray) -> np.ndarray:
     """How often each image comes in an epoch, (n,), labelled or not."""
-    once = balanced(labels)
-    return np.asarray(once * max(1, round(IMAGES_PER_EPOCH / once.sum())))
+    return at_least(IMAGES_PER_EPOCH, balanced(labels))

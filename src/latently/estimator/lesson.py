@@ -58,4 +58,9 @@ def repeats(n_labelled: int, n_surest: int) -> np.ndarray:
     """How often an epoch holds each labelled image, and then each with a propagated label."""
     evenly = round(n_surest / n_labelled)  # as many given labels as propagated ones
     once = np.repeat([min(max(evenly, 1), MOST_REPEATS), 1], [n_labelled, n_surest])
-    return np.asarray(once * max(1, round(LEAST_IMAGES / once.sum())))
+    return at_least(LEAST_IMAGES, once)
+
+
+def at_least(n_images: int, repeats: np.ndarray) -> np.ndarray:
+    """Repeats (n,), all multiplied until an epoch holds about so many images."""
+    return np.asarray(repeats * max(1, round(n_images / repeats.sum())))

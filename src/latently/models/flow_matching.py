@@ -26,11 +26,12 @@ from torch import Tensor, nn
 
 from latently.common.settings import Count, Probability
 from latently.models.base import Model
+from latently.models.densities import SquaredError
+from latently.models.frozen import Standardised
 from latently.models.layers import Shape
 
 MEASURED_FROM = 100_000  # codes from which mean and spread are taken
 FREQUENCIES = 32  # of sines and cosines of the time
-LEAST_SPREAD = 1e-6  # a dimension that never varies is left as it is
 
 
 class ResidualBlock(nn.Module):
@@ -47,15 +48,11 @@ class ResidualBlock(nn.Module):
 
 
 class Velocity(nn.Module):
-    """v(x, t, y) over standardised codes, and the mean and standard deviation that standardise them."""
-
-    mean: Tensor
-    spread: Tensor
+    """v(x, t, y) over standardised codes, and the `scale` that standardises them."""
 
     def __init__(self, dim: int, n_classes: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("spread", torch.ones(dim))
+        self.scale = Standardised(dim)
         self.n_classes = n_classes
         self.enter, self.leave = nn.Linear(dim, width), nn.Linear(width, dim)
         self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
@@ -99,24 +96,20 @@ class FlowMatching(Model):
 
     def prepare(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:
         assert isinstance(net, Velocity)
-        codes = some(MEASURED_FROM).flatten(1)
-        net.mean.copy_(codes.mean(0))
-        spread = codes.std(0, correction=0)
-        net.spread.copy_(torch.where(spread > LEAST_SPREAD, spread, 1.0))
+        net.scale.learn(some(MEASURED_FROM).flatten(1))
 
     def loss(self, net: Velocity, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
-        x_1 = (x.flatten(1) - net.mean) / net.spread  # (B, Z)
+        x_1 = net.scale(x.flatten(1))  # (B, Z)
         x_0, t = torch.randn_like(x_1), torch.randn_like(x_1[:, 0]).sigmoid()
         none = torch.full_like(t, -1, dtype=torch.int64)
         hidden = torch.rand_like(t) < self.hidden_classes
         y = none if y is None else torch.where(hidden, none, y)
         v = net(torch.lerp(x_0, x_1, t[:, None]), t, y)
-        loss = (v.float() - (x_1 - x_0)).square().sum(1)  # (B,)
-        return {"loss": loss}
+        return {"loss": -SquaredError(v).log_prob(x_1 - x_0)}  # (B,)
 
     def noised(self, net: Velocity, z: Tensor, noise: Tensor, t: float) -> Tensor:
         """Codes z (B, Z) taken back along their path to the time t: x_t, from which `guided_flow` makes others."""
-        return torch.lerp(noise, (z - net.mean) / net.spread, t)
+        return torch.lerp(noise, net.scale(z), t)
 
     def guided_flow(
         self, net: Velocity, x: Tensor, y: Tensor, guidance: float, start: float = 0.0, steps: int = 20
@@ -138,4 +131,4 @@ class FlowMatching(Model):
             t = start + step * dt
             v = velocity(x, t)
             x = x + dt / 2 * (v + velocity(x + dt * v, t + dt))
-        return net.mean + net.spread * x
+        return net.scale.undone(x)

@@ -26,6 +26,10 @@ class Standardised(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         return (z - self.mean) / self.spread
 
+    def undone(self, z: Tensor) -> Tensor:
+        """The inverse."""
+        return self.mean + self.spread * z
+
     @torch.no_grad()
     def learn(self, z: Tensor) -> None:
         """From codes (n, Z)."""

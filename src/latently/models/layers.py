@@ -340,9 +340,10 @@ def check_layer(layer: Layer, call: str) -> Layer:
         value = getattr(layer, name, None)
         ok = value is None or (isinstance(value, int) and 1 <= value < 2**31)
         require(ok, f"{name} is {value!r} in {call!r}; expected a whole number of at least 1")
-    if isinstance(layer, Weighted):
+    if isinstance(layer, Weighted | Pool):
         known = layer.activation is None or layer.activation in ACTIVATIONS
         require(known, f"there is no activation {layer.activation!r} in {call!r}; there are {', '.join(ACTIVATIONS)}")
+    if isinstance(layer, Weighted):
         dropout_ok = isinstance(layer.dropout, int | float) and 0 <= layer.dropout < 1
         require(dropout_ok, f"dropout is {layer.dropout!r} in {call!r}; expected a number from 0 up to, but not, 1")
         require(layer.bias is None or isinstance(layer.bias, int | float), f"bias is {layer.bias!r} in {call!r}")
