@@ -49,10 +49,11 @@ def test_pixels_do_not_teach_the_features_nor_features_the_decoder(term, reached
     assert {name.partition(".")[0] for name, weight in net.named_parameters() if weight.grad is not None} == reached
 
 
-def test_the_features_are_the_first_part_of_the_code():
+def test_what_is_compared_is_the_first_part_of_the_code():
     model = SimCLR(20, appearance=0.25)
     net, x = model.build((1, 28, 28), 0).eval(), torch.rand(3, 1, 28, 28)
-    assert torch.equal(model.encode(net, x).mean[:, :15], model.features(net, x))
+    assert torch.equal(model.encode(net, x).mean[:, :15], model.compared(net, x))
+    assert torch.equal(model.features(net, x), model.compared(net, x)), "of drawings, features are the code"
     assert SimCLR(20, appearance=0.0).build((1, 28, 28), 0).decoder[0].in_features == 20
 
 

@@ -134,6 +134,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
                 watcher.started()
             with self.model_.precomputed(net, *map(self._seen_parts, (train, validation))):
                 self.history_ = loop.train()
+            self.model_.finish(net, train.some)
             if run is not None:
                 run.write_history(self.history_)
                 run.write_weights(net)

@@ -246,7 +246,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
                 self.trial_ = self._trial(X, labels, lambda known: fine_tuning.linear_classes(features, known))
             self.consistency_ = not (self.trial_ and self.trial_.is_harmful)
             if self.consistency_:
-                return fine_tuning.lesson(classifier, self.encoder_, features, labels)
+                return fine_tuning.lesson(classifier, self.encoder_, X, labels)
         if self.trial_ or not self.spread:
             return self._propagated(labels, labels, classifier)
         codes, n = self.encoder_.features(X), len(self.classes_)

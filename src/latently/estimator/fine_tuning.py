@@ -10,6 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from latently.data import Images
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.classifier import Classifier, balanced
 from latently.estimator.lesson import Lesson, at_least
@@ -49,12 +50,13 @@ def linear_classes(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.asarray((features @ weights.T + biases).argmax(1))
 
 
-def lesson(classifier: Classifier, encoder: Autoencoder, features: np.ndarray, labels: np.ndarray) -> Lesson:
-    """All images, and the classifier as one that begins as `encoder`, (n, d) `features` of which are given."""
+def lesson(classifier: Classifier, encoder: Autoencoder, X: Images, labels: np.ndarray) -> Lesson:
+    """All images X, and the classifier as one that begins as `encoder`, with a head on what its last layer gives."""
     own, parts = classifier.model or FeedForward(), cast(EncoderDecoder, encoder.net_)
     body = encoder.model_.trunk(tensor_shape(encoder.image_shape_))
     model = FixMatch(**(own.get_params(deep=False) | {"trunk": body}))
-    weights, biases = (torch.as_tensor(each, dtype=torch.float32) for each in linear_head(features, labels))
+    compared = encoder.transform(X)[:, : encoder.feature_dim]  # the first part of the code
+    weights, biases = (torch.as_tensor(each, dtype=torch.float32) for each in linear_head(compared, labels))
     encoded = {name: value.clone() for name, value in parts.encoder.state_dict().items()}
 
     @torch.no_grad()

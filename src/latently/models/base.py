@@ -94,6 +94,10 @@ class Model(Settings):
             if isinstance(module, WhitenedPatches):
                 module.learn(some(PREPARED_FROM))
 
+    def finish(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:
+        """After the last step, what the network takes from training images by its weights as they are now; `some` as in
+        `prepare`."""
+
     def precomputed(self, net: Any, train: Parts, validation: Parts) -> AbstractContextManager[object]:
         """Around the training: what is computed once of all its images and of those of validation, and forgotten at the
         end."""

@@ -311,6 +311,7 @@ class EncoderDecoder(nn.Module):
     appearance: Any  # (B, C, H, W) -> (B, A), the part of a code that features leave out; only where there is one
     view_sides: tuple[int, int]  # of the views that are compared, in pixels; only where they are
     projector: Any  # (B, H) -> (B, P), in which features are compared; only where they are
+    readout: Any  # of the encoder's maps, as features; only where features are more than a part of the code
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()

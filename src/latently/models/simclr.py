@@ -11,8 +11,10 @@ autoencoders, Zheng et al. 2025), and a second encoder adds the appearance that 
     z = [h, a] = [encoder(x), appearance(x)],   loss = contrast - log p(x | [stop-gradient(h), a])
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +26,12 @@ from latently.models.augmentation import Augmentation
 from latently.models.densities import Point, nt_xent
 from latently.models.layers import Code, Shape
 from latently.models.networks import EncoderDecoder, Network, Trunk, feature_encoder, upsampling_decoder
+from latently.models.readout import Readout, level_widths, pooled_maps
 from latently.models.views import Change, Views, is_photograph, view_sides
 
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
+READ_FROM = 5000  # training images from which the readout of features is learned,
+READ_VALUES = 2 * 10**8  # or as many as hold so many values
 
 
 @dataclass
@@ -40,11 +45,15 @@ class SimCLR(AE):
     name: ClassVar[str] = "simclr"
     monitor: ClassVar[str] = "contrast"
     suited_training: ClassVar[dict[str, Any]] = {"optimiser": "muon", "lr": 1e-3, "batch_size": 256}
+    older: ClassVar[dict[str, Any]] = {"features_of": "code"}
 
     latent_dim: Count = 320
     """Width of the code: features made by comparison, then the appearance."""
     appearance: Probability = 0.2
     """Fraction of the code that reconstruction makes; features, neighbours and few labels do not use it."""
+    features_of: Literal["auto", "layers", "code"] = "auto"
+    """What neighbours, probes and few labels use: maps of the encoder's layers, condensed after training (readout.py),
+    or the part of the code that comparison makes; auto: layers for a photograph that has such maps."""
     n_views: Count = 4
     """Views of each image in a step, V, at least 2."""
     view_size: Fraction = 0.625
@@ -75,9 +84,32 @@ class SimCLR(AE):
         return Point(self.joined(net, net.encoder(x), x).float())  # (B, Z)
 
     def features(self, net: EncoderDecoder, x: Tensor) -> Tensor:
-        """h, the part of the code that comparison makes. -> (B, H)"""
-        features: Tensor = net.encoder(x).float()
+        """What the encoder knows of images, for comparison: of its layers, or h. -> (B, H)"""
+        if not hasattr(net, "readout"):
+            return self.compared(net, x)
+        features: Tensor = net.readout(self.pooled(net, x))
         return features
+
+    def compared(self, net: EncoderDecoder, x: Tensor) -> Tensor:
+        """h, the part of the code that comparison makes. -> (B, H)"""
+        h: Tensor = net.encoder(x).float()
+        return h
+
+    def pooled(self, net: EncoderDecoder, x: Tensor) -> Tensor:
+        """What the readout reads, (B, W); of photographs also that of their mirror, if views are mirrored."""
+        return pooled_maps(
+            cast(nn.Sequential, net.encoder), x, self.views.mirror and is_photograph(self.change, x.shape[1])
+        )
+
+    def finish(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:
+        if not hasattr(net, "readout"):
+            return
+        assert isinstance(net, EncoderDecoder)
+        each = math.prod(some(1).shape)
+        images = some(min(READ_FROM, max(READ_VALUES // each, 1)))
+        net.eval()
+        with torch.no_grad():
+            net.readout.learn(self.pooled(net, part) for part in torch.split(images, 256))
 
     def joined(self, net: EncoderDecoder, h: Tensor, x: Tensor) -> Tensor:
         """[h, a], the whole code of images x. -> (B, Z)"""
@@ -106,7 +138,21 @@ class SimCLR(AE):
         if self.appearance_dim:
             net.appearance = Network().build_encoder(image_shape, self.appearance_dim)
         net.projector = nn.Sequential(*hidden(width), *hidden(PROJECTOR), nn.Linear(PROJECTOR, PROJECTED))
+        levels = self.levels(encoder, image_shape)
+        if levels:
+            net.readout = Readout(levels, width)
         return net
+
+    def levels(self, encoder: nn.Module, image_shape: Shape) -> list[int]:
+        """How many values features are read from, of each size of the encoder's maps; none where features are h."""
+        photograph = is_photograph(self.change, image_shape[0])
+        if self.features_of == "code" or (self.features_of == "auto" and not photograph):
+            return []
+        levels, width = level_widths(encoder, image_shape), self.feature_dim
+        held = f"the encoder's maps hold {sum(levels)} values and features {width}"
+        enough = sum(levels) >= width
+        require(enough or self.features_of == "auto", f"{held}: give more channels, or features_of code")
+        return levels if enough else []
 
     def own_network(self, image_shape: Shape) -> Network:
         """The network that was given; where it leaves encoder or decoder open, one for features and for this shape."""
