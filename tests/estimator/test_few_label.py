@@ -195,7 +195,8 @@ def colours():
     """Digits in colours, and an encoder of their features."""
     tint = np.random.default_rng(0).integers(1, 16, (600, 1, 1, 3))
     images = (X[..., None] / 16 * tint * 16).astype(np.uint8)
-    model = SimCLR(20, network=Network("conv(16, 3, norm=weight) pool(2) conv(16, 3, norm=weight) mean() code()"))
+    network = Network("conv(16, 3, norm=weight) pool(2) conv(16, 3, norm=weight) mean() code()")
+    model = SimCLR(20, appearance=0.2, network=network)
     return images, Autoencoder(model, epochs=2, optimiser="muon", random_state=0).fit(images)
 
 

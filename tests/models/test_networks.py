@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from latently import InputError, Network
 from latently.models.layers import Deconv, TransposedConvolution, Whiten, parse, same_padding
+from latently.models.modules import PrincipalComponents
 from latently.models.networks import assemble, count_parameters
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (1, 17, 23), (3, 32, 32), (3, 128, 128), (1, 1, 30)]
@@ -213,6 +215,26 @@ def test_a_standardised_kernel_has_mean_0_and_the_norm_of_its_gain_whatever_its_
 def test_what_these_layers_cannot_be_is_a_sentence(spec, sentence):
     with pytest.raises(InputError, match=sentence):
         Network(spec).build_encoder((1, 8, 8), 5)
+
+
+def test_principal_components_are_those_of_numpy_with_variance_1():
+    images = torch.rand(300, 3, 4, 4, generator=torch.Generator().manual_seed(0)) ** 2
+    module = PrincipalComponents((3, 4, 4), 5)
+    module.learn(images)
+    values = module(images)
+    np.testing.assert_allclose(np.cov(values.numpy().T, bias=True), np.eye(5), atol=1e-4)
+    rows = images.flatten(1).double().numpy()
+    _, _, components = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    weight = module.weight.double().numpy()
+    cosines = np.abs((weight * components[:5]).sum(1)) / np.linalg.norm(weight, axis=1)
+    np.testing.assert_allclose(cosines, 1, atol=1e-5)
+    assert not list(module.parameters()), "frozen"
+
+
+def test_components_that_images_do_not_have_are_zero():
+    module = PrincipalComponents((1, 2, 2), 6)
+    module.learn(torch.rand(3, 1, 2, 2))  # two directions
+    assert (module(torch.rand(9, 1, 2, 2))[:, 2:] == 0).all()
 
 
 def test_whitening_takes_no_planes_of_classes():

@@ -62,7 +62,7 @@ def photographs():
 
 @pytest.fixture(scope="module")
 def fitted(photographs):
-    model = SimCLR(10, network=Network("conv(4, 3) pool(2) conv(6, 3) mean()", "dense(out)"))
+    model = SimCLR(10, appearance=0.2, network=Network("conv(4, 3) pool(2) conv(6, 3) mean()", "dense(out)"))
     return Autoencoder(model, epochs=1, random_state=0).fit(photographs)
 
 
@@ -89,9 +89,9 @@ def test_a_run_from_before_the_readout_has_the_code_as_features():
 
 def test_where_maps_are_fewer_than_features_the_code_serves():
     few = Network("conv(4, 3) dense(160)", "dense(out)")
-    assert not hasattr(SimCLR(200, network=few).build((3, 16, 16)), "readout")
+    assert not hasattr(SimCLR(200, appearance=0.2, network=few).build((3, 16, 16)), "readout")
     with pytest.raises(InputError, match="maps hold 16 values and features 160"):
-        SimCLR(200, network=few, features_of="layers").build((3, 16, 16))
+        SimCLR(200, appearance=0.2, network=few, features_of="layers").build((3, 16, 16))
 
 
 def test_drawings_have_the_code_as_features():

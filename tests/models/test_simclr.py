@@ -43,7 +43,7 @@ def test_an_image_alone_has_nothing_to_be_told_from():
     ("term", "reached"), [("contrast", {"encoder", "projector"}), ("reconstruction", {"decoder", "appearance"})]
 )
 def test_pixels_do_not_teach_the_features_nor_features_the_decoder(term, reached):
-    model = SimCLR(10, network=Network("conv(4, 3, norm=group) mean()"))
+    model = SimCLR(10, network=Network("conv(4, 3, norm=group) mean()"), appearance_by="network")
     net = model.build((3, 16, 16), 0)
     model.loss(net, torch.rand(5, 3, 16, 16), None, 0.5)[term].sum().backward()
     assert {name.partition(".")[0] for name, weight in net.named_parameters() if weight.grad is not None} == reached
@@ -55,6 +55,16 @@ def test_what_is_compared_is_the_first_part_of_the_code():
     assert torch.equal(model.encode(net, x).mean[:, :15], model.compared(net, x))
     assert torch.equal(model.features(net, x), model.compared(net, x)), "of drawings, features are the code"
     assert SimCLR(20, appearance=0.0).build((1, 28, 28), 0).decoder[0].in_features == 20
+
+
+def test_a_decoder_that_learns_from_a_part_of_the_batch_has_the_loss_of_that_part():
+    model = SimCLR(20, rebuilt=0.25)
+    net, x = model.build((1, 28, 28), 0), torch.rand(10, 1, 28, 28)
+    whole = model.reconstruction(net.eval(), x)
+    assert whole.shape == (10,)
+    assert len(set(whole.tolist())) == 10, "in an evaluation, each image has its own"
+    part = model.reconstruction(net.train(), x)
+    torch.testing.assert_close(part, whole[[0, 1, 2, 0, 1, 2, 0, 1, 2, 0]], rtol=1e-4, atol=1e-2)
 
 
 def test_only_what_averages_over_places_gets_views_smaller_than_images():
@@ -102,4 +112,4 @@ def test_a_classifier_beside_the_features_takes_as_many(latently, tmp_path):
     words = ("--encoder", tmp_path / "a", "--data", "digits", "--limit", 60, "--epochs", 1, "--layers", "dense(8)")
     run = latently("train", "classifier", *words, "--out", tmp_path / "b")
     assert run.code == 0, run.err
-    assert json.loads((tmp_path / "b/classifier/params.json").read_text())["model"]["wide"] == 8
+    assert json.loads((tmp_path / "b/classifier/params.json").read_text())["model"]["wide"] == 7

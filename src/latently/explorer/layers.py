@@ -15,6 +15,7 @@ from latently.common.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
 from latently.models.modules import (
     LEAK,
+    PrincipalComponents,
     StandardisedConvolution,
     Sum,
     TransposedConvolution,
@@ -63,6 +64,9 @@ class Writer:
             return [{"kind": ACTIVATIONS[type(module)]} | ({"leak": LEAK} if isinstance(module, nn.LeakyReLU) else {})]
         if isinstance(module, Sum):
             return [{"kind": "sum", "branches": [self.layers(module.branch), self.layers(module.straight)]}]
+        if isinstance(module, PrincipalComponents):
+            outputs, inputs = module.weight.shape
+            return [{"kind": "flatten"}, {"kind": "dense", "inputs": inputs, "outputs": outputs} | self.kept(module)]
         if isinstance(module, TransposedConvolution) and any(module.crop):
             return [self.layer(module), {"kind": "pad", "edges": module.edges}]
         return [self.layer(module)]

@@ -28,7 +28,7 @@ from latently.common.errors import require
 from latently.common.settings import Settings
 from latently.data.ranges import Limits, number
 from latently.models.layers import Shape
-from latently.models.modules import WhitenedPatches
+from latently.models.modules import PrincipalComponents, WhitenedPatches
 from latently.models.networks import Network
 
 PREPARED_FROM = 2000  # images from which patches are taken
@@ -89,9 +89,9 @@ class Model(Settings):
 
     def prepare(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:
         """Before the first step, what the network takes from training images without a gradient: the whitening of
-        patches. `some(n)` gives up to n of them, (n, C, H, W)."""
+        patches, principal components. `some(n)` gives up to n of them, (n, C, H, W)."""
         for module in net.modules():
-            if isinstance(module, WhitenedPatches):
+            if isinstance(module, WhitenedPatches | PrincipalComponents):
                 module.learn(some(PREPARED_FROM))
 
     def finish(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:

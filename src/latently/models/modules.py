@@ -20,6 +20,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 NORM_GROUPS = 16  # of a layer's channels, or as many as divide them
 LEAST_VARIANCE = 1e-3  # share of the largest component's variance that whitening adds to each
+LEAST_DEVIATION = 1e-4  # share of the largest principal component's below which one counts as constant
 RELU_GAIN = math.sqrt(2)  # keeps the variance through a layer with relu (He et al. 2015)
 LEAK = 0.2  # slope of leaky_relu below zero, as in the studies; torch's own default is 0.01
 
@@ -122,3 +123,34 @@ class WhitenedPatches(nn.Module):
         rows = self.with_both_signs((components / (variances + floor).sqrt()).T)
         self.weight.copy_(rows.view_as(self.weight))
         self.bias.copy_(-rows @ mean)
+
+
+class PrincipalComponents(nn.Module):
+    """The first n of images (B, C, H, W), each of variance 1: (B, n), frozen, and made by `learn`.
+
+    n may be more than an image has values, or than `learn` gets images; those that are missing are 0."""
+
+    weight: Tensor  # (n, C H W)
+    bias: Tensor
+
+    def __init__(self, image_shape: tuple[int, ...], n: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(n, math.prod(image_shape)))
+        self.register_buffer("bias", torch.zeros(n))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.flatten(1), self.weight, self.bias)
+
+    @torch.no_grad()
+    def learn(self, x: Tensor) -> None:
+        """From images (m, C, H, W)."""
+        rows = x.flatten(1).double()
+        mean = rows.mean(0)
+        centred = rows - mean
+        squares, vectors = torch.linalg.eigh(centred @ centred.T)  # ascending; quicker than by pixels, which are more
+        n = min(len(self.weight), len(rows))
+        squares, vectors = squares.flip(0)[:n], vectors.flip(1)[:, :n]
+        kept = squares > LEAST_DEVIATION**2 * squares[0].clamp(min=1e-12)
+        scaled = math.sqrt(len(rows)) * (centred.T @ (vectors / torch.where(kept, squares, torch.inf))).T
+        self.weight[:n] = scaled
+        self.bias[:n] = -scaled @ mean

@@ -6,9 +6,9 @@ i and j are two views of one image, k runs over the views of the other images in
 which image a view was made, whatever was changed on the way. What views change is what the code need not keep.
 
 Pixels teach the encoder nothing. So that its code can be looked at, a decoder learns beside it (as in representation
-autoencoders, Zheng et al. 2025), and a second encoder adds the appearance that the first may leave out:
+autoencoders, Zheng et al. 2025), and principal components add the appearance that the encoder may leave out:
 
-    z = [h, a] = [encoder(x), appearance(x)],   loss = contrast - log p(x | [stop-gradient(h), a])
+    z = [h, a] = [encoder(x), components(x)],   loss = contrast - log p(x | [stop-gradient(h), a])
 """
 
 import math
@@ -25,6 +25,7 @@ from latently.models.ae import AE
 from latently.models.augmentation import Augmentation
 from latently.models.densities import Point, nt_xent
 from latently.models.layers import Code, Shape
+from latently.models.modules import PrincipalComponents
 from latently.models.networks import EncoderDecoder, Network, Trunk, feature_encoder, upsampling_decoder
 from latently.models.readout import Readout, level_widths, pooled_maps
 from latently.models.views import Change, Views, is_photograph, view_sides
@@ -45,12 +46,17 @@ class SimCLR(AE):
     name: ClassVar[str] = "simclr"
     monitor: ClassVar[str] = "contrast"
     suited_training: ClassVar[dict[str, Any]] = {"optimiser": "muon", "lr": 1e-3, "batch_size": 256}
-    older: ClassVar[dict[str, Any]] = {"features_of": "code"}
+    older: ClassVar[dict[str, Any]] = {"features_of": "code", "appearance_by": "network", "rebuilt": 1.0}
 
-    latent_dim: Count = 320
-    """Width of the code: features made by comparison, then the appearance."""
-    appearance: Probability = 0.2
-    """Fraction of the code that reconstruction makes; features, neighbours and few labels do not use it."""
+    latent_dim: Count = 384
+    """Width of the code: what comparison makes, then the appearance."""
+    appearance: Probability = 1 / 3
+    """Fraction of the code that serves reconstruction alone; features, neighbours and few labels do not use it."""
+    appearance_by: Literal["components", "network"] = "components"
+    """What makes it: the first principal components of the images, or a second encoder that learns to (not as well in
+    the same time)."""
+    rebuilt: Fraction = 0.25
+    """Fraction of a batch that the decoder learns from; it takes a fifth of a step with 0.25 and half of one with 1."""
     features_of: Literal["auto", "layers", "code"] = "auto"
     """What neighbours, probes and few labels use: maps of the encoder's layers, condensed after training (readout.py),
     or the part of the code that comparison makes; auto: layers for a photograph that has such maps."""
@@ -70,11 +76,16 @@ class SimCLR(AE):
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         views = self.view(x.repeat(self.n_views, 1, 1, 1), net.view_sides)  # (V B, C, S, S)
         contrast = nt_xent(net.projector(net.encoder(views)), self.n_views, self.temperature)  # (B,)
-        with torch.no_grad():
-            h = net.encoder(x)  # (B, H)
-        z = self.joined(net, h, x)  # (B, Z)
-        reconstruction = -self.decode(net, z).log_prob(x)  # (B,)
+        reconstruction = self.reconstruction(net, x)  # (B,)
         return {"loss": contrast + reconstruction, "contrast": contrast, "reconstruction": reconstruction}
+
+    def reconstruction(self, net: EncoderDecoder, x: Tensor) -> Tensor:
+        """-log p(x | z), (B,). In training that of the first images alone, each of which stands for several."""
+        seen = x[: math.ceil(self.rebuilt * len(x))] if net.training else x
+        with torch.no_grad():
+            h = net.encoder(seen)  # (b, H)
+        error = -self.decode(net, self.joined(net, h, seen)).log_prob(seen)  # (b,)
+        return error.repeat(math.ceil(len(x) / len(seen)))[: len(x)]
 
     def view(self, x: Tensor, sides: tuple[int, int]) -> Tensor:
         """(B, C, H, W) -> one view of each image: of a photograph (B, C, *sides), a drawing keeps its size."""
@@ -136,12 +147,18 @@ class SimCLR(AE):
         layers = [] if network.modules.get("encoder") else network.encoder_layers(image_shape)
         net.view_sides = view_sides(image_shape, self.view_size, layers)
         if self.appearance_dim:
-            net.appearance = Network().build_encoder(image_shape, self.appearance_dim)
+            net.appearance = self.build_appearance(image_shape)
         net.projector = nn.Sequential(*hidden(width), *hidden(PROJECTOR), nn.Linear(PROJECTOR, PROJECTED))
         levels = self.levels(encoder, image_shape)
         if levels:
             net.readout = Readout(levels, width)
         return net
+
+    def build_appearance(self, image_shape: Shape) -> nn.Module:
+        """(B, C, H, W) -> (B, A)"""
+        if self.appearance_by == "network":
+            return Network().build_encoder(image_shape, self.appearance_dim)
+        return PrincipalComponents(image_shape, self.appearance_dim)
 
     def levels(self, encoder: nn.Module, image_shape: Shape) -> list[int]:
         """How many values features are read from, of each size of the encoder's maps; none where features are h."""
