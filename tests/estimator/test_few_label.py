@@ -30,7 +30,7 @@ from latently import (
     Trunk,
     data,
 )
-from latently.estimator import fine_tuning, lesson
+from latently.estimator import fine_tuning, lesson, linear_head
 from latently.estimator.autoencoder import default_encoder
 from latently.runs.folder import Run
 
@@ -240,7 +240,7 @@ def test_a_linear_head_of_two_classes_gives_their_log_odds():
 
 def test_a_consistent_classifier_is_kept_and_found_again(colours, tmp_path):
     images, encoder = colours
-    few = FewLabelClassifier(encoder, random_state=0).fit(images, FEW)
+    few = FewLabelClassifier(encoder, consistency="auto", random_state=0).fit(images, FEW)
     assert few.trial_ is not None
     again = package.load(few.save(tmp_path / "run") and tmp_path / "run")
     np.testing.assert_array_equal(again.predict(images), few.predict(images))
@@ -263,6 +263,27 @@ def test_that_consistency_cannot_be_is_said_before_an_encoder_is_trained(monkeyp
     monkeypatch.setattr(Autoencoder, "fit", lambda *_, **__: pytest.fail("trained first"))
     with pytest.raises(InputError, match="features of SimCLR"):
         FewLabelClassifier(consistency=True, random_state=0).fit(X, FEW)
+
+
+def test_the_default_for_photographs_is_logistic_regression_on_features(tmp_path):
+    """What is kept and found again gives the classes that scikit-learn gives."""
+    tint = np.random.default_rng(0).integers(1, 16, (600, 1, 1, 3))
+    images = (np.repeat(np.repeat(X[..., None], 2, 1), 2, 2) / 16 * tint * 16).astype(np.uint8)
+    model = SimCLR(
+        20, appearance=0.2, network=Network("conv(16, 3, gelu) pool(2) conv(16, 3, gelu) mean()", "dense(out)")
+    )
+    encoder = Autoencoder(model, epochs=2, optimiser="muon", random_state=0).fit(images)
+    few = FewLabelClassifier(encoder, random_state=0).fit(images, FEW)
+    assert (few.sees_, few.n_taught_) == ("codes", (FEW >= 0).sum())
+    assert few.trial_ is not None
+    features = encoder.features(images)
+    oracle = LogisticRegression(C=linear_head.STRENGTH, max_iter=1000).fit(features[FEW >= 0], FEW[FEW >= 0])
+    assert (few.predict(images) == oracle.predict(features)).mean() > 0.995
+    again = package.load(few.save(tmp_path / "run") and tmp_path / "run")
+    assert again.sees_ == "codes"
+    np.testing.assert_array_equal(again.predict(images), few.predict(images))
+    pixels = FewLabelClassifier(encoder, small(), random_state=0).fit(images, FEW)
+    assert pixels.sees_ == "pixels", "a classifier with layers of its own"
 
 
 def test_photographs_get_features_and_grey_images_a_vae():

@@ -2,7 +2,7 @@
 
 Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(VAE()), SVC(), spread=0)`. By default, labels of grey
 images are first propagated to images with similar codes, and a convolutional classifier learns from the most certain
-ones; that of photographs begins as the encoder and learns from unlabelled ones by consistency (models/fixmatch.py).
+ones; of photographs, a linear classifier learns from the features of the labelled ones.
 
 >>> from sklearn.datasets import load_digits
 >>> from sklearn.svm import SVC
@@ -18,13 +18,13 @@ True
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import train_test_split
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from torch import nn
@@ -36,12 +36,12 @@ from latently.data import Images, Mapped, taken, unit
 from latently.data.arrays import require_channels_last
 from latently.data.classes import encode_labels
 from latently.data.mapped import left_on_disk
-from latently.estimator import fine_tuning, label_spreading
+from latently.estimator import fine_tuning, label_spreading, linear_head
 from latently.estimator.autoencoder import Autoencoder, default_encoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor
 from latently.estimator.inputs import as_array
-from latently.estimator.lesson import Lesson, Trial, repeats
+from latently.estimator.lesson import Lesson, Trial, default_classifier, is_open, repeats, trial_split
 from latently.models import VAE, FeedForward, Model, model_to_json
 from latently.runs.folder import Run, versions
 from latently.training.loop import require_validation
@@ -49,11 +49,6 @@ from latently.training.state import Watcher
 
 Sees = Literal["auto", "codes", "pixels", "both"]
 USUAL_SPREAD = 0.8
-LEAST_TRIED = 10  # labels that are held out to try whether propagated ones help; fewer tell nothing
-
-
-def default_classifier() -> Classifier:
-    return Classifier(epochs=4)
 
 
 def gives_probabilities(few_label: "FewLabelClassifier") -> bool:
@@ -73,13 +68,17 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     one is used without training; to keep it fitted through `clone`, as in a grid search, pass
     `sklearn.frozen.FrozenEstimator(fitted)`.
     classifier: any scikit-learn classifier; default `Classifier(epochs=4)`.
-    sees: input of the classifier: codes, pixels, or both concatenated; auto: pixels for a `Classifier`, else codes.
+    sees: input of the classifier: codes, pixels, or both concatenated; auto: pixels for a `Classifier`, else codes. A
+    `Classifier` whose trunk is left open is a linear one of the features that SimCLR reads out of photographs.
     consistency: whether a `Classifier` begins as the encoder and learns from unlabelled images what it is sure of
     (`FixMatch`); takes an encoder of features (`SimCLR`) and a classifier whose trunk is left open. auto: where these
-    are so, `spread` is auto, and features are not shown to be worse than the labels alone (`trial_`).
+    are so and `spread` is auto.
     spread: fraction of the unlabelled images, the most certain ones, on which the classifier is also trained, with
-    labels propagated through the codes; 0: train on labelled images only; auto: 0.8, or 0 where there is consistency,
-    or where propagated labels are shown to be worse than a classifier of the labels alone (`trial_`).
+    labels propagated through the codes; 0: train on labelled images only; auto: 0.8, or 0 for features and with
+    consistency.
+
+    Each of the three ways that is not asked for by name is left where a trial shows that it is worse than a classifier
+    of the labels alone (`trial_`).
 
     After fit: `classes_`, `encoder_`, `classifier_`, `n_taught_` (number of images the classifier was trained on),
     `spread_` and `consistency_` (what was used), `trial_` (a `Trial` where one was made, else None).
@@ -90,7 +89,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     autoencoder: Any = None
     classifier: Any = None
     sees: Sees = "auto"
-    consistency: bool | Literal["auto"] = "auto"
+    consistency: bool | Literal["auto"] = False
     spread: Fraction | Literal["auto"] = "auto"
     random_state: int | None = None
 
@@ -237,36 +236,40 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
 
     def _lesson(self, X: Images, labels: np.ndarray, classifier: Any) -> Lesson:
         """What the classifier learns from, by the settings, or by a trial of what the unlabelled images are worth."""
-        self.spread_, self.consistency_, self.trial_ = 0.0, False, None
+        self.spread_, self.consistency_ = 0.0, False
+        self.trial_: Trial | None = None
         if not (labels < 0).any():
             return self._propagated(labels, labels, classifier)
+        features, n = self.encoder_.features(X), len(self.classes_)
         if self._can_be_consistent(self.encoder_.model_, classifier):
-            features = self.encoder_.features(X)
-            if self.consistency == "auto":
-                self.trial_ = self._trial(X, labels, lambda known: fine_tuning.linear_classes(features, known))
-            self.consistency_ = not (self.trial_ and self.trial_.is_harmful)
+            guess = partial(fine_tuning.linear_classes, features)
+            self.consistency_ = self.consistency is True or self._helps(X, labels, guess)
             if self.consistency_:
                 return fine_tuning.lesson(classifier, self.encoder_, X, labels)
+        elif self._is_linear(classifier) and self._helps(X, labels, partial(linear_head.classes, features)):
+            self.sees_ = "codes"
+            return linear_head.lesson(classifier, features, labels)
         if self.trial_ or not self.spread:
             return self._propagated(labels, labels, classifier)
-        codes, n = self.encoder_.features(X), len(self.classes_)
-        if self.spread == "auto":
-            self.trial_ = self._trial(X, labels, lambda known: label_spreading.spread(codes, known, n).argmax(1))
-            self.spread_ = 0.0 if self.trial_ and self.trial_.is_harmful else USUAL_SPREAD
-        else:
-            self.spread_ = float(self.spread)
-        beliefs = label_spreading.spread(codes, labels, n)
+        guess = partial(label_spreading.classes, features, n_classes=n)
+        usual = self.spread == "auto"
+        self.spread_ = USUAL_SPREAD * self._helps(X, labels, guess) if usual else float(self.spread)
+        beliefs = label_spreading.spread(features, labels, n)
         return self._propagated(labels, beliefs.argmax(1), classifier, beliefs.max(1))
 
     def _can_be_consistent(self, model: Model, classifier: Any) -> bool:
         if self.consistency is False or (self.consistency == "auto" and self.spread != "auto"):
             return False
-        open_trunk = isinstance(classifier, Classifier) and self.sees_ == "pixels" and not fine_tuning.trunk(classifier)
-        possible = open_trunk and fine_tuning.can_begin(model)
+        possible = self.sees_ == "pixels" and is_open(classifier) and fine_tuning.can_begin(model)
         ask = "give an encoder that has them, a classifier of pixels, and none of its own layers"
         wrong = f"consistency begins a Classifier with the features of SimCLR: {ask}"
         require(possible or self.consistency == "auto", wrong)
         return possible
+
+    def _is_linear(self, classifier: Any) -> bool:
+        """Whether the classifier is a linear one of features that were read out of the encoder's layers."""
+        by_default = (self.sees, self.spread) == ("auto", "auto") and is_open(classifier)
+        return by_default and hasattr(self.encoder_.net_, "readout")
 
     def _propagated(
         self, labels: np.ndarray, taught: np.ndarray, classifier: Any, certainty: np.ndarray | None = None
@@ -286,27 +289,24 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         names: np.ndarray = self.classes_[classes]
         return np.where(classes < 0, None, names) if (classes < 0).any() else names  # type: ignore[call-overload]
 
-    def _trial(self, X: Images, labels: np.ndarray, guess: Callable[[np.ndarray], np.ndarray]) -> Trial | None:
-        """What `guess` makes of four fifths of the labels with the help of all images, and a classifier of these alone,
-        on the other fifth. guess: class indices (n,), -1 = unlabelled -> those of all images.
-
-        None where that fifth would hold fewer than `LEAST_TRIED` labels, or not every class.
-        """
-        labelled = np.flatnonzero(labels >= 0)
-        n_held = len(labelled) // 5
-        if n_held < max(LEAST_TRIED, len(self.classes_)) or np.bincount(labels[labelled]).min() < 2:
-            return None
-        kept, held = train_test_split(labelled, test_size=n_held, stratify=labels[labelled], random_state=self.seed_)
+    def _helps(self, X: Images, labels: np.ndarray, guess: Callable[[np.ndarray], np.ndarray]) -> bool:
+        """Whether no trial shows that unlabelled images do harm: what `guess` makes of four fifths of the labels with
+        their help, and a classifier of these alone, on the other fifth. guess: class indices (n,), -1 = unlabelled ->
+        those of all images."""
+        parts = trial_split(labels, len(self.classes_), self.seed_)
+        if parts is None:
+            return True
+        kept, held = parts
         known = np.full_like(labels, -1)
         known[kept] = labels[kept]
-        guessed = guess(known)[held]
         alone, learned = self._own_classifier(), (self._features(taken(X, kept)), self.classes_[labels[kept]])
         if isinstance(alone, Classifier):
             alone.set_params(patience=None).fit(*learned, repeats=repeats(len(kept), 0))
         else:
             alone.fit(*learned)
         predicted = alone.predict(self._features(taken(X, held)))
-        return Trial(np.asarray(guessed == labels[held]), np.asarray(predicted == self.classes_[labels[held]]))
+        self.trial_ = Trial(guess(known)[held] == labels[held], np.asarray(predicted == self.classes_[labels[held]]))
+        return not self.trial_.is_harmful
 
     # Using ----------------------------------------------------------------------------------------
 
@@ -393,6 +393,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device, modules)
         few.classifier_ = Classifier.of_run(Run(run.path / "classifier"), device)
         few.autoencoder, few.classifier = clone(few.encoder_), clone(few.classifier_)
-        few.sees_, few.seed_, few.classes_ = sees, seed, few.classifier_.classes_
+        few.seed_, few.classes_ = seed, few.classifier_.classes_
         few.image_shape_, few.n_features_in_ = few.encoder_.image_shape_, few.encoder_.n_features_in_
+        of_images = few.classifier_.image_shape_ == few.image_shape_
+        few.sees_ = sees if sees != "pixels" or of_images else "codes"  # decided after the file was written
         return few

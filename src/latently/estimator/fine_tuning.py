@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from latently.data import Images
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.classifier import Classifier, balanced
 from latently.estimator.lesson import Lesson, at_least
+from latently.estimator.linear_head import weights as linear_weights
 from latently.models import FeedForward, FixMatch, can
 from latently.models.networks import EncoderDecoder
 from latently.training.inference import tensor_shape
@@ -22,32 +22,24 @@ STRENGTH = 0.01  # C of the head's logistic regression on standardised features
 IMAGES_PER_EPOCH = 50_000  # at least, labelled or not: its four epochs then take some 1,500 steps
 
 
-def trunk(classifier: Classifier) -> str:
-    """The layers that the classifier was given; none: empty."""
-    return classifier.model.trunk.layers if isinstance(classifier.model, FeedForward) else ""
-
-
 def can_begin(model: Any) -> bool:
     """Whether a classifier can begin as an encoder of this model: one of features, whose layers are named in words."""
     return can(model, "trunk") and isinstance(model.network.encoder, str)
 
 
 def linear_head(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (classes, d) and biases (classes,) of a softmax over features (n, d). labels: (n,), -1 = unlabelled."""
-    known = labels >= 0
+    """Weights (classes, d) and biases (classes,) of a softmax over features (n, d), standardised before they are
+    punished. labels: (n,), -1 = unlabelled."""
     scaler = StandardScaler().fit(features)
-    head = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaler.transform(features[known]), labels[known])
-    weights, biases = head.coef_, head.intercept_
-    if len(weights) == 1:  # of two classes, scikit-learn gives the log odds of the second
-        weights, biases = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-biases / 2, biases / 2])
-    weights = weights / scaler.scale_
-    return weights, biases - weights @ scaler.mean_
+    slopes, biases = linear_weights(scaler.transform(features), labels, STRENGTH)
+    slopes = slopes / scaler.scale_
+    return slopes, biases - slopes @ scaler.mean_
 
 
 def linear_classes(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Class indices (n,) by such a head."""
-    weights, biases = linear_head(features, labels)
-    return np.asarray((features @ weights.T + biases).argmax(1))
+    slopes, biases = linear_head(features, labels)
+    return np.asarray((features @ slopes.T + biases).argmax(1))
 
 
 def lesson(classifier: Classifier, encoder: Autoencoder, X: Images, labels: np.ndarray) -> Lesson:
@@ -56,13 +48,13 @@ def lesson(classifier: Classifier, encoder: Autoencoder, X: Images, labels: np.n
     body = encoder.model_.trunk(tensor_shape(encoder.image_shape_))
     model = FixMatch(**(own.get_params(deep=False) | {"trunk": body}))
     compared = encoder.transform(X)[:, : encoder.feature_dim]  # the first part of the code
-    weights, biases = (torch.as_tensor(each, dtype=torch.float32) for each in linear_head(compared, labels))
+    slopes, biases = (torch.as_tensor(each, dtype=torch.float32) for each in linear_head(compared, labels))
     encoded = {name: value.clone() for name, value in parts.encoder.state_dict().items()}
 
     @torch.no_grad()
     def begin(net: Any) -> None:
         net.trunk.load_state_dict(encoded)
-        net.head.weight.copy_(weights)
+        net.head.weight.copy_(slopes)
         net.head.bias.copy_(biases)
 
     classifier.set_params(model=model)

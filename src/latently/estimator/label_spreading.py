@@ -30,6 +30,11 @@ def spread(codes: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
     return np.where(total > 0, belief / np.where(total > 0, total, 1), 1 / n_classes)
 
 
+def classes(codes: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """The most probable class index of each, (N,)."""
+    return np.asarray(spread(codes, labels, n_classes).argmax(1))
+
+
 def neighbours(codes: np.ndarray) -> sparse.csr_matrix:
     """D^-1/2 W D^-1/2, (N, N) float32; W the symmetric similarity of each image and its nearest neighbours."""
     n, k = len(codes), min(N_NEIGHBOURS, len(codes) - 1)

@@ -6,11 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 from torch import nn
 
+from latently.estimator.classifier import Classifier
+from latently.models import FeedForward
+
+LEAST_TRIED = 10  # labels that are held out for a trial; fewer tell nothing
 CLEAR = 2.0  # standard errors; with one, a single image of 20 decides, and digits lose seven points by chance
 MOST_REPEATS = 20  # of a labelled image in an epoch of a `Classifier`: given labels are more reliable
 LEAST_IMAGES = 20_000  # in such an epoch; if there are fewer, they are repeated
+
+
+def default_classifier() -> Classifier:
+    return Classifier(epochs=4)
+
+
+def is_open(classifier: Any) -> bool:
+    """Whether it is a network whose layers are left open."""
+    if not isinstance(classifier, Classifier):
+        return False
+    return not (isinstance(classifier.model, FeedForward) and classifier.model.trunk.layers)
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,18 @@ class Trial:
             f"{100 * self.helped.mean():.1f} %, a classifier of the other labels alone on "
             f"{100 * self.alone.mean():.1f} %"
         )
+
+
+def trial_split(labels: np.ndarray, n_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which labelled images a trial learns from, and which fifth it judges by; labels: (n,), -1 = unlabelled.
+
+    None where that fifth would hold fewer than `LEAST_TRIED` labels, or not every class."""
+    labelled = np.flatnonzero(labels >= 0)
+    n_held = len(labelled) // 5
+    if n_held < max(LEAST_TRIED, n_classes) or np.bincount(labels[labelled]).min() < 2:
+        return None
+    kept, held = train_test_split(labelled, test_size=n_held, stratify=labels[labelled], random_state=seed)
+    return kept, held
 
 
 def repeats(n_labelled: int, n_surest: int) -> np.ndarray:
