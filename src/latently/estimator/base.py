@@ -161,7 +161,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
     ) -> Training:
         """The resolved training settings. Raises InputError if settings, shapes or memory do not allow the fit."""
         net = build_on_meta(self.model_, self._tensor_shape, n_classes)
-        suited = self.model_.suited_optimiser(self._tensor_shape)
+        suited = self.model_.suited(self._tensor_shape)
         training = resolve(self.training(), n_members, net, self.usual_epochs, self.least_steps, suited)
         training = replace(training, device=processes.device(training.device))
         bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize

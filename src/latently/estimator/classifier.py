@@ -10,7 +10,7 @@ True
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -88,7 +88,7 @@ class Classifier(ClassPredictor, ImageEstimator):
     least_steps: ClassVar[int] = 300
 
     optimiser: OptimiserName = field(default="auto", kw_only=True)
-    lr: Positive = field(default=3e-3, kw_only=True)
+    lr: Positive | Literal["auto"] = field(default="auto", kw_only=True)
     weight_decay: NonNegative = field(default=0.01, kw_only=True)
 
     def fit(

@@ -97,7 +97,7 @@ def fit_together(
     for k, each in enumerate(nets):
         model.prepare(each.to(device), partial(images.some, net=k))
     net = Stack(model, nets).to(device)
-    training = resolve(training, len(images), net, suited_optimiser=model.suited_optimiser(images.shape))
+    training = resolve(training, len(images), net, suited=model.suited(images.shape))
     history = Loop(model, net, images, held_out, training, seeds[0]).train()
     return FittedTogether(model, net, training, history)
 

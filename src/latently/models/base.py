@@ -20,7 +20,7 @@ decode(net, z, y), bound(net, x, noise, y), log_weights(net, x, q, prior, noise,
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -31,6 +31,7 @@ from latently.models.layers import Shape
 from latently.models.modules import PrincipalComponents, WhitenedPatches
 from latently.models.networks import Network
 
+SUITED: dict[str, Any] = {"optimiser": "adamw", "lr": 4e-3}  # settings of a training that are `auto`
 PREPARED_FROM = 2000  # images from which patches are taken
 Parts = Iterable[Tensor]  # of images, (n, C, H, W) each, as in an evaluation
 
@@ -50,9 +51,9 @@ class Model(Settings):
     takes_labels: ClassVar[bool] = False
     """Whether `encode`, `decode`, `bound` and `log_weights` want the class of every image."""
 
-    def suited_optimiser(self, image_shape: Shape) -> Literal["adamw", "muon"]:
-        """What the optimiser `auto` is for images of this shape."""
-        return "adamw"
+    def suited(self, image_shape: Shape) -> dict[str, Any]:
+        """What `auto` is for images of this shape: `optimiser` and `lr`."""
+        return SUITED
 
     @property
     def loss_unit(self) -> str:

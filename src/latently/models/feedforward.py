@@ -6,7 +6,7 @@ loss(x, y) = -log p(y | x),  p(y | x) = softmax(W [trunk(x), wide] + b)
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -67,8 +67,9 @@ class FeedForward(Model):
             return self.trunk
         return replace(self.trunk, layers=feature_encoder(image_shape, FEATURES, norm="group"))
 
-    def suited_optimiser(self, image_shape: Shape) -> Literal["adamw", "muon"]:
-        return "muon" if self.sees_photographs(image_shape[0]) else "adamw"
+    def suited(self, image_shape: Shape) -> dict[str, Any]:
+        photographs = self.sees_photographs(image_shape[0])
+        return {"optimiser": "muon", "lr": 1.5e-3} if photographs else {"optimiser": "adamw", "lr": 3e-3}
 
     def sees_photographs(self, channels: int) -> bool:
         nothing = self.change == "auto" and self.augmentation == Augmentation.none()

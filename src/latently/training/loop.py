@@ -238,7 +238,7 @@ class Loop:
         """Of a loss that is not finite: pixels far from 0..1, if there are such; else the learning rate."""
         limits = self.images.limits()
         if not WIDE_PIXELS < limits.largest < math.inf or not limits.are_unusual:
-            return f"the learning rate is {self.settings.lr:g}; {WHAT_TO_TRY}"
+            return f"the learning rate is {self.settings.rate:g}; {WHAT_TO_TRY}"
         white = number(limits.likely_white)
         return f"the likely cause is that the pixels reach {limits}: divide them by {white} (--scale {white}, or auto)"
 

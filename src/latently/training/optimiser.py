@@ -17,13 +17,13 @@ def learning_rate(settings: Training, progress: float) -> float:
     One-cycle after Smith & Topin 2018, with the cosine of Loshchilov & Hutter 2017 in both halves.
     """
     if settings.schedule == "constant":
-        return settings.lr
+        return settings.rate
     if progress < settings.warmup:
         rise = progress / settings.warmup
         rise = rise if settings.schedule == "cosine" else 0.5 - 0.5 * math.cos(math.pi * rise)
-        return settings.lr * (0.04 + 0.96 * rise)
+        return settings.rate * (0.04 + 0.96 * rise)
     fall = (progress - settings.warmup) / (1 - settings.warmup)
-    return settings.lr * (0.5 + 0.5 * math.cos(math.pi * fall))
+    return settings.rate * (0.5 + 0.5 * math.cos(math.pi * fall))
 
 
 class Muon(torch.optim.Optimizer):
@@ -52,7 +52,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def build_optimiser(settings: Training, net: nn.Module) -> torch.optim.Optimizer:
-    arguments: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    arguments: dict[str, Any] = {"lr": settings.rate, "weight_decay": settings.weight_decay}
     if settings.optimiser == "rmsprop":
         return torch.optim.RMSprop(net.parameters(), alpha=0.9, eps=1e-7, foreach=True, **arguments)
     if settings.optimiser == "muon":

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import torch
 from torch import nn
 
 from latently.common.errors import InputError, require
-from latently.models.base import Model
+from latently.models.base import SUITED, Model
 from latently.models.stack import Stack
 from latently.training.hardware import (
     has_bfloat16,
@@ -17,7 +18,7 @@ from latently.training.hardware import (
     has_running_statistics,
     resolve_device,
 )
-from latently.training.settings import COMPILE_FROM_STEPS, LEAST_STEPS, USUAL_EPOCHS, OptimiserName, Training
+from latently.training.settings import COMPILE_FROM_STEPS, LEAST_STEPS, USUAL_EPOCHS, Training
 
 
 def resolve(
@@ -26,12 +27,13 @@ def resolve(
     net: nn.Module,
     usual_epochs: int = USUAL_EPOCHS,
     least_steps: int = LEAST_STEPS,
-    suited_optimiser: OptimiserName = "adamw",
+    suited: dict[str, Any] = SUITED,
 ) -> Training:
     """The settings with every `auto` resolved by rules, never by timing, so the same machine always decides the same.
 
-    epochs: `usual_epochs`, or more if there are few images, for at least `least_steps` steps. On a CPU, compiling does
-    not pay for convolutions and stacks: torch's own kernels are faster (docs/log.md).
+    suited: what optimiser and rate are for the model and its images. epochs: `usual_epochs`, or more if there are few
+    images, for at least `least_steps` steps. On a CPU, compiling does not pay for convolutions and stacks: torch's own
+    kernels are faster (docs/log.md).
 
     Raises InputError for a setting that is out of range or needs hardware that this machine does not have.
     """
@@ -56,10 +58,8 @@ def resolve(
     require(
         not moves, "compile is 'on', but a network keeps running statistics, which a compiled step cannot: give 'off'"
     )
-    optimiser = suited_optimiser if settings.optimiser == "auto" else settings.optimiser
-    return replace(
-        settings, optimiser=optimiser, epochs=epochs, device=str(device), precision=precision, compile=compiled
-    )
+    decided = {name: value for name, value in suited.items() if getattr(settings, name) == "auto"}
+    return replace(settings, **decided, epochs=epochs, device=str(device), precision=precision, compile=compiled)
 
 
 def build_on_meta(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Module:

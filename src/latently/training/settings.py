@@ -23,8 +23,9 @@ class Training(Settings):
     """adamw: decoupled weight decay; muon: adamw, with orthogonalised updates of convolutions (Jordan et al. 2024);
     rmsprop: squared gradients averaged with decay 0.9, as in Keras; auto: muon for a classifier of photographs, else
     adamw."""
-    lr: Positive = 4e-3
-    """Learning rate; the maximum if the schedule varies it."""
+    lr: Positive | Literal["auto"] = 4e-3
+    """Learning rate; the maximum if the schedule varies it. auto: 3e-3 for a classifier, 1.5e-3 for one of
+    photographs, else 4e-3."""
     schedule: Literal["constant", "one-cycle", "cosine"] = "one-cycle"
     """one-cycle: smooth rise in the warm-up, then cosine decay to 0; cosine: the same with a linear rise; constant."""
     warmup: Probability = 0.1
@@ -52,6 +53,12 @@ class Training(Settings):
         """`epochs` as a number, after `resolve`."""
         assert self.epochs != "auto", "not decided yet"
         return int(self.epochs)
+
+    @property
+    def rate(self) -> float:
+        """`lr` as a number, after `resolve`."""
+        assert self.lr != "auto", "not decided yet"
+        return float(self.lr)
 
 
 def with_defaults(about: Any) -> Any:
