@@ -15,18 +15,19 @@ PLAN = {
         batches download cache splits arrays text columns table idx folder chunks image_names label_file code_file
         sources __init__""",
     "models": """modules layers code_table given networks densities flows augmentation views base pretrained frozen ae
-        denoising posterior iwae vae cvae vamp readout simclr decoder feedforward fixmatch flow_matching stack __init__
-        presets""",
+        denoising posterior iwae vae cvae vamp readout simclr decoder feedforward fixmatch m2 flow_matching stack
+        __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
     "runs": "tensors record lock folder outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
-    "estimator": """inputs base classifier mixture code_prior autoencoder label_spreading lesson linear_head fine_tuning
-        few_label __init__ stacked""",
+    "estimator": """inputs base classifier mixture code_prior conditional autoencoder label_spreading poisson_learning
+        lesson linear_head fine_tuning few_label __init__ stacked""",
     "evaluation": "intervals figures codes samples verdict",
     "analysis": "run_images measure similar label_curve plots onnx_export parquet_export",
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
-        classifiers code_distances probes denoise conditional bounds __init__""",
+        classifiers code_distances probes denoise conditional bounds semi_supervised
+        __init__""",
     "report": "files words content page __init__ card comparison",
     "explorer": "cache planes saved_labels scene proposals guard layers pages server static",
     "cli": "arguments shared flags describe apply prior inspect studies demo_work demo options plan train main",

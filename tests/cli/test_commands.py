@@ -418,6 +418,25 @@ def test_a_conditional_model_learns_from_what_is_labelled(latently, photographs,
     assert latently("train", "cvae", "--out", tmp_path / "r", "--resume").code == 0
 
 
+def test_m2_learns_from_few_labels_and_is_judged_by_bound_and_classes(latently, photographs, tmp_path):
+    run, small = tmp_path / "run", ("--encoder", "dense(8)", "--latent-dim", 2, "--epochs", 2)
+    trained = latently("train", "m2", "--data", "digits", "--n-labels", 50, *small, "--out", run)
+    assert "m2 on digits: 1,437 training images" in trained.err, "those without a label train, too"
+    assert json.loads((run / "params.json").read_text())["options"]["n_labels"] == 50
+    judged = latently("evaluate", run, "--json").json
+    assert {"accuracy", "elbo_nats", "kl_nats", "psnr_db"} < set(judged)
+    assert latently("predict", run, "--data", "digits", "--out", tmp_path / "classes.csv").code == 0
+    assert latently("sample", run, "--label", 7, "-n", 4, "--out", tmp_path / "sevens.npz").code == 0
+    assert latently("score", run, "--data", "digits", "--out", tmp_path / "scores.csv").code == 0
+    assert latently("train", "m2", "--out", run, "--resume").code == 0
+    partly = latently("train", "m2", "--data", photographs, *small, "--out", tmp_path / "partly")
+    assert "left out" not in partly.err
+    everything = latently("encode", tmp_path / "partly", "--out", tmp_path / "codes.npy")
+    assert everything.code == 0
+    assert np.load(tmp_path / "codes.npy").shape == (60, 2), "unlabelled images have codes"
+    assert latently("train", "m2", "--data", "digits", "--importance-samples", 3, "--out", tmp_path / "r").code == 2
+
+
 def test_a_classifier_says_how_many_labels_train(latently, tmp_path):
     words = ("train", "classifier", "--data", "digits", "--layers", "dense(8)", "--epochs", 1, "--n-labels", 20)
     assert "on digits: 20 training images, 0 validation" in latently(*words, "--out", tmp_path / "a").err

@@ -59,7 +59,7 @@ def test_the_denoising_study_from_end_to_end(bench):
     methods = {row["method"] for row in result.rows}
     assert methods > set(denoise.STRENGTHS)
     assert len(result.rows) == 3 * len(methods)
-    assert "dB against study 4's with its settings" in result.notes[0]
+    assert "dB against study 4's with its settings" in result.findings[0]
     drawn = {path.name for path in (bench.folder / "figures").glob("*.png")}
     assert {"psnr.png", "ssim.png", "methods.png"} < drawn
 

@@ -13,6 +13,7 @@ from latently.data import load
 from latently.estimator import load as load_estimator
 from latently.evaluation.intervals import Estimate, estimate
 from latently.experiments import STUDIES, Bench, bounds, elbo, find, panels
+from latently.experiments.study import Result, Study
 from latently.experiments.table import write_table
 from latently.experiments.trials import Trial
 from latently.models.presets import PRESETS, Published
@@ -170,7 +171,8 @@ def test_every_published_figure_is_judged():
 def test_elbo_writes_its_curves(tmp_path):
     """Ours trains for as long as the study's recipe did."""
     bench = Bench(tmp_path, source="digits", quick=True, seeds=2, presets=("study3-mlp",), codes=(2,))
-    rows = elbo.STUDY.reproduce(bench).rows
+    elbo.STUDY.reproduce(bench)
+    rows = elbo.run(bench).rows
     assert [(row["variant"], row["epochs"], row["seeds"]) for row in rows] == [("faithful", 3, 2), ("ours", 3, 2)]
     for row in rows:
         assert row["train_minus_elbo"].mean == pytest.approx(row["train_reconstruction"].mean + row["train_kl"].mean)
@@ -183,7 +185,7 @@ def test_elbo_writes_its_curves(tmp_path):
 @pytest.mark.slow
 def test_bounds_are_those_of_so_many_samples_on_black_and_white(tmp_path):
     bench = Bench(tmp_path, source="digits", quick=True)
-    result = bounds.STUDY.reproduce(bench)
+    result = bounds.run(bench)
     ours = [row for row in result.rows if row["source"] == "ours"]
     assert [row["model"] for row in ours] == ["VAE", "VAE-short", "IWAE-50", "VampPrior"]
     for row in ours:
@@ -191,7 +193,7 @@ def test_bounds_are_those_of_so_many_samples_on_black_and_white(tmp_path):
         assert (row["samples"], row["epochs"]) == (bounds.QUICK_SAMPLES, bounds.QUICK_EPOCHS)
         fit = load_estimator(tmp_path / "trials" / f"{row['model']}-seed0")
         assert fit.binarise == "dynamic"
-    assert bounds.STUDY.run(bench).rows == result.rows, "figures are kept"
+    assert bounds.run(bench).rows == result.rows, "figures are kept"
     assert {row["binarisation"] for row in bounds.PUBLISHED} == {"dynamic", "static"}
 
 
@@ -222,13 +224,30 @@ def test_studies_are_found_by_name():
         find("elba")
 
 
+def test_a_quick_study_shows_its_columns_and_no_sentence_with_figures(tmp_path):
+    rows = [{"n": 3, "agreement": 0.1, "seconds": 2.5}]
+    made = Study("s", "", "", lambda bench: Result(rows, ["a note"], ["agreement: 10 %"]), quick_columns=("n",))
+    for quick, shown in ((True, [{"n": 3, "agreement": None, "seconds": None}]), (False, rows)):
+        bench = Bench(tmp_path, source="digits", quick=quick)
+        assert made.reproduce(bench).rows == shown
+        told = json.loads(bench.table.read_text())
+        assert told["rows"] == shown
+        assert ("agreement: 10 %" in told["notes"]) is not quick
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_says_what_a_quick_run_can_show(name):
+    """Settings, and figures that were seen to be of the right order: a study that says nothing shows an empty table."""
+    assert STUDIES[name].quick_columns
+
+
 def test_a_study_from_the_command_line_is_kept_and_repeats(tmp_path, capsys):
     words = f"reproduce kl --quick --data digits --seeds 2 --codes 2 --out {tmp_path / 'kl'}".split()
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [row["beta"] for row in told["rows"]] == [0.0, 0.5, 1.0, 4.0]
-    row = told["rows"][2]
-    assert row["test_minus_elbo"]["mean"] == pytest.approx(row["rate_nats"]["mean"] + row["distortion_nats"]["mean"])
+    assert told["rows"][2] == dict.fromkeys(told["rows"][2]) | {"beta": 1.0, "seeds": 2}, "a quick run has no figures"
+    assert told["notes"][-1].startswith("A quick run")
     assert (tmp_path / "kl/figures/rate-distortion.png").exists()
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == told["rows"], "trials are kept"

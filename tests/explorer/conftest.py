@@ -21,6 +21,7 @@ from latently.explorer.server import app, bound
 TRAINED = {
     "vae": "vae --data digits --limit 300 --latent-dim 6 --encoder dense(32) --epochs 5",
     "cvae": "cvae --data digits --limit 300 --latent-dim 3 --encoder dense(32) --epochs 5",
+    "m2": "m2 --data digits --limit 300 --n-labels 60 --latent-dim 3 --encoder dense(32) --epochs 5",
     "dae": "dae --data digits --limit 300 --latent-dim 8 --encoder dense(32) --epochs 5",
     "few": "few-label --data digits --n-labels 60 --latent-dim 6 --encoder-epochs 5 --layers dense(32) --epochs 9",
     "mnist": "few-label --data mnist --limit 3000 --n-labels 300 --latent-dim 8 --encoder-epochs 3 --layers dense(64) "

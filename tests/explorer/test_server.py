@@ -75,6 +75,19 @@ def test_a_conditional_model_is_told_its_class(client_of, scene_of):
     assert client.post("/api/decode?class=10", content=code).json()["error"].startswith("classes go from 0 to 9")
 
 
+def test_a_model_that_infers_classes_needs_no_label_to_show_an_image(client_of, scene_of):
+    """Of M2 every image has a code, those without a label by the class that it predicts."""
+    scene, client = scene_of("m2"), client_of("m2")
+    assert client.get("/api/run.json").json()["told"] == list("0123456789")
+    fit = scene.encoder
+    hidden = scene.images.unlabelled().images[:20]
+    assert fit.transform(hidden).shape == (20, 3)
+    labels = scene.images.label_names[:20]
+    np.testing.assert_allclose(scene.codes[:20], fit.transform(hidden, labels), atol=1e-5)
+    code = np.frombuffer(client.post("/api/encode?class=3", content=hidden[0].tobytes()).content, "<f4")
+    np.testing.assert_allclose(code, fit.transform(hidden[:1], ["3"])[0], atol=1e-5)
+
+
 def test_a_denoiser_gives_noisy_and_rebuilt(client_of, scene_of):
     scene, client = scene_of("dae"), client_of("dae")
     image = scene.images.images[:1]

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from scipy import stats
 from torch import distributions
 
 from latently.models import densities
-from latently.models.densities import Bernoulli, Categorical, Mixture, Normal, SquaredError
+from latently.models.densities import Bernoulli, Categorical, DiscretisedLogistic, Mixture, Normal, SquaredError
 
 
 @pytest.fixture
@@ -195,3 +196,26 @@ def test_bfloat16_in_float32_out():
     logits = torch.randn(2, 3).bfloat16()
     assert Bernoulli(logits).log_prob(torch.rand(2, 3)).dtype == torch.float32
     assert Normal(logits, logits).kl_to_standard_normal().dtype == torch.float32
+
+
+@pytest.mark.parametrize("mean", [-3.0, 0.0, 0.4999, 1.0, 250.0])
+@pytest.mark.parametrize("log_variance", [-14.0, -6.0, 0.0, 9.0])
+def test_a_discretised_logistic_gives_256_bytes_probabilities_of_sum_one(mean, log_variance):
+    bytes_ = torch.arange(256)[:, None] / 255
+    p = DiscretisedLogistic(torch.full((256, 1), mean), torch.tensor(log_variance)).log_prob(bytes_)
+    assert torch.isfinite(p).all(), "also far from the mean"
+    assert p.double().exp().sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_discretised_logistic_has_its_bins_under_the_logistic_of_scipy():
+    """Its variance is that of the logistic, s^2 pi^2 / 3."""
+    mean, variance = 0.3, 0.02
+    logistic = stats.logistic(mean, np.sqrt(3 * variance) / np.pi)
+    assert logistic.var() == pytest.approx(variance)
+    edges = np.concatenate([[-np.inf], (np.arange(255) + 0.5) / 255, [np.inf]])
+    exact = np.log(np.diff(logistic.cdf(edges)))
+    ours = DiscretisedLogistic(torch.full((256, 1), mean), torch.tensor(variance).log())
+    np.testing.assert_allclose(ours.log_prob(torch.arange(256)[:, None] / 255), exact, rtol=1e-3)
+    images = torch.tensor([[[0.0, 1.0], [100 / 255, 3 / 255]]])
+    whole = DiscretisedLogistic(torch.full((1, 2, 2), mean), torch.tensor(variance).log()).log_prob(images)
+    assert whole.item() == pytest.approx(exact[[0, 255, 100, 3]].sum(), rel=1e-3)

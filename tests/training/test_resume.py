@@ -17,7 +17,7 @@ import pytest
 import torch
 from commands import TIMES, history, output_of, start, wait_for
 
-from latently import VAE, Autoencoder, InputError, Network, SimCLR
+from latently import M2, VAE, Autoencoder, InputError, Network, SimCLR
 from latently.cli.main import main
 from latently.data import load
 from latently.runs.folder import Context, Run
@@ -256,7 +256,8 @@ class StopAfter(Watcher):
         pass
 
 
-DIGITS = load("digits").images[:250]
+DIGITS, LABELS = load("digits").images[:250], load("digits").labels[:250]
+FEW = np.where(np.arange(250) % 5, -1, LABELS)  # every fifth has a label
 VARIANTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "the defaults": (VAE(2), {}),
     "ema": (VAE(2), {"ema": 0.9}),
@@ -272,24 +273,22 @@ VARIANTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "float32": (VAE(2), {"precision": "float32"}),
     "self-supervision": (SimCLR(8, network=Network("whiten(2) conv(4, 3, norm=group) mean()")), {}),
     "convolutions": (VAE(2, network=Network("conv(4, 3, stride=2) conv(3, 3) dense(8)")), {}),
+    "few labels": (M2(2), {}),
 }
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_state_is_kept(tmp_path, name):
-    """5 epochs of 4 steps, stopped after 3, 7 and 10 of them: within epochs and at their ends."""
+    """5 epochs of 4 steps or more, stopped after 3, 7 and 10 of them: within epochs and at their ends."""
     model, settings = VARIANTS[name]
     network = model.network if model.network.encoder else Network("dense(8)")
 
     def fit(run: Run | None, *watchers: StopAfter) -> Autoencoder:
         model.network = network
         estimator = Autoencoder(model, random_state=5, **({"epochs": 5, "batch_size": 64} | settings))
-        return estimator.fit(
-            DIGITS[:200],
-            validation=DIGITS[200:],
-            run=run,
-            watchers=watchers,
-        )
+        told = model.takes_labels
+        held_out = (DIGITS[200:], FEW[200:]) if told else DIGITS[200:]
+        return estimator.fit(DIGITS[:200], FEW[:200] if told else None, validation=held_out, run=run, watchers=watchers)
 
     whole = fit(None)
     run = Run(tmp_path / "run", context=Context(checkpoint_minutes=0))

@@ -162,7 +162,7 @@ class RunImages:
         """The images that the model accepts: for a conditional model only the labelled ones, if there are any."""
         labelled = images.labelled()
         n_unlabelled = len(images) - len(labelled)
-        if not getattr(self.estimator.model_, "takes_labels", False) or not n_unlabelled or not len(labelled):
+        if not getattr(self.estimator.model_, "needs_labels", False) or not n_unlabelled or not len(labelled):
             return images
         if not self.noted:
             note(f"{n_unlabelled:,} unlabelled images are left out: {self.run.path} is conditional on the class")

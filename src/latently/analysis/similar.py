@@ -195,7 +195,7 @@ class Neighbours:
 def neighbours(estimator: Autoencoder, images: ImageSet, queries: ImageSet, n: int) -> Neighbours:
     """The n images with the codes nearest to that of each query, without the query itself; fewer if there are no
     more."""
-    known = not estimator.model_.takes_labels or bool((queries.labels >= 0).all())
+    known = not estimator.model_.needs_labels or bool((queries.labels >= 0).all())
     require(
         known,
         "a conditional model needs the class of an image to encode it; give --query the number of a labelled image",

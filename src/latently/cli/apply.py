@@ -147,13 +147,13 @@ def predict(
             images: files sorted by path, or as in the array.
         data: Images to classify, a name or a path.
     """
-    from latently.estimator import ClassPredictor
     from latently.runs import outputs
 
     outputs.check_out(out, (".csv", ".npz"))
     opened = open_run(run, data, device)
     classifier: Any = opened.estimator
-    require(isinstance(classifier, ClassPredictor), f"{run} is not a classifier; train one: latently train classifier")
+    predicts = hasattr(classifier, "predict_proba")
+    require(predicts, f"{run} is not a classifier; train one: latently train classifier")
     images = opened.part(part, as_in_source=True)
     opened.require_apart(out, adds_images=False)
     p = classifier.predict_proba(images.images)

@@ -134,11 +134,24 @@ class ConditionalOptions(EncoderOptions, LabelledOptions):
 
 
 @dataclass(kw_only=True)
-class ClassifierOptions(LabelledOptions):
+class BudgetOptions(LabelledOptions):
     """The images, their labels, and the run folder."""
 
     n_labels: Count | None = None
     """Use only this many labels of the training images, drawn evenly over the classes."""
+
+    def own(self) -> dict[str, Any]:
+        return super().own() | {"n_labels": self.n_labels}
+
+
+@dataclass(kw_only=True)
+class SemiSupervisedOptions(ConditionalOptions, BudgetOptions):
+    """The images, their labels, and the run folder."""
+
+
+@dataclass(kw_only=True)
+class ClassifierOptions(BudgetOptions):
+    """The images, their labels, and the run folder."""
 
     encoder: Path | None = None
     """Run folder of an autoencoder whose codes are an additional input of the softmax layer (wide and deep)."""
@@ -160,7 +173,7 @@ class ClassifierOptions(LabelledOptions):
         return encoder
 
     def own(self) -> dict[str, Any]:
-        return super().own() | {"encoder": stored_path(self.encoder), "n_labels": self.n_labels}
+        return super().own() | {"encoder": stored_path(self.encoder)}
 
 
 @dataclass(kw_only=True)
@@ -184,7 +197,11 @@ class FewLabelOptions(ClassifierOptions):
     takes a simclr. auto: with a simclr, unless labels held out show that its features are worse than a classifier of
     the labels alone."""
 
-    older: ClassVar[dict[str, Any]] = {"encoder_model": "vae", "consistency": "false"}
+    class_shares: Literal["unknown", "equal"] = "unknown"
+    """equal: about as many images are of each class, which is worth much where labels are a handful; labels then spread
+    by Poisson MBO, which keeps the classes of that size."""
+
+    older: ClassVar[dict[str, Any]] = {"encoder_model": "vae", "consistency": "false", "class_shares": "unknown"}
 
     def check(self) -> Self:
         own = (self.encoder_model, self.latent_dim, self.encoder_epochs) != ("auto", "auto", "auto")
@@ -197,9 +214,8 @@ class FewLabelOptions(ClassifierOptions):
         classifier = Classifier(model, random_state=self.seed, **training.get_params())
         consistency = self.consistency if self.consistency == "auto" else self.consistency == "true"
         encoder = self.fitted_encoder() if self.encoder else self.new_encoder(training.device, image_shape)
-        return FewLabelClassifier(
-            encoder, classifier, consistency=consistency, spread=self.spread, random_state=self.seed
-        )
+        spread = {"spread": self.spread, "class_shares": self.class_shares}
+        return FewLabelClassifier(encoder, classifier, consistency=consistency, random_state=self.seed, **spread)
 
     def new_encoder(self, device: str, image_shape: tuple[int, ...]) -> Autoencoder:
         if self.encoder_model == "auto":
@@ -211,7 +227,7 @@ class FewLabelOptions(ClassifierOptions):
         return encoder.set_params(epochs=self.encoder_epochs, random_state=self.seed, device=device)
 
     def own(self) -> dict[str, Any]:
-        names = ("encoder_model", "latent_dim", "encoder_epochs", "spread", "consistency")
+        names = ("encoder_model", "latent_dim", "encoder_epochs", "spread", "consistency", "class_shares")
         return super().own() | {name: getattr(self, name) for name in names}
 
 
@@ -219,6 +235,8 @@ def options_for(name: str) -> type[RunOptions]:
     """The options of `latently train NAME`."""
     if name == FewLabelClassifier.kind:
         return FewLabelOptions
+    if MODELS[name].takes_labels and MODELS[name].learns_from_unlabelled:
+        return SemiSupervisedOptions
     if can(MODELS[name](), "classify"):
         return ClassifierOptions
     if issubclass(MODELS[name], Decoder):
@@ -249,7 +267,7 @@ def default_training(name: str) -> Training:
     """The default settings of `latently train NAME`."""
     if name == FewLabelClassifier.kind:
         return Classifier(epochs=4).training()
-    if can(MODELS[name](), "classify"):
+    if can(MODELS[name](), "classify") and not MODELS[name].takes_labels:
         return Classifier().training()
     return Training(**MODELS[name].suited_training)
 

@@ -15,7 +15,7 @@ import torch
 from latently.analysis.run_images import stored_split
 from latently.cli import flags
 from latently.cli.options import (
-    ClassifierOptions,
+    BudgetOptions,
     DecoderOptions,
     FewLabelOptions,
     LabelledOptions,
@@ -142,11 +142,12 @@ def make_plan(request: Request, processes: Processes = SINGLE_PROCESS) -> Traini
         about["processes"] = processes.n
     estimator = options.build(model, training, images.image_shape)
     train, validation = images.take(split.train), images.take(split.validation)
-    if model.takes_labels and 0 < (train.labels >= 0).sum() < len(train):
-        note(f"{(train.labels < 0).sum():,} unlabelled images are left out: {model.name} is conditional on the class")
+    if model.needs_labels and 0 < (train.labels >= 0).sum() < len(train):
+        n_left = (train.labels < 0).sum()
+        note(f"{n_left:,} unlabelled images are left out: {model.name} is conditional on the class; m2 takes them, too")
         train, validation = train.labelled(), validation.labelled()
         about["labelled"] = {"n_train": len(train), "n_validation": len(validation)}
-    if isinstance(options, ClassifierOptions) and options.n_labels:
+    if isinstance(options, BudgetOptions) and options.n_labels:
         train, validation = within_budget(train, options.n_labels, options.seed, training.patience is not None)
     if isinstance(estimator, Classifier) and not model.learns_from_unlabelled:
         about["labelled"] = {"n_train": len(train.labelled()), "n_validation": len(validation.labelled())}

@@ -51,9 +51,9 @@ def reproduce(
 
     Args:
         study: elbo, panels, plane, kl, label-curve, codes-vs-pixels, latent-table, classifiers, code-distances,
-            probes, denoise, conditional or bounds.
+            probes, denoise, conditional, bounds or m2.
         out: Folder for tables, pictures and trials; an interrupted study there continues.
-        quick: A small version in under two minutes, to check that it runs; its results mean nothing.
+        quick: A small version in under two minutes, to check that it runs; figures that would mean nothing are blank.
         seeds: Number of seeds; convolutional networks on a CPU use one.
         presets: Use only these presets.
         codes: Use only these code widths.

@@ -18,17 +18,19 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from latently.common.errors import require
 from latently.common.settings import Count, NonNegative, accepts, require_setting
 from latently.data import Images
 from latently.data.batches import Batches, Binarise, scale
-from latently.data.classes import as_labels, encode_labels, is_missing
+from latently.data.classes import as_labels
 from latently.data.noise import image_normal
-from latently.estimator.base import ImageEstimator, fresh_seed
+from latently.estimator.base import fresh_seed
+from latently.estimator.classifier import balanced
 from latently.estimator.code_prior import FOLDER, GUIDANCE, CodePrior
+from latently.estimator.conditional import Conditional, n_images
 from latently.estimator.mixture import FILE, CodeMixture
 from latently.models import Model, SimCLR, can
 from latently.models.densities import log_mean_and_error
@@ -37,7 +39,7 @@ from latently.models.views import is_photograph
 from latently.runs.folder import Run
 from latently.runs.record import weights_hash
 from latently.training.distributed import SINGLE_PROCESS, Processes
-from latently.training.inference import label_tensors, model_name, tensor_shape, wants_labels
+from latently.training.inference import model_name, tensor_shape
 from latently.training.state import Watcher
 
 Sampler = Literal["auto", "prior", "mixture", "flow-matching"]
@@ -46,7 +48,7 @@ VALUES_DECODED = {"cpu": 2**20, "cuda": 2**26, "mps": 2**24}
 
 
 @dataclass(eq=False, repr=False)
-class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstimator):  # type: ignore[misc]
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional):  # type: ignore[misc]
     """An autoencoder of any kind as a scikit-learn transformer: images to codes and back.
 
     X is (n, h, w), (n, h, w, c) or (n, features): uint8 0..255 is scaled to 0..1, other numbers are used unchanged, as
@@ -56,7 +58,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
     (`epochs`, `batch_size`, `lr`, ...). On a CPU, a fit with an int `random_state` is repeatable bit for bit.
 
     After fit: `net_`, `model_`, `history_` (a dict per epoch), `image_shape_`, `training_` (every `auto` resolved),
-    `n_features_in_`; with a conditional model `classes_`.
+    `n_features_in_`; with a conditional model `classes_`. With a model that infers classes, it predicts, too.
     """
 
     kind: ClassVar[str] = "autoencoder"
@@ -81,7 +83,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         watchers: Sequence[Watcher] = (),
         processes: Processes = SINGLE_PROCESS,
     ) -> Self:
-        """Train the model on X. y holds the label of each image for a conditional model; other models ignore it.
+        """Train the model on X. y holds the label of each image for a conditional model; other models ignore it. Labels
+        may be missing (-1, NaN, None or empty) for a model that learns from unlabelled images, too.
 
         validation: images for validation metrics and `patience`; for a conditional model, (X, y). run: a run folder, to
         which params.json is written before the first step, then checkpoints, and the weights at the end; training
@@ -93,40 +96,18 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         for name in ("mixture_", "prior_"):
             self.__dict__.pop(name, None)  # of the codes of an earlier fit
         held_out = None if validation is None else self._held_out(validation)
-        return self._fit_net(images, labels, held_out, run, watchers, processes)
+        members = None
+        if labels is not None and self.model_.learns_from_unlabelled:
+            members = np.repeat(np.arange(len(images)), balanced(labels))
+        return self._fit_net(images, labels, held_out, run, watchers, processes, members)
 
     def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray | None]:
         images = self._prepare(X)
         return images, self._fit_labels(images, y) if self.model_.takes_labels else None
 
-    def _fit_labels(self, images: Images, y: Any) -> np.ndarray:
-        wants = wants_labels(self.model_)
-        require(y is not None, f"{wants}: fit(X, y)")
-        check_consistent_length(images, y)
-        n_missing = int(is_missing(as_labels(y)).sum())
-        require(n_missing == 0, f"{wants}; {n_missing:,} of these {len(images):,} have none: leave them out")
-        self.classes_, codes = encode_labels(y)
-        return codes
-
-    def _held_out(self, validation: Any) -> tuple[Images, np.ndarray | None]:
-        if not self.model_.takes_labels:
-            return self._pixels(validation), None
-        pair = isinstance(validation, tuple) and len(validation) == 2
-        require(pair, f"{wants_labels(self.model_)}, those of validation, too: validation=(X, y)")
-        X, y = validation
-        return self._pixels(X), self._labels(y, n_images(X))[0].numpy()
-
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
         """Fit to X, then return its codes."""
         return self.fit(X, y, **fit_params).transform(X, y)
-
-    def _labels(self, y: Any, n: int) -> tuple[Tensor, ...]:
-        """Raises InputError if a label is missing or not of a fitted class."""
-        check_is_fitted(self)
-        return label_tensors(self.model_, getattr(self, "classes_", None), y, n)
-
-    def _n_classes(self) -> int:
-        return len(self.classes_) if self.model_.takes_labels else 0
 
     def _default_model(self) -> Model:
         return VAE()
@@ -173,10 +154,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     # Using ----------------------------------------------------------------------------------------
 
-    # A conditional model needs y with every X and Z: one label each, or one label for all. Other models ignore y.
+    # A conditional model needs y with every X and Z: one label each, or one label for all. Other models ignore y. One
+    # that infers classes takes the most probable class of an image whose label is missing.
 
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Codes: the means of q(z|x). -> (n, latent_dim) float32"""
+        y = self.completed(X, y)
         return self._map_images(X, self._trained.code_means, *self._labels(y, n_images(X)))
 
     def features(self, X: Any, y: Any = None) -> np.ndarray:
@@ -197,12 +180,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
 
     def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
         """Decoder means of the posterior means. -> float32 images in the shape of X; 0..1 if X was uint8"""
+        y = self.completed(X, y)
         return self.inverse_transform(self.transform(X, y), y)
 
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """ELBO of each image in nats, (n,); for an autoencoder without a prior, minus its reconstruction loss.
 
-        One sample of z per image, from noise seeded by the image: repeatable, independent of order and batch.
+        One sample of z per image, from noise seeded by the image: repeatable, independent of order and batch. The bound
+        of a conditional model is on log p(x|y), that of one which infers classes on log p(x).
         """
         terms = self.bound_terms(X, y).values()
         return np.asarray(-sum(term.reshape(len(term), -1).sum(1) for term in terms))
@@ -212,7 +197,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
         return float(self.score_samples(X, y).mean(dtype=np.float64))
 
     def bound_terms(self, X: Any, y: Any = None) -> dict[str, np.ndarray]:
-        """The terms of minus `score_samples`: `reconstruction` (n,) and, if there is a prior, `kl` (n, Z)."""
+        """The terms of minus `score_samples`: `reconstruction` (n,) and, if there is a prior, `kl` (n, Z); if the model
+        infers classes, also the KL of these, `class_kl` (n,)."""
         check_is_fitted(self)
         shapes: dict[str, Any] = {}
 
@@ -221,7 +207,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
             shapes.update({name: term.shape[1:] for name, term in bound.items()})
             return torch.cat([term.reshape(len(x), -1) for term in bound.values()], dim=1)
 
-        columns = self._map_images(X, terms, *self._labels(y, n_images(X)))
+        columns = self._map_images(X, terms, *self._bound_labels(y, n_images(X)))
         ends = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
         parts = np.split(columns, ends, axis=1)
         return {
@@ -258,7 +244,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstima
             return torch.stack(log_mean_and_error(log_sum, log_squares, samples), 1)
 
         images_at_once = max(1, rows // each)
-        bounds, errors = self._map_images(X, bound, *self._labels(y, n_images(X)), size=images_at_once).T
+        bounds, errors = self._map_images(X, bound, *self._bound_labels(y, n_images(X)), size=images_at_once).T
         return bounds, errors
 
     def fit_mixture(self, X: Any, y: Any = None, components: int = 10) -> Self:
@@ -378,8 +364,3 @@ def default_encoder(image_shape: tuple[int, ...]) -> Autoencoder:
     """For images (h, w, c): of photographs features made by comparison, of others a VAE's codes."""
     photographs = is_photograph("auto", tensor_shape(image_shape)[0])
     return Autoencoder(SimCLR(), **SimCLR.suited_training) if photographs else Autoencoder()
-
-
-def n_images(X: Any) -> int:
-    """Length of X; 0 if it has none, which is an error later."""
-    return len(X) if hasattr(X, "__len__") else 0

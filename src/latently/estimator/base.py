@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ from latently.data.arrays import require_channels_last
 from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
 from latently.estimator.inputs import as_array
-from latently.models import Model, given, model_from_json, model_to_json
+from latently.models import Model, can, given, model_from_json, model_to_json
 from latently.models.layers import Shape
 from latently.models.networks import channels_last_on, count_parameters
 from latently.runs.folder import Run, versions
@@ -44,6 +45,12 @@ class Rehearsal:
 
     training: Training
     n_parameters: int
+
+
+def predicts_classes(estimator: "ImageEstimator") -> bool:
+    """Whether its model infers the class of an image."""
+    model = getattr(estimator, "model_", estimator.model)
+    return can(estimator._default_model() if model is None else model, "classify")
 
 
 @dataclass(eq=False, repr=False)
@@ -257,6 +264,22 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
             return function(batches.evaluation_pixels(raw), *y)
 
         return trained.rows(of_raw, batches, *labels, size=size)
+
+    @available_if(predicts_classes)  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """log p(class | image), (n, classes) float32, in the order of `classes_`."""
+        return self._map_images(X, self._trained.log_probabilities)
+
+    @available_if(predicts_classes)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """p(class | image), (n, classes) float32, in the order of `classes_`."""
+        return np.asarray(np.exp(self.predict_log_proba(X)))
+
+    @available_if(predicts_classes)  # type: ignore[untyped-decorator]
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each image, (n,), as the labels were given."""
+        best = self.predict_log_proba(X).argmax(1)
+        return np.asarray(self.classes_[best])
 
     # Keeping --------------------------------------------------------------------------------------
 

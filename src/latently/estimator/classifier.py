@@ -10,7 +10,7 @@ True
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -36,11 +36,11 @@ class ClassPredictor(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has
 
     classes_: np.ndarray
 
-    def predict(self, X: Any) -> np.ndarray:
-        raise NotImplementedError
+    if TYPE_CHECKING:
 
-    def predict_proba(self, X: Any) -> np.ndarray:
-        raise NotImplementedError
+        def predict(self, X: Any) -> np.ndarray: ...
+
+        def predict_proba(self, X: Any) -> np.ndarray: ...
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy on the labelled images. Raises InputError if none has a label."""
@@ -151,16 +151,3 @@ class Classifier(ClassPredictor, ImageEstimator):
     def features(self, X: Any) -> np.ndarray:
         """Input of the softmax layer for each image, (n, width) float32."""
         return self._map_images(X, self._trained.features)
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """log p(class | image), (n, classes) float32, in the order of `classes_`."""
-        return self._map_images(X, self._trained.log_probabilities)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """p(class | image), (n, classes) float32, in the order of `classes_`."""
-        return np.asarray(np.exp(self.predict_log_proba(X)))
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each image, (n,), as the labels were given."""
-        best = self.predict_log_proba(X).argmax(1)
-        return np.asarray(self.classes_[best])

@@ -1,8 +1,9 @@
 """A classifier from few labels: codes are learned from all images, classes from the labelled ones.
 
-Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(VAE()), SVC(), spread=0)`. By default, labels of grey
-images are first propagated to images with similar codes, and a convolutional classifier learns from the most certain
-ones; of photographs, a linear classifier learns from the features of the labelled ones.
+Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(VAE()), SVC(), spread=0)`, and M1+M2 the same with
+`Classifier(M2(likelihood="gaussian")), sees="codes"`. By default, labels of grey images spread to those with similar
+codes, and a convolutional classifier learns from the most certain ones; of photographs, a linear classifier learns from
+the features of the labelled ones.
 
 >>> from sklearn.datasets import load_digits
 >>> from sklearn.svm import SVC
@@ -36,18 +37,20 @@ from latently.data import Images, Mapped, taken, unit
 from latently.data.arrays import require_channels_last
 from latently.data.classes import encode_labels
 from latently.data.mapped import left_on_disk
-from latently.estimator import fine_tuning, label_spreading, linear_head
+from latently.estimator import fine_tuning, label_spreading, lesson, linear_head, poisson_learning
 from latently.estimator.autoencoder import Autoencoder, default_encoder
 from latently.estimator.base import fresh_seed
-from latently.estimator.classifier import Classifier, ClassPredictor
+from latently.estimator.classifier import Classifier, ClassPredictor, balanced
 from latently.estimator.inputs import as_array
-from latently.estimator.lesson import Lesson, Trial, default_classifier, is_open, repeats, trial_split
+from latently.estimator.lesson import Lesson, Trial, default_classifier, is_open, propagated, repeats, trial_split
 from latently.models import VAE, FeedForward, Model, model_to_json
 from latently.runs.folder import Run, versions
 from latently.training.loop import require_validation
 from latently.training.state import Watcher
 
 Sees = Literal["auto", "codes", "pixels", "both"]
+Shares = Literal["unknown", "equal"]
+OLDER = {"consistency": False, "class_shares": "unknown"}  # of runs that do not name them
 USUAL_SPREAD = 0.8
 
 
@@ -65,9 +68,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     for unlabelled images.
 
     autoencoder: learns codes from all of X (default: `default_encoder`, SimCLR for colours, a VAE for grey). A fitted
-    one is used without training; to keep it fitted through `clone`, as in a grid search, pass
-    `sklearn.frozen.FrozenEstimator(fitted)`.
-    classifier: any scikit-learn classifier; default `Classifier(epochs=4)`.
+    one is used as it is; `sklearn.frozen.FrozenEstimator(fitted)` keeps it fitted through `clone`, as in a grid search.
+    classifier: any scikit-learn classifier; default `Classifier(epochs=4)`. One of M2 learns from all images itself.
     sees: input of the classifier: codes, pixels, or both concatenated; auto: pixels for a `Classifier`, else codes. A
     `Classifier` whose trunk is left open is a linear one of the features that SimCLR reads out of photographs.
     consistency: whether a `Classifier` begins as the encoder and learns from unlabelled images what it is sure of
@@ -76,6 +78,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     spread: fraction of the unlabelled images, the most certain ones, on which the classifier is also trained, with
     labels propagated through the codes; 0: train on labelled images only; auto: 0.8, or 0 for features and with
     consistency.
+    class_shares: equal: it is known that about as many images are of each class; labels then spread by Poisson MBO
+    (estimator/poisson_learning.py), for which a handful suffices.
 
     Each of the three ways that is not asked for by name is left where a trial shows that it is worse than a classifier
     of the labels alone (`trial_`).
@@ -91,6 +95,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     sees: Sees = "auto"
     consistency: bool | Literal["auto"] = False
     spread: Fraction | Literal["auto"] = "auto"
+    class_shares: Shares = "unknown"
     random_state: int | None = None
 
     def set_params(self, **params: Any) -> Self:
@@ -116,17 +121,16 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         """Learn codes from all images X, then a classifier from the labelled ones.
 
         validation: for the classifier, as in `Classifier.fit`. run: a folder for encoder/ and classifier/, each a run
-        of its own; parts that are finished there are loaded. Raises InputError (a ValueError) for labels of fewer than
-        two classes.
+        of its own; parts that are finished there are loaded. Raises InputError (a ValueError) for labels of one class.
         """
         check_consistent_length(X, y)
         X = self._images(X, reset=True)
         self.image_shape_ = X.shape[1:]
         require_setting("spread", self.spread, Fraction | Literal["auto"])
         require_setting("sees", self.sees, Sees)
+        require_setting("class_shares", self.class_shares, Shares)
         require_setting("consistency", self.consistency, bool | Literal["auto"])
-        both = self.consistency is True and self.spread not in ("auto", 0)
-        require(not both, f"spread is {self.spread}, and consistency True: labels spread by either; leave out one")
+        lesson.require_one_way(self.spread, self.consistency, self.class_shares)
         self.classes_, labels = encode_labels(y)
         self.seed_ = self._draw_seed()
         classifier = self._own_classifier()
@@ -151,26 +155,26 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         for watcher in watchers:
             watcher.started()
         self.encoder_ = self._fitted_encoder(X, run, watchers)
-        lesson = self._lesson(X, labels, classifier)
-        self.n_taught_ = len(lesson.images)
+        taught = self._lesson(X, labels, classifier)
+        self.n_taught_ = len(taught.images)
         kept = run and run.part("classifier")
         if kept is not None and kept.finished:  # killed before the last file of the whole was written
             self.classifier_ = Classifier.of_run(kept, classifier.device)
         else:
-            features, classes = self._features(taken(X, lesson.images)), self._names(lesson.classes)
-            if isinstance(lesson.classifier, Classifier):
+            features, classes = self._features(taken(X, taught.images)), self._names(taught.classes)
+            if isinstance(taught.classifier, Classifier):
                 held_out = validation and (self.features(validation[0]), validation[1])
-                self.classifier_ = lesson.classifier.fit(
+                self.classifier_ = taught.classifier.fit(
                     features,
                     classes,
-                    repeats=lesson.repeats,
-                    begin=lesson.begin,
+                    repeats=taught.repeats,
+                    begin=taught.begin,
                     validation=held_out,
                     run=kept,
                     watchers=watchers,
                 )
             else:
-                self.classifier_ = lesson.classifier.fit(features, classes)
+                self.classifier_ = taught.classifier.fit(features, classes)
         if run is not None:
             run.write_history(self.history_)
 
@@ -186,7 +190,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
             encoder.transform(X[:1])
         else:
             clone(encoder).rehearse(X)
-        self._can_be_consistent(getattr(encoder, "model_", encoder.model or VAE()), classifier)
+        if not lesson.learns_by_itself(classifier, self.spread, self.consistency):
+            self._can_be_consistent(getattr(encoder, "model_", encoder.model or VAE()), classifier)
         if isinstance(classifier, Classifier):
             if self.sees_ == "pixels":
                 classifier.rehearse(X, self.classes_[np.maximum(labels, 0)])  # it may be trained on all images
@@ -239,7 +244,9 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         self.spread_, self.consistency_ = 0.0, False
         self.trial_: Trial | None = None
         if not (labels < 0).any():
-            return self._propagated(labels, labels, classifier)
+            return propagated(labels, labels, 0.0, classifier)
+        if lesson.learns_by_itself(classifier, self.spread, self.consistency):
+            return Lesson(np.arange(len(labels)), labels, balanced(labels), classifier)
         features, n = self.encoder_.features(X), len(self.classes_)
         if self._can_be_consistent(self.encoder_.model_, classifier):
             guess = partial(fine_tuning.linear_classes, features)
@@ -250,12 +257,13 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
             self.sees_ = "codes"
             return linear_head.lesson(classifier, features, labels)
         if self.trial_ or not self.spread:
-            return self._propagated(labels, labels, classifier)
-        guess = partial(label_spreading.classes, features, n_classes=n)
-        usual = self.spread == "auto"
-        self.spread_ = USUAL_SPREAD * self._helps(X, labels, guess) if usual else float(self.spread)
-        beliefs = label_spreading.spread(features, labels, n)
-        return self._propagated(labels, beliefs.argmax(1), classifier, beliefs.max(1))
+            return propagated(labels, labels, 0.0, classifier)
+        way = label_spreading.spread if self.class_shares == "unknown" else poisson_learning.spread_evenly
+        spread, usual = partial(way, features, n_classes=n), self.spread == "auto"
+        helps = not usual or self._helps(X, labels, lambda known: spread(known).argmax(1))
+        self.spread_ = USUAL_SPREAD * helps if usual else float(self.spread)
+        beliefs = spread(labels)
+        return propagated(labels, beliefs.argmax(1), self.spread_, classifier, beliefs.max(1))
 
     def _can_be_consistent(self, model: Model, classifier: Any) -> bool:
         if self.consistency is False or (self.consistency == "auto" and self.spread != "auto"):
@@ -268,21 +276,8 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
 
     def _is_linear(self, classifier: Any) -> bool:
         """Whether the classifier is a linear one of features that were read out of the encoder's layers."""
-        by_default = (self.sees, self.spread) == ("auto", "auto") and is_open(classifier)
+        by_default = (self.sees, self.spread, self.class_shares) == ("auto", "auto", "unknown") and is_open(classifier)
         return by_default and hasattr(self.encoder_.net_, "readout")
-
-    def _propagated(
-        self, labels: np.ndarray, taught: np.ndarray, classifier: Any, certainty: np.ndarray | None = None
-    ) -> Lesson:
-        """The labelled images, and a fraction `spread_` of the others, the most certain, of the classes `taught`."""
-        labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
-        n_kept = round(self.spread_ * len(unlabelled))
-        surest = unlabelled[:0]
-        if certainty is not None:
-            surest = unlabelled[np.argsort(-certainty[unlabelled], kind="stable")[:n_kept]]
-        chosen = np.concatenate([labelled, surest])
-        classes = np.where(labels >= 0, labels, taught)[chosen]
-        return Lesson(chosen, classes, repeats(len(labelled), len(surest)), classifier)
 
     def _names(self, classes: np.ndarray) -> np.ndarray:
         """The labels of class indices as they were given; None for -1."""
@@ -361,6 +356,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
             "resolved": {},
             "sees": self.sees_,
             "spread": self.spread,
+            "class_shares": self.class_shares,
             "consistency": self.consistency,
             "encoder": {"model": model_to_json(encoder.model or VAE()), "training": encoder.training().to_json()},
             "seed": self.seed_,
@@ -386,9 +382,10 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         if the run is missing, unfinished, damaged or foreign."""
         params = run.params
         with input_errors_for(run.path / "params.json"):
-            sees, share, seed = params["sees"], params["spread"], params["seed"]
+            sees, seed = params["sees"], params["seed"]
             require_setting("sees", sees, Sees)
-            few = cls(sees=sees, consistency=params.get("consistency", False), spread=share, random_state=seed)
+            settings = {name: params.get(name, older) for name, older in OLDER.items()}
+            few = cls(sees=sees, spread=params["spread"], random_state=seed, **settings)
         require(run.finished, f"{run.path} is not trained to its end; go on with: {run.resume_command()}")
         few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device, modules)
         few.classifier_ = Classifier.of_run(Run(run.path / "classifier"), device)

@@ -19,24 +19,31 @@ def spread(codes: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
 
     Every class has the same total weight, whatever its number of labels. Rows that no label reaches are uniform.
     """
+    return spread_over(neighbours(codes), labels, n_classes)
+
+
+def spread_over(graph: sparse.csr_matrix, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """`spread`, over the graph of `neighbours`."""
     labelled = np.flatnonzero(labels >= 0)
-    given = np.zeros((len(codes), n_classes), np.float32)
+    given = np.zeros((len(labels), n_classes), np.float32)
     given[labelled, labels[labelled]] = 1
     given /= np.maximum(given.sum(0), 1)
-    graph, belief = neighbours(codes), given
+    belief = given
     for _ in range(N_STEPS):
         belief = ALPHA * (graph @ belief) + (1 - ALPHA) * given
     total = belief.sum(1, keepdims=True)
     return np.where(total > 0, belief / np.where(total > 0, total, 1), 1 / n_classes)
 
 
-def classes(codes: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """The most probable class index of each, (N,)."""
-    return np.asarray(spread(codes, labels, n_classes).argmax(1))
-
-
 def neighbours(codes: np.ndarray) -> sparse.csr_matrix:
-    """D^-1/2 W D^-1/2, (N, N) float32; W the symmetric similarity of each image and its nearest neighbours."""
+    """D^-1/2 W D^-1/2, (N, N) float32, of the similarities W and their degrees D."""
+    both_ways = similarities(codes)
+    degree = sparse.diags(1 / np.sqrt(np.maximum(np.asarray(both_ways.sum(1)).ravel(), TINY)))
+    return (degree @ both_ways @ degree).tocsr().astype(np.float32)
+
+
+def similarities(codes: np.ndarray) -> sparse.csr_matrix:
+    """W (N, N), the symmetric similarity of each image and its nearest neighbours, from 0 to 1."""
     n, k = len(codes), min(N_NEIGHBOURS, len(codes) - 1)
     from sklearn.neighbors import NearestNeighbors  # not at the top: it slows the start of every command
 
@@ -45,6 +52,4 @@ def neighbours(codes: np.ndarray) -> sparse.csr_matrix:
     scale = np.maximum(distance[:, -1:], 1e-12)
     similarity = np.exp(-(distance**2) / (scale * scale[index][:, :, 0]))
     one_way = sparse.csr_matrix((similarity.ravel(), index.ravel(), np.arange(0, n * k + 1, k)), (n, n))
-    both_ways = one_way.maximum(one_way.T)
-    degree = sparse.diags(1 / np.sqrt(np.maximum(np.asarray(both_ways.sum(1)).ravel(), TINY)))
-    return (degree @ both_ways @ degree).tocsr().astype(np.float32)
+    return one_way.maximum(one_way.T)

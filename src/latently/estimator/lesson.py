@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from torch import nn
 
+from latently.common.errors import require
 from latently.estimator.classifier import Classifier
 from latently.models import FeedForward
 
@@ -24,9 +25,9 @@ def default_classifier() -> Classifier:
 
 def is_open(classifier: Any) -> bool:
     """Whether it is a network whose layers are left open."""
-    if not isinstance(classifier, Classifier):
+    if not (isinstance(classifier, Classifier) and isinstance(classifier.model, FeedForward | None)):
         return False
-    return not (isinstance(classifier.model, FeedForward) and classifier.model.trunk.layers)
+    return classifier.model is None or not classifier.model.trunk.layers
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,39 @@ def trial_split(labels: np.ndarray, n_classes: int, seed: int) -> tuple[np.ndarr
         return None
     kept, held = train_test_split(labelled, test_size=n_held, stratify=labels[labelled], random_state=seed)
     return kept, held
+
+
+def require_one_way(spread: float | str, consistency: bool | str, class_shares: str) -> None:
+    """Raise InputError for settings of which one would not be heeded."""
+    both = consistency is True and spread not in ("auto", 0)
+    require(not both, f"spread is {spread}, and consistency True: labels spread by either; leave out one")
+    unheeded = class_shares == "equal" and (spread == 0 or consistency is True)
+    require(not unheeded, "class_shares is equal, but no label spreads with spread 0 or consistency; leave out one")
+
+
+def learns_by_itself(classifier: Any, spread: float | str, consistency: bool | str) -> bool:
+    """Whether it is a classifier whose model learns from unlabelled images without help, as M2 does. Raises InputError
+    if it is given help."""
+    model = getattr(classifier, "model", None)
+    if not getattr(model, "learns_from_unlabelled", False):
+        return False
+    helped = spread not in ("auto", 0) or consistency is True
+    asked = f"spread is {spread}, and consistency {consistency}"
+    require(not helped, f"{asked}, but a {getattr(model, 'name', 'model')} learns from unlabelled images itself")
+    return True
+
+
+def propagated(
+    labels: np.ndarray, taught: np.ndarray, spread: float, classifier: Any, certainty: np.ndarray | None = None
+) -> Lesson:
+    """The labelled images, and a fraction `spread` of the others, the most certain, of the classes `taught`."""
+    labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    surest = unlabelled[:0]
+    if certainty is not None:
+        surest = unlabelled[np.argsort(-certainty[unlabelled], kind="stable")[: round(spread * len(unlabelled))]]
+    chosen = np.concatenate([labelled, surest])
+    classes = np.where(labels >= 0, labels, taught)[chosen]
+    return Lesson(chosen, classes, repeats(len(labelled), len(surest)), classifier)
 
 
 def repeats(n_labelled: int, n_surest: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from latently.common.errors import require
 from latently.data import Images
-from latently.data.classes import as_labels, is_missing
+from latently.data.classes import as_labels, class_indices, is_missing
 from latently.data.ranges import unusual_range
 from latently.estimator import Autoencoder, ClassPredictor
 from latently.models import can
@@ -38,7 +38,9 @@ def evaluate(estimator: Any, X: Any, y: Any = None, importance_samples: int | No
         return evaluate_classifier(estimator, X, y)
     assert isinstance(estimator, Autoencoder)
     tighter = {} if importance_samples is None else importance_figures(estimator, X, y, importance_samples)
-    return evaluate_autoencoder(estimator, X, y) | tighter
+    predicts = can(estimator.model_, "classify") and y is not None and not is_missing(as_labels(y)).all()
+    classes = evaluate_classifier(estimator, X, y) if predicts else {}
+    return classes | evaluate_autoencoder(estimator, X, y) | tighter
 
 
 def importance_figures(estimator: Autoencoder, X: Any, y: Any, samples: int) -> dict[str, Any]:
@@ -55,16 +57,18 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
     sum is minus the ELBO; `bits_per_dim`; `active_units` of the code, and whether it has `collapsed` (no active unit).
     Without a prior: only the reconstruction, in nats (`reconstruction_nats`) or squared pixel units (`squared_error`).
     Always: the metrics of `reconstruction_figures`, `n_images`, and `likelihood` with the kind of data it was taken on.
-    For a denoising model also those of `denoising_figures`.
+    For a denoising model also those of `denoising_figures`. Of a model that infers classes the bound is on log p(x),
+    whether there are labels or not.
     """
+    y = y if estimator.model_.needs_labels else None
     terms, codes = estimator.bound_terms(X, y), estimator.transform(X, y)
+    y = estimator.completed(X, y)
     reconstruction = float(terms["reconstruction"].mean(dtype=np.float64))
     model = estimator.model_
     figures: dict[str, Any] = {}
     if "kl" in terms:
-        kl = terms["kl"].mean(0, dtype=np.float64)  # (Z,), or () if it is not computed per dimension
-        elbo = -reconstruction - float(kl.sum())
-        figures |= {"elbo_nats": elbo, "reconstruction_nats": reconstruction, "kl_nats": float(kl.sum())}
+        elbo = -sum(float(term.mean(0, dtype=np.float64).sum()) for term in terms.values())
+        figures |= {"elbo_nats": elbo, "reconstruction_nats": reconstruction, "kl_nats": -elbo - reconstruction}
         figures |= {"bits_per_dim": bits_per_dim(elbo, math.prod(estimator.image_shape_))}
         figures |= {"active_units": active_units(codes), "collapsed": collapsed(codes)}
     else:
@@ -81,7 +85,7 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
     return figures | {"likelihood": f"{getattr(model, 'likelihood', 'none')}, {data}"}
 
 
-def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, Any]:
+def evaluate_classifier(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
     """`accuracy`; `nll_nats`, minus log p of the true class; `calibration_error`; `n_images`, the labelled ones; and
     `per_class`: precision, recall and number of images. A label of a class that was not trained counts as wrong and is
     left out of `nll_nats`; a classifier without probabilities has neither `nll_nats` nor `calibration_error`. Raises
@@ -93,7 +97,7 @@ def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, 
     y = as_labels(y)
     labelled = ~is_missing(y)
     require(bool(labelled.any()), "none of these images has a label, so the classifier cannot be evaluated")
-    true = estimator.label_codes(y[labelled])
+    true = class_indices(y[labelled], estimator.classes_)
     none = f"none of these labels (for example {y[labelled].tolist()[0]!r}) is a class of the training labels"
     require(bool((true >= 0).any()), f"{none}: {', '.join(map(repr, estimator.classes_.tolist()))}")
     figures: dict[str, Any] = {}
@@ -103,7 +107,7 @@ def evaluate_classifier(estimator: ClassPredictor, X: Any, y: Any) -> dict[str, 
         figures["nll_nats"] = nll_nats(p[known], true[known])
         figures["calibration_error"] = calibration_error(p.max(1), predicted == true)
     else:
-        predicted = estimator.label_codes(estimator.predict(X))[labelled]
+        predicted = class_indices(estimator.predict(X), estimator.classes_)[labelled]
     right = predicted == true
     per_class = {
         str(name): {

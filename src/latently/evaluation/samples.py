@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from latently.common.errors import require
+from latently.data.classes import as_labels, is_missing
 from latently.estimator import Autoencoder, Classifier
 
 NEIGHBOURS = 3  # a ball around each real image reaches its third nearest neighbour
@@ -51,7 +52,8 @@ def drawn_images(estimator: Autoencoder, n: int, y: Any) -> tuple[np.ndarray, np
     """
     asked = None
     if estimator.model_.takes_labels:
-        asked = np.random.default_rng(0).choice(np.asarray(y), n)
+        labels = as_labels(y)
+        asked = np.random.default_rng(0).choice(labels[~is_missing(labels)], n)
     return estimator.sample(n, random_state=0, y=asked, sampler="prior"), asked
 
 

@@ -15,6 +15,7 @@ from latently.experiments import (
     panels,
     plane,
     probes,
+    semi_supervised,
 )
 from latently.experiments.study import Result, Study
 from latently.experiments.trials import Bench
@@ -33,6 +34,7 @@ FILES = (
     denoise,
     conditional,
     bounds,
+    semi_supervised,
 )
 STUDIES: dict[str, Study] = {file.STUDY.name: file.STUDY for file in FILES}
 

@@ -92,4 +92,5 @@ STUDY = Study(
     summary="The importance-weighted bound of a VAE, an IWAE and a VampPrior, against published ones.",
     cost="one core: about 20 minutes for a seed; one GPU: not measured",
     run=run,
+    quick_columns=("model", "binarisation", "samples", "test_images", "epochs", "seeds", "source"),
 )

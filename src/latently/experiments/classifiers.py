@@ -51,7 +51,7 @@ def run(bench: Bench) -> Result:
     if found:
         write_text(bench.folder / "search.csv", to_csv(found))
         draw(bench, found)
-    return Result(rows, notes(found))
+    return Result(rows, NOTES, the_best(found))
 
 
 def chosen(bench: Bench) -> Sequence[str]:
@@ -210,23 +210,25 @@ def draw(bench: Bench, found: Sequence[Row]) -> None:
     pictures.save(figure, bench.folder / "figures" / "stride-and-depth.png")
 
 
-def notes(found: Sequence[Row]) -> list[str]:
-    sentences = [
-        "Accuracy in % on test images, with the last weights, or with the best on validation images if the study stops "
-        f"early. {SEEDS} seeds; for study1-conv with the study's settings, one seed on a CPU.",
-        "Ours: the study's network, AdamW, one-cycle up to 3e-3, weight decay 0.01, with digits randomly shifted, "
-        "rotated, zoomed and warped in every batch, less so for dense nets; chosen on validation images.",
-        *(f"{name}: {preset.note}" for name, preset in CLASSIFIERS.items() if preset.note and "wide" not in name),
+NOTES = (
+    "Accuracy in % on test images, with the last weights, or with the best on validation images if the study stops "
+    f"early. {SEEDS} seeds; for study1-conv with the study's settings, one seed on a CPU.",
+    "Ours: the study's network, AdamW, one-cycle up to 3e-3, weight decay 0.01, with digits randomly shifted, rotated, "
+    "zoomed and warped in every batch, less so for dense nets; chosen on validation images.",
+    *(f"{name}: {preset.note}" for name, preset in CLASSIFIERS.items() if preset.note and "wide" not in name),
+)
+
+
+def the_best(found: Sequence[Row]) -> list[str]:
+    """Of the search, in a sentence."""
+    return [
+        f"Stride and depth: 4 x 4 convolutions with {FIRST_WIDTH} channels, doubled in each further layer, "
+        f"{SEARCH_EPOCHS} epochs of {SEARCH_IMAGES:,} images, {SEARCH_SEEDS} seeds (search.csv). The best on "
+        f"validation images is {row['halved_by']}, {row['depth']} layers: {row['validation_accuracy']} %, and "
+        f"{row['test_accuracy']} % on test images."
+        for row in found
+        if row["best"]
     ]
-    for row in found:
-        if row["best"]:
-            sentences.append(
-                f"Stride and depth: 4 x 4 convolutions with {FIRST_WIDTH} channels, doubled in each further layer, "
-                f"{SEARCH_EPOCHS} epochs of {SEARCH_IMAGES:,} images, {SEARCH_SEEDS} seeds (search.csv). The best on "
-                f"validation images is {row['halved_by']}, {row['depth']} layers: {row['validation_accuracy']} %, and "
-                f"{row['test_accuracy']} % on test images."
-            )
-    return sentences
 
 
 STUDY = Study(
@@ -234,6 +236,7 @@ STUDY = Study(
     summary="The studies' supervised nets with their settings and with ours; and which stride and depth is best.",
     cost="two cores: half an hour for the nets without convolutions, hours for all; one GPU: not measured",
     run=run,
+    quick_columns=("preset", "variant", "seeds", "epochs"),
     needs_labels=True,
     accepts=("presets",),
     extra_presets=(DEFAULT,),

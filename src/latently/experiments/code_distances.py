@@ -150,6 +150,7 @@ STUDY = Study(
     summary="Same-digit against different-digit pairs, and clustering, in pixels, AE codes and VAE codes.",
     cost="two cores: about 10 minutes, most of it six encoders; one GPU: not measured",
     run=run,
+    quick_columns=("space", "seeds"),
     needs_labels=True,
     accepts=("codes",),
 )

@@ -194,6 +194,7 @@ STUDY = Study(
     summary="2,000 labels on codes of an AE and a VAE, by width and feature, against the same labels on pixels.",
     cost="two cores: about an hour, most of it 33 encoders; one GPU: not measured",
     run=run,
+    quick_columns=("input", "width", "feature", "encoder_epochs"),
     needs_labels=True,
     accepts=("codes",),
 )

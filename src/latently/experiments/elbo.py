@@ -269,5 +269,6 @@ STUDY = Study(
     summary="The bound of every preset: the study's settings, our training of the same network, published values.",
     cost="two cores: an hour for the fully connected presets at codes 2 and 20, days for all; one GPU: not measured",
     run=run,
+    quick_columns=("preset", "latent_dim", "variant", "seeds", "epochs"),
     accepts=("presets", "codes"),
 )

@@ -83,5 +83,6 @@ STUDY = Study(
     summary="Effect of the KL term: generalisation gap, samples, active units and the rate-distortion curve.",
     cost="two cores: about 10 minutes; one GPU: not measured",
     run=run,
+    quick_columns=("beta", "seeds"),
     accepts=("codes",),
 )

@@ -45,7 +45,7 @@ def run(bench: Bench) -> Result:
     pixels, ae, vae, theirs, theirs_on_ae, theirs_on_vae = bench.map(lambda curve: curve(), asked)
     mine, on_codes = {"pixels": pixels, "ae": ae, "vae": vae}, {"ae": theirs_on_ae, "vae": theirs_on_vae}
     draw(bench, mine, theirs)
-    return Result([row(bench, n, mine, theirs) for n in budgets], notes(bench, mine, on_codes))
+    return Result([row(bench, n, mine, theirs) for n in budgets], notes(bench, mine), findings(bench, mine, on_codes))
 
 
 # The two protocols --------------------------------------------------------------------------------
@@ -140,9 +140,8 @@ def draw(bench: Bench, mine: Curves, theirs: Curve) -> None:
         pictures.save(figure, bench.folder / "figures" / f"{file}.png")
 
 
-def notes(bench: Bench, mine: Curves, on_codes: Curves) -> list[str]:
+def notes(bench: Bench, mine: Curves) -> list[str]:
     steps = label_curve.training(mine["pixels"].budgets[-1]).epochs * label_curve.STEPS_PER_EPOCH
-    told = [f"{NAMES[name]} {percent(mean)}" for name, curve in on_codes.items() for _, mean in curve.points()]
     return [
         f"Accuracy in % on the test images. Classifier: {HEAD} and a softmax, for pixels and codes. Ours: {steps:,} "
         "steps of 128 for every budget, all labels for training, no model selection. pixels_5000_more: study 1's "
@@ -150,6 +149,12 @@ def notes(bench: Bench, mine: Curves, on_codes: Curves) -> list[str]:
         f"{ENCODERS.format(EPOCHS)} {CODES} {DRAWS} draws of the labels, each with its own initial weights; they use "
         f"the encoders' {bench.seeds} seeds in turn. With all labels, draws differ only in these.",
         "Published: one run, read off a chart, the first n images; compared with the interval of study 1's settings.",
+    ]
+
+
+def findings(bench: Bench, mine: Curves, on_codes: Curves) -> list[str]:
+    told = [f"{NAMES[name]} {percent(mean)}" for name, curve in on_codes.items() for _, mean in curve.points()]
+    return [
         f"Study 1's settings on codes, {CODE_LABELS[bench.quick]:,} labels and 1,000 more for early stopping, one "
         f"encoder: {', '.join(told)}; published about {100 * PUBLISHED_ON_CODES:g} for both.",
         *(worth(name, mine) for name in ("ae", "vae")),
@@ -182,5 +187,6 @@ STUDY = Study(
     summary="Accuracy against the number of labels: pixels, AE codes and VAE codes, 16 budgets, 5 draws.",
     cost="two cores: about 25 minutes, 5 of them for our protocol with encoders given; one GPU: not measured",
     run=run,
+    quick_columns=("labels",),
     needs_labels=True,
 )

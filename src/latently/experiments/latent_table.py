@@ -54,7 +54,7 @@ def run(bench: Bench) -> Result:
     write_text(bench.folder / "prior.csv", to_csv(prior))
     if len(prior) > 1:
         draw(bench, prior)
-    return Result(rows, notes(bench, prior))
+    return Result(rows, notes(bench), [by_width(prior)])
 
 
 # Classifiers --------------------------------------------------------------------------------------
@@ -200,11 +200,15 @@ def draw(bench: Bench, prior: Sequence[Row]) -> None:
     pictures.save(figure, bench.folder / "figures" / "prior.png")
 
 
-def notes(bench: Bench, prior: Sequence[Row]) -> list[str]:
+def by_width(prior: Sequence[Row]) -> str:
     told = [
         words + ": " + ", ".join(f"{each[kind]} at {each['latent_dim']}" for each in prior)
         for kind, words in KINDS.items()
     ]
+    return f"{PRIOR_HIDDEN} hidden units, our training: {'; '.join(told)}."
+
+
+def notes(bench: Bench) -> list[str]:
     return [
         f"Accuracy in % on the 10 %, mean over {N_CLASSIFIERS} seeds of the classifier. Faithful: study 2's "
         "convolutional VAE and classifier with its settings. Ours: the same networks with our training, at KL weight "
@@ -212,7 +216,6 @@ def notes(bench: Bench, prior: Sequence[Row]) -> list[str]:
         "active_units: of the three encoders, in the order faithful, ours_full_kl, ours.",
         f"prior.csv: {PRIOR_HIDDEN} hidden units on other encoders. {ENCODERS.format(SWEEP_EPOCHS)} {CODES}",
         "The interval is over encoders if there are several, otherwise over classifiers.",
-        f"{PRIOR_HIDDEN} hidden units, our training: {'; '.join(told)}.",
     ]
 
 
@@ -221,6 +224,7 @@ STUDY = Study(
     summary="Study 2's table: code width against classifier width, and pixels, also with equal numbers of labels.",
     cost="two cores: about 4 hours, most of it the convolutional encoders; one GPU: not measured",
     run=run,
+    quick_columns=("input", "hidden", "parameters", "labels"),
     needs_labels=True,
     accepts=("codes",),
 )

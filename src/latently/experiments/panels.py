@@ -116,5 +116,6 @@ STUDY = Study(
     summary="The same test digits through codes of 2, 5 and 20 dimensions, by an autoencoder and a VAE.",
     cost="two cores: about 20 minutes with the fully connected network; one GPU: not measured",
     run=run,
+    quick_columns=("preset", "model", "latent_dim", "seeds"),
     accepts=("presets",),
 )

@@ -80,4 +80,5 @@ STUDY = Study(
     summary="Two-dimensional codes of MNIST by digit, and images decoded over the plane; autoencoder and VAE.",
     cost="two cores: about 15 minutes; one GPU: not measured",
     run=run,
+    quick_columns=("model", "seeds", "epochs"),
 )

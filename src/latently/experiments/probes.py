@@ -118,5 +118,6 @@ STUDY = Study(
     summary="Linear probe, neighbours and clusters on codes of convolutional autoencoders, and of an untrained one.",
     cost="two cores: about half an hour; one GPU: not measured",
     run=run,
+    quick_columns=("codes", "seeds", "dimensions"),
     needs_labels=True,
 )

@@ -14,15 +14,24 @@ from latently.models.presets import CLASSIFIERS, PRESETS
 
 @dataclass(frozen=True)
 class Result:
-    """Rows of the table, and notes that explain them."""
+    """Rows of the table, notes that explain them, and findings: sentences that quote figures."""
 
     rows: list[Row]
     notes: Sequence[str] = ()
+    findings: Sequence[str] = ()
 
     def as_text(self) -> tuple[list[str], list[list[str]]]:
         """Columns, and cells by row."""
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         return columns, [[cell(row.get(name)) for name in columns] for row in self.rows]
+
+    def quick(self, columns: Sequence[str]) -> "Result":
+        """What a quick run shows: these columns alone, without the findings."""
+        rows = [{name: value if name in columns else None for name, value in row.items()} for row in self.rows]
+        return Result(rows, [*self.notes, QUICK])
+
+
+QUICK = "A quick run: figures that would need more images and steps to be of the right order are left blank."
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,8 @@ class Study:
     """Which of --presets and --codes it accepts."""
     extra_presets: tuple[str, ...] = ()
     """Values of --presets in addition to the studies' presets: our own networks or training."""
+    quick_columns: tuple[str, ...] = ()
+    """Columns that a quick run fills: the settings, and the figures that are of the right order after it."""
     needs_labels: bool = False
     """Whether it evaluates by labels, and so needs a label for every image."""
 
@@ -54,6 +65,8 @@ class Study:
             not (self.needs_labels and n_missing), f"{wants}; `latently label-curve` works with partly labelled images"
         )
         result = self.run(bench)
+        if bench.quick:
+            result = result.quick(self.quick_columns)
         about: dict[str, Any] = {
             "title": f"{self.name}{' (quick)' if bench.quick else ''}",
             "summary": self.summary,
@@ -61,5 +74,5 @@ class Study:
             "machine": machine(),
             "quick": bench.quick,
         }
-        write_table(bench.folder, result.rows, about, result.notes)
+        write_table(bench.folder, result.rows, about, [*result.notes, *result.findings])
         return result

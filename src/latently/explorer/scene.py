@@ -58,8 +58,8 @@ class Scene:
     def _chosen(self, most: int) -> np.ndarray:
         """Indices of the images to show, (N,), ascending."""
         known = np.arange(len(self.all_images))
-        if self.label_classes is not None:
-            known = np.flatnonzero(np.isin(self.all_images.label_names, self.label_classes))
+        if self.encoder.model_.needs_labels:
+            known = np.flatnonzero(np.isin(self.all_images.label_names, self.label_classes or ()))
             require(len(known) > 0, "none of these images has a label, which a conditional model needs for encoding")
         if len(known) > most:
             known = np.sort(np.random.default_rng(0).choice(known, most, replace=False))
@@ -67,7 +67,10 @@ class Scene:
 
     def _encode_all(self) -> np.ndarray:
         note(f"encoding {len(self.images):,} images ...")
-        return self.encoder.transform(self.images.images, self.images.label_names)
+        labels = self.images.label_names
+        if self.label_classes is not None:  # a label that was not fitted is no help
+            labels = np.where(np.isin(labels, self.label_classes), labels, "")
+        return self.encoder.transform(self.images.images, labels)
 
     # What it is -------------------------------------------------------------------------------------------------------
 

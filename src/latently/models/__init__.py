@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from latently.models.feedforward import FeedForward as FeedForward
     from latently.models.fixmatch import FixMatch as FixMatch
     from latently.models.flow_matching import FlowMatching as FlowMatching
+    from latently.models.m2 import M2 as M2
     from latently.models.simclr import SimCLR as SimCLR
     from latently.models.vae import VAE as VAE
     from latently.models.vamp import VampVAE as VampVAE
@@ -45,6 +46,11 @@ PAGES = {
         "fixmatch",
         "FixMatch",
         "Classifier that learns from unlabelled images, too: what it is sure of, it says of strong views, as well.",
+    ),
+    "m2": (
+        "m2",
+        "M2",
+        "Semi-supervised generative model: makes images of a class and predicts classes, learned from few labels.",
     ),
 }
 # Models of codes, not of images: fitted to the codes of a run, not by `latently train NAME`.

@@ -14,7 +14,8 @@ it offers; evaluation, pictures and explorer ask for the capability (`can(model,
     corrupt(x, level, noise) and denoise(net, x): an image damaged, and p(clean image | a damaged one)
 
 A model that is told the class of what it sees (`takes_labels`) gets y (B,), class indices, last: encode(net, x, y),
-decode(net, z, y), bound(net, x, noise, y), log_weights(net, x, q, prior, noise, y).
+decode(net, z, y), bound(net, x, noise, y), log_weights(net, x, q, prior, noise, y). One that `learns_from_unlabelled`
+images, too, takes -1 for an unknown class in `encode` and `bound`.
 """
 
 from collections.abc import Callable, Iterable
@@ -47,9 +48,9 @@ class Model(Settings):
     suited_training: ClassVar[dict[str, Any]] = {}
     """Settings that `latently train` has by default; in Python an estimator's own defaults are those of `Training`."""
     learns_from_unlabelled: ClassVar[bool] = False
-    """Whether a classifier wants the images without a label, too."""
+    """Whether a model that learns from labels wants the images without one, too."""
     takes_labels: ClassVar[bool] = False
-    """Whether `encode`, `decode`, `bound` and `log_weights` want the class of every image."""
+    """Whether `encode`, `decode`, `bound` and `log_weights` are told the class of every image."""
 
     def suited(self, image_shape: Shape) -> dict[str, Any]:
         """What `auto` is for images of this shape: `optimiser` and `lr`."""
@@ -64,6 +65,11 @@ class Model(Settings):
     def codes_per_image(self) -> int:
         """Number of codes per image that the objective decodes."""
         return 1
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether an image without a label cannot be encoded."""
+        return self.takes_labels and not self.learns_from_unlabelled
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -124,11 +130,11 @@ def can(model: Model, *capabilities: str) -> bool:
     return all(hasattr(model, capability) for capability in capabilities)
 
 
-def check_unit_interval(low: float, high: float) -> None:
-    """The pixels that a Bernoulli likelihood takes."""
+def check_unit_interval(low: float, high: float, likelihood: str = "Bernoulli") -> None:
+    """The pixels that such a likelihood takes."""
     divide = f"divide them by {number(Limits(low, high, 1).likely_white)}, as --scale auto does"
     require(
         low >= 0 and high <= 1,
-        f"the pixels reach from {low:g} to {high:g}; a Bernoulli likelihood expects 0 to 1: "
+        f"the pixels reach from {low:g} to {high:g}; a {likelihood} likelihood expects 0 to 1: "
         f"{divide if low >= 0 else 'rescale them'}, or use the gaussian likelihood (squared-error for an autoencoder)",
     )

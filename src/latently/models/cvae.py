@@ -16,10 +16,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from latently.common.settings import NonNegative
-from latently.models.densities import Bernoulli, Normal
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder
-from latently.models.posterior import Posterior, likelihood, posterior
+from latently.models.posterior import Likelihood, Posterior, likelihood, posterior
 from latently.models.vae import VAE
 
 
@@ -45,6 +44,6 @@ class CVAE(VAE):
         """q(z|x,y)"""
         return posterior(net.encoder(x, y), self.latent_dim, self.posterior, self.flow(net))
 
-    def decode(self, net: EncoderDecoder, z: Tensor, y: Tensor | None = None) -> Bernoulli | Normal:
+    def decode(self, net: EncoderDecoder, z: Tensor, y: Tensor | None = None) -> Likelihood:
         """p(x|z,y)"""
         return likelihood(net.decoder(z, y), self.likelihood, self.pixel_variance(net))

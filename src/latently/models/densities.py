@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LOG_2PI = math.log(2 * math.pi)
+BYTE_STEP = 1 / 255  # between pixels that were bytes
 NO_VIEW = -1e9  # similarity to what is not compared; finite, for the sake of its gradient
 
 
@@ -84,6 +85,32 @@ class Normal:
 
 
 @dataclass
+class DiscretisedLogistic:
+    """Pixels that are bytes, x = 0, 1/255 .. 1 (Salimans et al. 2017, eq. 2, with one logistic for each pixel): a value
+    has the probability of its bin under a logistic with `mean` (B, ...) and variance exp(`log_variance`), which
+    broadcasts; the outermost bins reach to infinity. A probability, so that -log2 of it is in bits."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def __post_init__(self) -> None:
+        self.mean, self.log_variance = self.mean.float(), self.log_variance.float()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log [F(x + 1/510) - F(x - 1/510)], F the logistic function of (x - mean) / s, s = sqrt(3 variance) / pi.
+
+        For a > b, sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - e^(b - a)): finite however far the mean is.
+        -> (B,)
+        """
+        sharpness = torch.exp(-0.5 * self.log_variance) * (math.pi / math.sqrt(3))  # 1 / s
+        above, below = ((x - self.mean + half) * sharpness for half in (0.5 * BYTE_STEP, -0.5 * BYTE_STEP))
+        inside = torch.log(-torch.expm1(-BYTE_STEP * sharpness))
+        left, right = F.logsigmoid(above), F.logsigmoid(-below)  # log F, and log of what is beyond
+        black, white = x < 0.5 * BYTE_STEP, x > 1 - 0.5 * BYTE_STEP
+        return sum_per_image(torch.where(black, left, torch.where(white, right, left + right + inside)))
+
+
+@dataclass
 class Mixture:
     """One density over codes: M normals `parts`, (M, Z), each as likely as the others."""
 
@@ -131,6 +158,15 @@ class Categorical:
     @property
     def log_probabilities(self) -> Tensor:
         return F.log_softmax(self.logits, 1)  # (B, K)
+
+    @property
+    def n_classes(self) -> int:
+        return self.logits.shape[1]
+
+    @property
+    def entropy(self) -> Tensor:
+        """-sum_y p(y) log p(y) -> (B,), from 0 to log K."""
+        return -(self.log_probabilities.exp() * self.log_probabilities).sum(1)
 
     def log_prob(self, y: Tensor) -> Tensor:
         """log p(y) of classes (B,); 0 where y is -1: an unknown class says nothing. -> (B,)"""

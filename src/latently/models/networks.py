@@ -309,6 +309,7 @@ class EncoderDecoder(nn.Module):
     flow: Any  # of the posterior; only where it has one
     pseudo_inputs: Tensor  # images (M, C, H, W) that make up a learned prior; only where there is one
     appearance: Any  # (B, C, H, W) -> (B, A), the part of a code that features leave out; only where there is one
+    classifier: Any  # (B, C, H, W) -> (B, classes), logits of q(y|x); only of a model that infers classes
     view_sides: tuple[int, int]  # of the views that are compared, in pixels; only where they are
     projector: Any  # (B, H) -> (B, P), in which features are compared; only where they are
     readout: Any  # of the encoder's maps, as features; only where features are more than a part of the code

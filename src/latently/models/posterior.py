@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latently.models.densities import Bernoulli, Normal
+from latently.models.densities import Bernoulli, DiscretisedLogistic, Normal
 from latently.models.flows import Flow, Flowed
 
 Posterior = Normal | Flowed
+Likelihood = Bernoulli | Normal | DiscretisedLogistic
+LikelihoodName = Literal["bernoulli", "gaussian", "discretised-logistic"]
 Spread = Literal["log-variance", "softplus", "stddev"]
 
 
@@ -30,11 +32,12 @@ def log_variance(output: Tensor, spread: Spread) -> Tensor:
     return output
 
 
-def likelihood(output: Tensor, kind: Literal["bernoulli", "gaussian"], variance: float | Tensor) -> Bernoulli | Normal:
-    """output (B, C, H, W) -> p(x|z). variance: of the gaussian likelihood, a number or the log of a learned one."""
+def likelihood(output: Tensor, kind: LikelihoodName, variance: float | Tensor) -> Likelihood:
+    """output (B, C, H, W) -> p(x|z). variance: of one that has means, a number or the log of a learned one."""
     if kind == "bernoulli":
         return Bernoulli(output)
+    of_means = Normal if kind == "gaussian" else DiscretisedLogistic
     if isinstance(variance, Tensor):
-        return Normal(output, variance)
+        return of_means(output, variance)
     # float32, whatever the output is: rounded to bfloat16, log 0.01 is off by 4.5 nats over 784 pixels
-    return Normal(output, torch.full((), math.log(variance), device=output.device))
+    return of_means(output, torch.full((), math.log(variance), device=output.device))

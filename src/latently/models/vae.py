@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from latently.common.errors import require
 from latently.common.settings import Count, Fraction, NonNegative, Positive, WholeNumber
 from latently.models.base import check_unit_interval
-from latently.models.densities import Bernoulli, Mixture, Normal, free_bits, sum_per_image
+from latently.models.densities import Mixture, Normal, free_bits, sum_per_image
 from latently.models.flows import Flow
 from latently.models.iwae import ImportanceWeighted
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder, Network
-from latently.models.posterior import Posterior, Spread, likelihood, posterior
+from latently.models.posterior import Likelihood, LikelihoodName, Posterior, Spread, likelihood, posterior
 
 
 @dataclass
@@ -36,10 +36,11 @@ class VAE(ImportanceWeighted):
     latent_dim: Count = 20
     """Width of the code."""
     network: Network = field(default_factory=Network)
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-    """p(x|z): bernoulli for pixels in 0..1, gaussian for any real values."""
+    likelihood: LikelihoodName = "bernoulli"
+    """p(x|z): bernoulli for pixels in 0..1, gaussian for any real values; discretised-logistic for pixels that were
+    bytes, whose bits it counts (Salimans et al. 2017)."""
     variance: Positive | Literal["learned"] = "learned"
-    """Variance of the gaussian likelihood: a fixed number, or one learned value for all pixels (Rybkin et al. 2021)."""
+    """Variance of pixels that are not Bernoulli: a fixed number, or one learned value for all (Rybkin et al. 2021)."""
     posterior: Spread = "log-variance"
     """Second half of the encoder's output: log variance, or standard deviation by softplus or absolute value."""
     beta: NonNegative = 1.0
@@ -69,7 +70,7 @@ class VAE(ImportanceWeighted):
         """q(z|x)"""
         return posterior(net.encoder(x), self.latent_dim, self.posterior, self.flow(net))
 
-    def decode(self, net: EncoderDecoder, z: Tensor, y: Tensor | None = None) -> Bernoulli | Normal:
+    def decode(self, net: EncoderDecoder, z: Tensor, y: Tensor | None = None) -> Likelihood:
         """p(x|z)"""
         return likelihood(net.decoder(z), self.likelihood, self.pixel_variance(net))
 
@@ -112,16 +113,20 @@ class VAE(ImportanceWeighted):
         """`net` with the flow and the learned variance of the likelihood added, if the model has them."""
         if self.flow_steps:
             net.flow = Flow(self.flow_steps, self.latent_dim, self.flow_width)
-        if self.likelihood == "gaussian" and self.variance == "learned":
+        if self.learns_variance:
             net.log_variance = nn.Parameter(torch.zeros(()))
         return net
 
     def flow(self, net: EncoderDecoder) -> Flow | None:
         return net.flow if self.flow_steps else None
 
+    @property
+    def learns_variance(self) -> bool:
+        return self.likelihood != "bernoulli" and self.variance == "learned"
+
     def pixel_variance(self, net: EncoderDecoder) -> float | Tensor:
-        """Variance of a gaussian likelihood: the given number, or the log of the learned one."""
-        if self.likelihood == "gaussian" and self.variance == "learned":
+        """Variance of a pixel: the given number, or the log of the learned one."""
+        if self.learns_variance:
             return net.log_variance
         return 1.0 if self.variance == "learned" else self.variance
 
@@ -138,5 +143,5 @@ class VAE(ImportanceWeighted):
         return self
 
     def check_pixels(self, low: float, high: float) -> None:
-        if self.likelihood == "bernoulli":
-            check_unit_interval(low, high)
+        if self.likelihood != "gaussian":
+            check_unit_interval(low, high, self.likelihood.replace("bernoulli", "Bernoulli"))

@@ -101,7 +101,7 @@ def compare(paths: Sequence[Path], source: str | None, part: str | None, device:
             f"These images include training images of {' and '.join(flattered)}, so its metrics are optimistic."
         )
     incomparable: list[str] = []  # prefixes of keys of metrics that are not comparable
-    if len({opened.estimator.model_.takes_labels for opened in runs.values() if is_autoencoder(opened)}) == 2:
+    if len({opened.estimator.model_.needs_labels for opened in runs.values() if is_autoencoder(opened)}) == 2:
         incomparable += BOUNDS
         notes.append("The bound of a conditional model is on log p(x | y): it does not include the cost of the label.")
     for key, (beginnings, sentence) in COMPARABLE_WHERE_EQUAL.items():
