@@ -123,7 +123,7 @@ def fitted():
 
 def learned(y, epochs=25):
     """From the first images, of which y are the labels."""
-    model = M2(4, Network("dense(128)"), alpha=1.0)
+    model = M2(4, Network("dense(128)"))
     return Autoencoder(model, epochs=epochs, batch_size=64, lr=5e-3, random_state=0).fit(X[: len(y)], y)
 
 
@@ -175,7 +175,7 @@ def test_a_run_folder_holds_it(fitted, tmp_path):
 def test_m1_and_m2_learn_classes_from_codes(tmp_path):
     """M1+M2, section 2.3, as one estimator, kept in one run folder."""
     encoder = Autoencoder(AE(10, Network("dense(64)")), epochs=20, batch_size=64, lr=5e-3)
-    model = M2(4, Network("dense(32)"), likelihood="gaussian", alpha=1.0)
+    model = M2(4, Network("dense(32)"), likelihood="gaussian")
     classifier = Classifier(model, epochs=20, batch_size=64, lr=5e-3)
     both = FewLabelClassifier(encoder, classifier, sees="codes", random_state=0).fit(X[:1500], FEW[:1500])
     assert both.n_taught_ == 1500, "the unlabelled images are learned from, too"
