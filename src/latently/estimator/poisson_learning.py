@@ -42,7 +42,7 @@ def poisson(graph: sparse.csr_matrix, labels: np.ndarray, n_classes: int) -> np.
         u, walk = pushed + average @ u, back @ walk
         if has_mixed(walk, even):
             break
-    return u - (degrees @ u) / degrees.sum()
+    return np.asarray(u - (degrees @ u) / degrees.sum())
 
 
 def has_mixed(walk: np.ndarray, even: np.ndarray) -> bool:
@@ -90,11 +90,11 @@ def sources_of(labels: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def degrees_of(graph: sparse.csr_matrix) -> np.ndarray:
-    return np.maximum(np.asarray(graph.sum(1)).ravel(), TINY)
+    return np.asarray(np.maximum(np.asarray(graph.sum(1)).ravel(), TINY))
 
 
 def one_hot(classes: np.ndarray, n_classes: int) -> np.ndarray:
-    return np.eye(n_classes, dtype=np.float32)[classes]
+    return np.asarray(np.eye(n_classes, dtype=np.float32)[classes])
 
 
 def spread_evenly(codes: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
