@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from latently.models import AE as AE
     from latently.models import CVAE as CVAE
     from latently.models import DAE as DAE
+    from latently.models import M2 as M2
     from latently.models import VAE as VAE
     from latently.models import Decoder as Decoder
     from latently.models import FeedForward as FeedForward

@@ -180,7 +180,7 @@ def sample(
     Args:
         run: Run folder.
         n: Number of images.
-        label: For a conditional model (cvae) or a prior that was learned with classes: the class of the images.
+        label: For a conditional model (cvae, m2) or a prior that was learned with classes: the class of the images.
         sampler: Distribution of the codes: the model's prior; a Gaussian mixture, which is fitted to the codes of
             the run's training images once and saved in the run folder; flow-matching, which `latently train prior RUN`
             learns. auto: flow-matching if the run has it, otherwise the model's prior.
