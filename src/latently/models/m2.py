@@ -11,6 +11,8 @@ class y and a code z, and most classes are not known:
 
 The class is summed out exactly: every image is decoded under every class, so a step costs K times that of the
 conditional VAE (cvae.py), whose networks these are. With all labels known it is that model, with a classifier beside.
+Estimators repeat labelled images until they are a fifth of an epoch, so J counts each several times, and almost every
+batch has some: on codes of MNIST, 100 labels and one draw, 12.8 % errors, 16.8 with each of them once.
 
 The classifier q(y|x) has the layers of the encoder. On the codes of another model instead of pixels (`gaussian`) this
 is the paper's M1+M2: `FewLabelClassifier(autoencoder, Classifier(M2(likelihood="gaussian")), sees="codes")`.
