@@ -214,8 +214,10 @@ class FewLabelOptions(ClassifierOptions):
         classifier = Classifier(model, random_state=self.seed, **training.get_params())
         consistency = self.consistency if self.consistency == "auto" else self.consistency == "true"
         encoder = self.fitted_encoder() if self.encoder else self.new_encoder(training.device, image_shape)
-        spread = {"spread": self.spread, "class_shares": self.class_shares}
-        return FewLabelClassifier(encoder, classifier, consistency=consistency, random_state=self.seed, **spread)
+        return FewLabelClassifier(
+            encoder, classifier, consistency=consistency, spread=self.spread, class_shares=self.class_shares,
+            random_state=self.seed,
+        )  # fmt: skip
 
     def new_encoder(self, device: str, image_shape: tuple[int, ...]) -> Autoencoder:
         if self.encoder_model == "auto":

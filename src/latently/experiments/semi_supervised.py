@@ -31,7 +31,7 @@ PUBLISHED = {
 }
 PUBLIC = {"M2": {100: 7.15}, "M1+M2": {100: 2.80}}
 # Adam of the paper, and batches that hold one of a hundred labels each; it trains for 3,000 epochs.
-PAPERS = {"optimiser": "adam", "lr": 3e-4, "schedule": "constant", "batch_size": 500}
+PAPERS: dict[str, Any] = {"optimiser": "adam", "lr": 3e-4, "schedule": "constant", "batch_size": 500}
 PAPERS_ALPHA = 0.1
 ALONE = Training(epochs=100, lr=3e-3, weight_decay=0.01)
 
@@ -52,16 +52,18 @@ class Line:
 
 
 def lines(bench: Bench) -> list[Line]:
-    short = {"epochs": 1} if bench.quick else {}
+    def epochs(n: int) -> int:
+        return 1 if bench.quick else n
+
     vae = VAE(50, Network("dense(600) dense(600)", activation="softplus"))
-    m1 = Trial("m1", vae, Training(**{"epochs": 30} | short))
-    simclr = Trial("simclr", features(), Training(**SimCLR.suited_training | {"epochs": 3} | short))
+    m1 = Trial("m1", vae, Training(epochs=epochs(30)))
+    simclr = Trial("simclr", features(), Training(**SimCLR.suited_training, epochs=epochs(3)))
 
     def m2(hidden: int, likelihood: Literal["bernoulli", "gaussian"], alpha: float = M2.alpha) -> M2:
         return M2(50, Network(f"dense({hidden})", activation="softplus"), likelihood=likelihood, alpha=alpha)
 
-    paper = Training(**PAPERS | {"epochs": 30} | short)
-    ours = Training(**{"epochs": 10, "batch_size": 200, "lr": 3e-3} | short)
+    paper = Training(**PAPERS, epochs=epochs(30))
+    ours = Training(epochs=epochs(10), batch_size=200, lr=3e-3)
     return [
         Line("M2", "the paper's", m2(500, "bernoulli", PAPERS_ALPHA), paper),
         Line("M2", "ours", m2(500, "bernoulli"), ours),
