@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from latently import CVAE, Autoencoder, Network
-from latently.experiments import Bench, conditional, denoise
+from latently.experiments import Bench, conditional, denoise, semi_supervised
 from latently.experiments.conditional import BUGS_OF, CLIP, EVERY, MENDED, RELU, WEIGHT, ClippedKL, variants
 from latently.models.densities import Normal
 
@@ -115,3 +115,22 @@ def test_the_conditional_study_from_end_to_end(bench, monkeypatch):
     again = conditional.run(bench)
     assert again.rows == result.rows
     assert {path: path.stat().st_mtime_ns for path in trained} == trained, "finished trials are not trained again"
+
+
+@pytest.mark.slow
+def test_the_study_of_m2_from_end_to_end(bench):
+    """M2 on pixels and on the codes of both encoders; a quick table shows no error."""
+    rows = semi_supervised.run(bench).rows
+    assert [(row["model"], row["recipe"]) for row in rows] == [
+        (model, recipe) for model in ("M2", "M1+M2") for recipe in ("the paper's", "ours")
+    ]
+    for row in rows:
+        assert 0 <= row["error_percent"].mean <= 100
+        assert (row["labels"], row["draws"], row["published"]) == (
+            100,
+            1,
+            semi_supervised.PUBLISHED[row["model"]][100][0],
+        )
+    shown = semi_supervised.STUDY.reproduce(bench).rows
+    assert all(row["error_percent"] is None and row["published"] for row in shown)
+    assert semi_supervised.run(bench).rows == rows, "figures are kept"
