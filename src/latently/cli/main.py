@@ -24,6 +24,7 @@ from latently.cli.demo import demo
 from latently.cli.describe import data
 from latently.cli.inspect import card, compare, evaluate, explore, export, plot, report, similar
 from latently.cli.studies import label_curve, presets, reproduce
+from latently.cli.watch import watch
 from latently.common.console import (
     disk_sentence,
     is_rank_zero,
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
         denoise,
         score,
         predict,
+        watch,
         similar,
         sample,
         plot,

@@ -76,7 +76,7 @@ def index_folder(folder: Path) -> Index:
     """Images in a subfolder whose name means no label (`is_missing_label`: nan, -1) are unlabelled. Subfolders train,
     val and test, where they are all there is, are the split, not classes."""
     passed_over: Counter[str] = Counter()
-    names = sorted(_image_names(folder, passed_over))
+    names = sorted(image_names(folder, passed_over))
     kinds = " ".join(readable_suffixes())
     none = f"{folder} holds no image; expected {kinds} in it or in one subfolder per class"
     held = f" (it holds {', '.join(f'{n:,} {kind}' for kind, n in passed_over.most_common(MOST_KINDS))})"
@@ -107,7 +107,7 @@ def _top(name: str) -> str:
     return name.partition("/")[0].lower() if "/" in name else ""
 
 
-def _image_names(folder: Path, passed_over: Counter[str]) -> Iterator[str]:
+def image_names(folder: Path, passed_over: Counter[str]) -> Iterator[str]:
     """Relative paths of the images in `folder`, hidden files and folders left out. A class folder may be a link; links
     deeper down are not followed, and no folder is walked twice, so there are no loops."""
     walked = {_identity(folder)}
