@@ -20,6 +20,7 @@ from latently.cli.apply import (
     sample,
     score,
 )
+from latently.cli.cluster import cluster
 from latently.cli.demo import demo
 from latently.cli.describe import data
 from latently.cli.inspect import card, compare, evaluate, explore, export, plot, report, similar
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
         predict,
         watch,
         similar,
+        cluster,
         sample,
         plot,
         report,
