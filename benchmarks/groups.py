@@ -2,8 +2,8 @@
 
     python benchmarks/groups.py mnist=RUN cifar10=RUN [--data cifar10=FOLDER] [--part test] [--out results/groups.json]
 
-Each set by the run of its name (`latently train simclr`), on its test images or on all of those under --data. The number
-of classes is told to all but HDBSCAN; `found` is the number by the rule of `latently cluster`, of the same points.
+Each set by the run of its name (`latently train simclr`), on its test images or on all of those under --data. The
+number of classes is told to all but HDBSCAN; `found`, of UMAP, is the number by the rule of `latently cluster`.
 """
 
 import argparse
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", default=[], help="NAME=FOLDER")
     parser.add_argument("--part", default="test")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--features", nargs="*", default=["pixels", "principal components", "codes"])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "groups.json")
     flags = parser.parse_args()
     sources = dict(each.split("=", 1) for each in flags.data)
@@ -36,15 +37,16 @@ def main() -> None:
     for name, run in (each.split("=", 1) for each in flags.runs):
         opened = RunImages(Path(run), sources.get(name), "auto")
         images = opened.part("all" if name in sources else flags.part).labelled()
-        rows = [row for row in rows if row["set"] != name]
+        rows = [row for row in rows if row["set"] != name or row["features"] not in flags.features]
         pixels = unit(images.pixels).reshape(len(images), -1)
         features = {
-            "pixels": pixels,
-            f"{COMPONENTS} principal components": PCA(COMPONENTS, random_state=0).fit_transform(pixels),
-            "codes": opened.estimator.features(images.images),
+            "pixels": lambda pixels=pixels: pixels,
+            "principal components": lambda pixels=pixels: PCA(COMPONENTS, random_state=0).fit_transform(pixels),
+            "codes": lambda opened=opened, images=images: opened.estimator.features(images.images),
         }
         for seed in range(flags.seeds):
-            for what, values in features.items():
+            for what in flags.features:
+                values = features[what]()
                 for space in ("codes", "umap"):
                     if space == "umap" and "components" in what:
                         continue
@@ -58,11 +60,10 @@ def measured(features: np.ndarray, labels: np.ndarray, space: Any, seed: int) ->
     """A row per method."""
     started = time.process_time()
     points, n_classes = points_of(features, space, seed), int(labels.max()) + 1
-    seconds, found = time.process_time() - started, likely_number(points, seed)
+    seconds = time.process_time() - started
+    found = likely_number(points, seed) if space == "umap" else None
     rows = []
-    for method in ("k-means", "mixture", "hdbscan") if space == "umap" else ("k-means", "mixture"):
-        if method == "mixture" and points.shape[1] > 400:
-            continue  # more numbers in a covariance than images
+    for method in ("k-means", "mixture", "hdbscan") if space == "umap" else ("k-means",):
         started = time.process_time()
         group, _ = divide(points, method, n_classes, seed)
         told = clustering_figures(labels, np.where(group < 0, group.max() + 1, group))

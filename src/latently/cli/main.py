@@ -24,6 +24,7 @@ from latently.cli.cluster import cluster
 from latently.cli.demo import demo
 from latently.cli.describe import data
 from latently.cli.inspect import card, compare, evaluate, explore, export, plot, report, similar
+from latently.cli.label_noise import label_noise
 from latently.cli.studies import label_curve, presets, reproduce
 from latently.cli.watch import watch
 from latently.common.console import (
@@ -52,6 +53,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
         watch,
         similar,
         cluster,
+        label_noise,
         sample,
         plot,
         report,
