@@ -59,7 +59,7 @@ def watch(opened: RunImages, folder: Path, out: Path, every: float, once: bool, 
                 journal.append(rows)
                 for line in drift.add([row[judge.statistic] for row in rows if row[judge.statistic] != ""]):
                     tell(f"{journal.counts()}; {line}")
-            if once and not (wanted - journal.done) & set(incoming.waiting):
+            if once and not any(name in wanted and printable(name) not in journal.done for name in incoming.waiting):
                 break
             time.sleep(every)
         rest = drift.rest()
@@ -119,7 +119,7 @@ class Judge:
                 return None
             except (InputError, OSError) as error:
                 reason = error.reason if isinstance(error, UnreadableError) else str(error)
-                return printable(reason) if is_given_up(name) else None
+                return reason if is_given_up(name) else None
 
         found = {name: seen for name, seen in zip(names, in_threads(read, names), strict=True) if seen is not None}
         good = {name: pixels for name, pixels in found.items() if isinstance(pixels, np.ndarray)}
@@ -158,7 +158,7 @@ class Incoming:
         before, self.waiting = self.waiting, {}
         try:
             for name in image_names(self.folder, passed_over):
-                if name not in self.journal.done:
+                if printable(name) not in self.journal.done:
                     self.see(name, before.get(name))
             self.gone = False
         except OSError as error:  # a folder was removed or unmounted meanwhile: the next look may find it
@@ -227,7 +227,7 @@ class Journal:
         """What is done; a last line that was cut off is removed."""
         self.file.seek(0)
         content = self.file.read()
-        end = whole_rows(content)
+        end = content.partition(b"\0")[0].rfind(b"\n") + 1  # a power cut may leave zeros behind what was written
         told = self.path.with_name(f"{self.path.name}.json")
         if content and not told.is_file():
             raise InputError(f"{self.path} was not written by latently watch; give another --out")
@@ -243,8 +243,7 @@ class Journal:
                 f"{self.path} holds {what}{f', {then.get(name)}' if name == 'folder' else ''}; give another --out",
             )
         self.file.truncate(end)
-        text = content[:end].decode("utf-8", "surrogateescape")
-        table = csv.DictReader(io.StringIO(text, newline=""))
+        table = csv.DictReader(io.StringIO(content[:end].decode("utf-8", "replace"), newline=""))
         require(table.fieldnames == self.columns, f"{self.path} has other columns than {', '.join(self.columns)}; "
                 "give another --out")  # fmt: skip
         self.rows = list(table)
@@ -256,40 +255,26 @@ class Journal:
             return [float(row[column]) for row in self.rows if row[column]]
 
     def append(self, rows: list[dict[str, Any]]) -> None:
-        """On the disk when this returns."""
-        self.write([[str(row[column]) for column in self.columns] for row in rows])
+        """On the disk when this returns. A row is a line: what cannot be printed is escaped, in names, too."""
+        self.write([[printable(str(row[column])) for column in self.columns] for row in rows])
         self.count(rows)
 
     def write(self, rows: list[list[str]]) -> None:
         if rows:
             text = io.StringIO(newline="")
             csv.writer(text, lineterminator="\n").writerows(rows)
-            self.file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+            self.file.write(text.getvalue().encode())
             self.file.flush()
             os.fsync(self.file.fileno())
 
     def count(self, rows: Sequence[dict[str, Any]]) -> None:
-        self.done |= {row["name"] for row in rows}
+        self.done |= {printable(row["name"]) for row in rows}
         self.n_problems += sum(bool(row["problem"]) for row in rows)
 
     def counts(self) -> str:
         n = len(self.done)
         broken = f", of which {self.n_problems:,} cannot be read" if self.n_problems else ""
         return f"{n:,} {'file is' if n == 1 else 'files are'} in {self.path}{broken}"
-
-
-def whole_rows(content: bytes) -> int:
-    r"""The length of the complete rows of a CSV: up to the last line end outside quotes.
-
-    >>> whole_rows(b'name,score\n"a\nb",1\n"c\nd')
-    19
-    """
-    end = place = quotes = 0
-    while (stop := content.find(b"\n", place)) >= 0:
-        quotes += content.count(b'"', place, stop)
-        place = stop + 1
-        end = end if quotes % 2 else place
-    return end
 
 
 class Drift:

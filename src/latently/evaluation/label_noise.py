@@ -73,22 +73,13 @@ def confident_joint(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class LabelNoise:
     """suspects: (S,) indices of images whose label is likely wrong, the least probable label first; likely: (N,) the
-    most probable class of each image; p: (N, K); labels: (N,); noise_rate: the share of wrong labels, the sum of Q off
-    its diagonal."""
+    most probable class; of_label: (N,) p(label | x); noise_rate: the share of wrong labels, the sum of Q off its
+    diagonal."""
 
     suspects: np.ndarray
-    p: np.ndarray
-    labels: np.ndarray
+    likely: np.ndarray
+    of_label: np.ndarray
     noise_rate: float
-
-    @property
-    def likely(self) -> np.ndarray:
-        return self.p.argmax(1)
-
-    @property
-    def of_label(self) -> np.ndarray:
-        """(N,) p(label | x)."""
-        return self.p[np.arange(len(self.p)), self.labels]
 
 
 def label_noise(p: np.ndarray, labels: np.ndarray) -> LabelNoise:
@@ -98,13 +89,12 @@ def label_noise(p: np.ndarray, labels: np.ndarray) -> LabelNoise:
     unknown = joint.sum(1) == 0  # of no image labelled so is any class confident: nothing speaks against the label
     joint[unknown] = np.diag(counts)[unknown]
     q = joint / joint.sum(1, keepdims=True) * (counts / n)[:, None]
-    found = LabelNoise(np.zeros(0, int), p, labels, float(q.sum() - np.trace(q)))
-    suspect = np.zeros(n, bool)
+    likely, of_label, suspect = p.argmax(1), p[np.arange(n), labels], np.zeros(n, bool)
     for i, j in np.argwhere(q > 0):
         if i != j:
             members = np.flatnonzero(labels == i)
             margin = p[members, j] - p[members, i]
             suspect[members[np.argsort(-margin, kind="stable")[: round(n * q[i, j])]]] = True
-    suspects = np.flatnonzero(suspect & (found.likely != labels))
-    order = suspects[np.argsort(found.of_label[suspects], kind="stable")]
-    return LabelNoise(order, p, labels, found.noise_rate)
+    suspects = np.flatnonzero(suspect & (likely != labels))
+    suspects = suspects[np.argsort(of_label[suspects], kind="stable")]
+    return LabelNoise(suspects, likely, of_label, float(q.sum() - np.trace(q)))
