@@ -73,13 +73,13 @@ def test_a_file_of_rows_that_was_cut_anywhere_goes_on_with_whole_rows(tmp_path):
     """What kill -9 can leave: the file's first n bytes, for every n; a name may hold line ends and other bytes."""
     names, about = ["a.png", 'b"\n,".png', "c\r.png", "d\udce9.png"], {"folder": "in", "weights": "w"}
     rows = [{"name": name, "time": "t", "elbo_nats": -1.5, "problem": ""} for name in names]
-    with Journal(tmp_path / "whole.csv", COLUMNS, about) as journal:
+    with Journal(tmp_path / "whole.csv", COLUMNS, about, "elbo_nats") as journal:
         journal.append(rows)
     content = (tmp_path / "whole.csv").read_bytes()
     for end in range(len(content) + 1):
         cut = tmp_path / "cut.csv"
         cut.write_bytes(content[:end])
-        with Journal(cut, COLUMNS, about) as journal:
+        with Journal(cut, COLUMNS, about, "elbo_nats") as journal:
             journal.append([row for row in rows if printable(row["name"]) not in journal.done])
         assert cut.read_bytes() == content, f"cut after {end} bytes"
 
@@ -129,7 +129,7 @@ def test_rows_of_other_folders_weights_and_programs_are_left_alone(small_run, tm
         once(small_run, tmp_path / "other", out)
     with (
         pytest.raises(InputError, match="what other weights said"),
-        Journal(out, COLUMNS, {"folder": str(tmp_path / "in"), "weights": "w"}),
+        Journal(out, COLUMNS, {"folder": str(tmp_path / "in"), "weights": "w"}, "elbo_nats"),
     ):
         pass
     (tmp_path / "own.csv").write_text("image,label\n")
@@ -140,8 +140,11 @@ def test_rows_of_other_folders_weights_and_programs_are_left_alone(small_run, tm
 
 def test_two_do_not_write_one_file(tmp_path):
     about = {"folder": "in", "weights": "w"}
-    with Journal(tmp_path / "w.csv", COLUMNS, about), pytest.raises(InputError, match="another latently watch"):
-        Journal(tmp_path / "w.csv", COLUMNS, about).__enter__()
+    with (
+        Journal(tmp_path / "w.csv", COLUMNS, about, "elbo_nats"),
+        pytest.raises(InputError, match="another latently watch"),
+    ):
+        Journal(tmp_path / "w.csv", COLUMNS, about, "elbo_nats").__enter__()
 
 
 @pytest.mark.parametrize(

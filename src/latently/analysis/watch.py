@@ -10,6 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ def watch(opened: RunImages, folder: Path, out: Path, every: float, once: bool, 
     require(folder.is_dir(), f"--data is {folder}; expected a folder, whose new image files are judged")
     judge = Judge(opened)
     about = {"folder": str(folder.absolute()), "weights": judge.weights}
-    with Journal(out, ["name", "time", *judge.columns, "problem"], about) as journal:
-        incoming, drift = Incoming(folder, journal), Drift(judge.reference(), journal.values(judge.statistic))
+    with Journal(out, ["name", "time", *judge.columns, "problem"], about, judge.statistic) as journal:
+        incoming, drift = Incoming(folder, journal), Drift(judge.reference(), journal.before)
         wanted: set[str] | None = None
         while True:
             settled = incoming.look()
@@ -71,7 +72,7 @@ class Judge:
 
     def __init__(self, opened: RunImages) -> None:
         run, fitted = opened.run.path, opened.estimator
-        self.opened = opened
+        self.opened, self.noted = opened, False
         self.scorer: Any = fitted if isinstance(fitted, Autoencoder) else getattr(fitted, "encoder_", None)
         self.classifier: Any = fitted if isinstance(fitted, ClassPredictor) else None
         shape = fitted.image_shape_
@@ -139,8 +140,10 @@ class Judge:
 
     def note_fitting(self, path: Path) -> None:
         """Tell of the first file how files are made like the run's images."""
-        if not hasattr(self, "noted"):
-            self.noted = self.opened.preparation_for(str(path))
+        if not self.noted:
+            with suppress(OSError):  # it may have gone meanwhile
+                self.opened.preparation_for(str(path))
+            self.noted = True
 
 
 class Incoming:
@@ -198,12 +201,13 @@ class Waiting:
 class Journal:
     """The CSV, which grows by whole rows, and beside it a .csv.json that says of which folder and weights they are.
 
+    done: the names that have a row; before: the statistic, a column, of the rows that earlier processes wrote.
     A context: inside, no other process writes it. Raises InputError if one does, and for a file that holds other rows.
     """
 
-    def __init__(self, path: Path, columns: list[str], about: dict[str, str]) -> None:
-        self.path, self.columns, self.about = path, columns, about
-        self.rows: list[dict[str, str]] = []
+    def __init__(self, path: Path, columns: list[str], about: dict[str, str], statistic: str) -> None:
+        self.path, self.columns, self.about, self.statistic = path, columns, about, statistic
+        self.before: list[float] = []
         self.done: set[str] = set()
         self.n_problems = 0
 
@@ -246,13 +250,10 @@ class Journal:
         table = csv.DictReader(io.StringIO(content[:end].decode("utf-8", "replace"), newline=""))
         require(table.fieldnames == self.columns, f"{self.path} has other columns than {', '.join(self.columns)}; "
                 "give another --out")  # fmt: skip
-        self.rows = list(table)
-        self.count(self.rows)
-
-    def values(self, column: str) -> list[float]:
-        """Those of a column that an earlier process wrote."""
         with input_errors_for(self.path, "mend it, or give another --out"):
-            return [float(row[column]) for row in self.rows if row[column]]
+            for row in table:
+                self.count([row])
+                self.before += [float(row[self.statistic])] if row[self.statistic] else []
 
     def append(self, rows: list[dict[str, Any]]) -> None:
         """On the disk when this returns. A row is a line: what cannot be printed is escaped, in names, too."""
