@@ -38,7 +38,7 @@ def held_out_probabilities(features: np.ndarray, labels: np.ndarray, seed: int =
     require(int(counts.min()) >= 2, "a class has a single image, whose label no other can contradict; leave it out")
     folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
     p = np.zeros((len(features), len(counts)))
-    strengths = STRENGTHS
+    strengths: tuple[float, ...] = STRENGTHS
     for learned, judged in folds.split(features, labels):
         scaler = StandardScaler().fit(features[learned])
         x, others = scaler.transform(features[learned]), scaler.transform(features[judged])
