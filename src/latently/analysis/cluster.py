@@ -177,7 +177,7 @@ class Groups:
             typical = members[np.argsort(self.distance[members], kind="stable")[:SHOWN]]
             doubtful = members[np.argsort(self.certainty[members], kind="stable")[:SHOWN]]
             rows.append([filled(seen[typical]), filled(seen[doubtful])])
-        columns = ["typical", *[""] * (SHOWN - 1), "doubtful", *[""] * (SHOWN - 1)]
+        columns = ["typical", *[""] * (SHOWN - 1), "unsure", *[""] * (SHOWN - 1)]
         captions = [f"{row['group']} ({row['images']:,})" for row in self.rows()]
         block = np.stack([np.concatenate(row) for row in rows])
         return pictures.grid(block, captions, columns, "The most typical and the most doubtful images of each group")
