@@ -1,76 +1,142 @@
-"""Samples by a learned prior (flow matching) beside a mixture and a conditional VAE, by one judge, on MNIST.
+"""Samples by a learned prior (flow matching) beside mixtures, a conditional VAE and a VAE, by one judge, on MNIST.
 
-    python benchmarks/samples.py [--seeds 3] [--n 10000] [--out benchmarks/results/samples.json]
+    python benchmarks/samples.py [--seeds 0 1 2] [--n 10000] [--runs DIR] [--out benchmarks/results/samples.json]
 
-For each seed: an autoencoder of 24 dimensions, its prior, a mixture of its codes, a CVAE and a VAE; agreement of what
-was asked for with what the judge sees, Frechet distance, precision and recall in its features, each beside those of as
-many training images. The judge is our default classifier. Distances to the nearest training image tell copies.
+For each seed: an autoencoder of 24 dimensions, its prior and mixtures of its codes, a CVAE and a VAE. Agreement of what
+was asked for with what the judge, our default classifier, sees; Frechet distance, precision and recall in its features
+beside those of as many training images. Distances to the nearest training image tell copies. --runs keeps what was
+trained, so that an interrupted measurement goes on.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from latently import AE, CVAE, VAE, Autoencoder, Classifier, data
-from latently.evaluation.samples import judge_figures
+from latently import AE, CVAE, VAE, Autoencoder, Classifier, data, load
+from latently.estimator.mixture import CodeMixture
+from latently.evaluation.samples import frechet_precision_recall
 
-GUIDANCES = (1.0, 1.5, 2.5)
+GUIDANCES = (0.0, 1.0, 1.5, 2.5)  # 0: no class is asked for
 N_COPIES = 1000  # images whose nearest training image is looked for
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--judge-epochs", type=int, default=15)
+    parser.add_argument("--runs", type=Path, default=Path("runs/samples"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "samples.json")
     flags = parser.parse_args()
     mnist = data.load("mnist")
     train, labels = mnist.images[5000:60_000], mnist.labels[5000:60_000]
     test, classes = mnist.images[60_000:], mnist.labels[60_000:]
-    judge = Classifier(epochs=flags.judge_epochs, random_state=0).fit(train, labels)
-    about = {"judge": judge.score(test, classes), "n": flags.n}
-    rows: list[dict[str, Any]] = []
-    for seed in range(flags.seeds):
+    judge, _ = trained(
+        flags.runs / "judge", lambda: Classifier(epochs=flags.judge_epochs, random_state=0).fit(train, labels)
+    )
+    real = judge.features(test)
+    found = json.loads(flags.out.read_text()) if flags.out.exists() else {"rows": [], "copies": {}}
+    perfect = zip(("floor", "precision_ceiling", "recall_ceiling"), against(real, judge, train[: flags.n]), strict=True)
+    found["about"] = {"judge": judge.score(test, classes), "n": flags.n} | dict(perfect)
+    print(json.dumps(found["about"]), flush=True)
+    for seed in flags.seeds:
         asked = np.random.default_rng(seed).choice(classes, flags.n)
-        ae = Autoencoder(AE(24), epochs=12, random_state=seed).fit(train)
-        started = time.process_time()
-        ae.fit_prior(train, labels)
-        about[f"fitting_s_{seed}"] = time.process_time() - started
-        ae.fit_mixture(train)
-        cvae = Autoencoder(CVAE(), random_state=seed).fit(train, labels)
-        vae = Autoencoder(VAE(), random_state=seed).fit(train)
-        samplers = {
-            f"flow matching, {guidance:g}": (ae, {"y": asked, "sampler": "flow-matching", "guidance": guidance})
-            for guidance in GUIDANCES
-        } | {
-            "mixture of the same codes": (ae, {"sampler": "mixture"}),
-            "cvae": (cvae, {"y": asked}),
-            "vae, its prior": (vae, {}),
-        }
-        for name, (estimator, settings) in samplers.items():
+        ae, samplers = fitted(flags.runs / str(seed), train, labels, seed, asked)
+        found["rows"] = [row for row in found["rows"] if row["seed"] != seed]
+        for name, (fitting_s, is_asked, draw) in samplers.items():
             started = time.process_time()
-            images = estimator.sample(flags.n, seed, **settings)
-            row: dict[str, Any] = {"seed": seed, "sampler": name, "drawing_s": time.process_time() - started}
-            if "y" in settings:
+            images = draw()
+            row = {"seed": seed, "sampler": name, "fitting_s": fitting_s, "drawing_s": time.process_time() - started}
+            if is_asked:
                 row["agreement"] = float((judge.predict(images) == asked).mean())
-            rows.append(row | judge_figures(judge, test, images, train))
-            print(json.dumps(rows[-1]), flush=True)
-        about[f"copies_{seed}"] = copies(train, test, ae.sample(N_COPIES, seed, asked[:N_COPIES], "flow-matching"))
-        flags.out.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
-    print(json.dumps(about))
+            figures = zip(("frechet", "precision", "recall"), against(real, judge, images), strict=True)
+            found["rows"].append(row | dict(figures))
+            print(json.dumps(found["rows"][-1]), flush=True)
+        found["copies"][str(seed)] = {
+            f"guidance {w:g}": copies(ae, train, test[:N_COPIES], ae.prior_.sample(N_COPIES, seed, guidance=w))
+            for w in (1.0, 1.5)
+        }
+        print(json.dumps(found["copies"][str(seed)]), flush=True)
+        flags.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def copies(train: np.ndarray, test: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
-    """Median distances to the nearest training image, of drawn images and of test images, pixels in 0..1."""
-    index = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train.reshape(len(train), -1) / 255)
-    near = {"drawn": drawn.reshape(len(drawn), -1), "test": test[: len(drawn)].reshape(len(drawn), -1) / 255}
-    return {name: float(np.median(index.kneighbors(rows)[0])) for name, rows in near.items()}
+Samplers = dict[str, tuple[float, bool, Callable[[], np.ndarray]]]
+"""Of each: seconds to fit (without the autoencoder's own, for what is fitted to its codes), whether it is asked for
+classes, and what draws."""
+
+
+def fitted(folder: Path, train: np.ndarray, labels: np.ndarray, seed: int, asked: np.ndarray) -> tuple[Any, Samplers]:
+    """The autoencoder with its prior, and every sampler."""
+    n = len(asked)
+    ae, ae_s = trained(folder / "ae", lambda: Autoencoder(AE(24), epochs=12, random_state=seed).fit(train))
+    ae, prior_s = trained(folder / "prior", lambda: ae.fit_prior(train, labels))
+    codes, started = ae.transform(train), time.process_time()
+    ae.mixture_ = CodeMixture.fit(codes, 10, seed)
+    mixture_s, started = time.process_time() - started, time.process_time()
+    mixtures = [CodeMixture.fit(codes[labels == label], 10, seed) for label in range(10)]
+    mixtures_s = time.process_time() - started
+    cvae, cvae_s = trained(folder / "cvae", lambda: Autoencoder(CVAE(), random_state=seed).fit(train, labels))
+    vae, vae_s = trained(folder / "vae", lambda: Autoencoder(VAE(), random_state=seed).fit(train))
+    print(json.dumps({"seed": seed, "autoencoder_s": ae_s}), flush=True)
+
+    def by_class() -> np.ndarray:
+        drawn = np.stack([mixture.sample(n, seed) for mixture in mixtures])  # (10, n, Z)
+        return np.asarray(ae.inverse_transform(drawn[asked, np.arange(n)]))
+
+    def flow(guidance: float) -> Callable[[], np.ndarray]:
+        return lambda: ae.sample(n, seed, asked, guidance=guidance)
+
+    return ae, {f"flow matching, guidance {w:g}": (prior_s, w > 0, flow(w)) for w in GUIDANCES} | {
+        "mixture of 10": (mixture_s, False, lambda: ae.sample(n, seed, sampler="mixture")),
+        "mixture of 10 for each class": (mixtures_s, True, by_class),
+        "cvae": (cvae_s, True, lambda: cvae.sample(n, seed, asked)),
+        "vae, its prior": (vae_s, False, lambda: vae.sample(n, seed)),
+    }
+
+
+def trained(folder: Path, fit: Callable[[], Any]) -> tuple[Any, float]:
+    """A fitted estimator and the processor seconds of its fit; kept in the folder, and read from it the next time."""
+    seconds = folder / "seconds.txt"
+    if seconds.exists():
+        return load(folder), float(seconds.read_text())
+    started = time.process_time()
+    estimator = fit()
+    spent = time.process_time() - started
+    estimator.save(folder, overwrite=True)
+    seconds.write_text(f"{spent}\n")
+    return estimator, spent
+
+
+def against(real: np.ndarray, judge: Classifier, images: np.ndarray) -> tuple[float, float, float]:
+    """Frechet distance, precision and recall of images, in the judge's features, against those of real images."""
+    return frechet_precision_recall(real, judge.features(images))
+
+
+def copies(ae: Autoencoder, train: np.ndarray, test: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
+    """Median distances to the nearest training image, pixels in 0..1: of images decoded from drawn codes, of test
+    images, and of test images rebuilt by the autoencoder, which smooths all that it decodes. Those of codes: no decoder
+    between."""
+    codes = ae.transform(train)
+    pixels = train.reshape(len(train), -1).astype(np.float32) / 255
+    return {
+        "drawn": nearest(pixels, ae.inverse_transform(drawn)),
+        "test": nearest(pixels, test.astype(np.float32) / 255),
+        "test, rebuilt": nearest(pixels, ae.reconstruct(test)),
+        "code, drawn": nearest(codes, drawn),
+        "code, test": nearest(codes, ae.transform(test)),
+    }
+
+
+def nearest(points: np.ndarray, of: np.ndarray) -> float:
+    """The median distance from each of the rows to the nearest of the points."""
+    index = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(points.reshape(len(points), -1))
+    return float(np.median(index.kneighbors(of.reshape(len(of), -1))[0]))
 
 
 if __name__ == "__main__":

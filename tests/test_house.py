@@ -24,14 +24,14 @@ PLAN = {
     "estimator": """inputs base classifier mixture code_prior conditional autoencoder label_spreading poisson_learning
         lesson linear_head fine_tuning few_label __init__ stacked""",
     "evaluation": "intervals figures codes label_noise samples verdict",
-    "analysis": "run_images measure similar cluster watch label_curve plots onnx_export parquet_export",
+    "analysis": "run_images measure similar copies cluster watch label_curve plots onnx_export parquet_export",
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
         classifiers code_distances probes denoise conditional bounds semi_supervised
         __init__""",
     "report": "files words content page __init__ card comparison",
     "explorer": "cache planes saved_labels scene proposals guard layers pages server static",
-    "cli": """arguments shared flags describe apply prior inspect cluster label_noise watch studies demo_work demo
-        options plan train main""",
+    "cli": """arguments shared flags describe apply sample prior inspect cluster label_noise watch studies demo_work
+        demo options plan train main""",
 }
 ROOMS = list(PLAN)
 FILES = [path for path in sorted(HOUSE.rglob("*.py")) if path.parent != HOUSE]

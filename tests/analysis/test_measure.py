@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 CODES = {"code_dimensions", "probe_accuracy", "probe_labels", "knn_accuracy", "knn_neighbours", "clustering_accuracy",
          "nmi", "ari", "pixels_probe_accuracy", "pca_probe_accuracy", "pixels_knn_accuracy",
          "pca_knn_accuracy"}  # fmt: skip
-SAMPLES = {"n_samples", "judge", "judge_accuracy", "judge_frechet", "judge_frechet_floor", "judge_precision",
+SAMPLES = {"n_samples", "sampler", "judge", "judge_accuracy", "judge_frechet", "judge_frechet_floor", "judge_precision",
            "judge_precision_ceiling", "judge_recall", "judge_recall_ceiling"}  # fmt: skip
 
 

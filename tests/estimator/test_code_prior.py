@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from sklearn.datasets import load_digits
 
 import latently as package
-from latently import AE, Autoencoder, Network
+from latently import AE, VAE, Autoencoder, Network
+from latently.analysis import plots
 from latently.common.errors import InputError
 from latently.estimator.code_prior import CodePrior
+from latently.evaluation.samples import drawn_images
 from latently.models.flow_matching import FlowMatching
 from latently.models.frozen import Standardised
 from latently.runs.folder import Run
@@ -94,7 +97,7 @@ def test_draws_repeat_and_are_kept(ae, digits, tmp_path):
     again = package.load(tmp_path / "r")
     assert np.array_equal(again.sample(5, 0, 7), images)
     assert np.array_equal(again.sample(5, 0), ae.sample(5, 0)), "classes in the proportions of training"
-    whole = again.variations(digits[0][:2], 3, 0, digits[1][:2], t=1.0)
+    whole = again.variations(digits[0][:2], 3, 0, digits[1][:2], strength=0.0)
     np.testing.assert_allclose(whole[:, 0], again.reconstruct(digits[0][:2]), atol=1e-5)
 
 
@@ -130,12 +133,51 @@ def test_bad_input_is_a_sentence(ae, digits):
         (lambda: ae.sample(2, y=77), "knows no class 77"),
         (lambda: ae.sample(2, guidance=-1.0), "guidance is -1.0"),
         (lambda: ae.sample(0), "n is 0"),
-        (lambda: ae.variations(digits[0][:2], t=2), "t is 2"),
+        (lambda: ae.variations(digits[0][:2], strength=2.0), "strength is 2.0"),
         (lambda: CodePrior(SMALL, **SHORT).fit(digits[0]), r"expected \(n, width\)"),
         (lambda: CodePrior(SMALL, **SHORT).fit(np.ones((40, 2))).sample(2, y=1), "knows no classes"),
     ):
         with pytest.raises(InputError, match=sentence):
             ask()
+
+
+def test_guidance_that_has_no_classes_is_refused(ae, digits):
+    plain = CodePrior(SMALL, **SHORT).fit(ae.transform(digits[0]))
+    with pytest.raises(InputError, match="no classes to guide by"):
+        plain.sample(2, guidance=2.0)
+    with pytest.raises(InputError, match="guidance is for flow matching"):
+        ae.sample(2, sampler="prior", guidance=2.0)
+    labels = [3, -1]  # the class of the second is not known
+    assert ae.variations(digits[0][:2], 2, 0, labels).shape == (2, 2, 8, 8)
+
+
+def test_an_unfinished_prior_is_not_passed_over_silently(digits, tmp_path, capsys):
+    vae = Autoencoder(VAE(2, Network("dense(16)")), epochs=1, random_state=0).fit(digits[0]).save(tmp_path / "r")
+    folder = Run(tmp_path / "r" / "prior")
+
+    class Stop(Watcher):
+        def epoch_ended(self, state, settings):
+            if state.epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vae.fit_prior(*digits, CodePrior(SMALL, **SHORT), run=folder, watchers=[Stop()])
+    again = package.load(tmp_path / "r")
+    again.sample(2)
+    assert "is not finished, and is not used" in capsys.readouterr().err
+    with pytest.raises(InputError, match="--resume"):
+        again.sample(2, sampler="flow-matching")
+
+
+def test_samples_are_judged_by_the_learned_prior_where_the_model_has_none(ae, digits):
+    images, asked = drawn_images(ae, 6, [3, -1, 8])
+    assert set(asked) <= {3, 8}, "a missing label is not asked for"
+    assert np.array_equal(images, ae.sample(6, 0, asked, "flow-matching"))
+
+
+def test_pictures_say_what_drew_them(ae, digits):
+    words = [text.get_text() for text in plots.draw("samples", ae, None).findobj(Text)]
+    assert "Samples by flow matching, guidance 1.5, by requested label" in words
 
 
 def test_the_command_fits_and_sample_draws(latently, tmp_path):
@@ -149,6 +191,29 @@ def test_the_command_fits_and_sample_draws(latently, tmp_path):
     assert latently("train", "prior", run, "--width", 16, "--blocks", 1, "--epochs", 2).code == 0
     assert "exists" in latently("train", "prior", run).err
     assert "keeps the settings" in latently("train", "prior", run, "--resume", "--width", 8).err
+    for words in (("--like", 3), ("--like", 3, 5, "--label", 2, "--strength", 0.3)):
+        ran = latently("sample", run, *words, "-n", 2, "--out", tmp_path / "like.npz")
+        assert ran.code == 0, ran.err
+    alike = np.load(tmp_path / "like.npz")
+    assert alike["names"].tolist() == ["3", "3", "5", "5"]
+    fitted, images = package.load(run), load_digits().images / 16
+    X = (images[[3, 5]] * 255).round().astype(np.uint8)
+    np.testing.assert_allclose(alike["images"].reshape(2, 2, 8, 8), fitted.variations(X, 2, 0, 2, 0.3), atol=1e-5)
+    near = latently("sample", run, "--nearest", "-n", 3)
+    assert "of test images rebuilt" in near.err
+    assert (run / "figures/samples-nearest.png").exists()
+    assert latently("sample", run, "--like", 3).code == 0
+    assert (run / "figures/samples-like.png").exists()
+    for words, sentence in (
+        (("--strength", 0.5), "is for --like"),
+        (("--like", 3, "--sampler", "mixture"), "draws by flow-matching"),
+        (("--like", 3, "--strength", 2), "strength is 2.0"),
+        (("--like", "nobody.png"), "--like is nobody.png"),
+        (("--like", 3, "--label", "x"), "knows no class"),
+    ):
+        ran = latently("sample", run, *words)
+        assert ran.code == 2
+        assert sentence in ran.err
     ran = latently("sample", run, "--label", 3, "--guidance", 2, "-n", 4, "--out", tmp_path / "a.npy")
     assert ran.code == 0, ran.err
     assert np.load(tmp_path / "a.npy").shape == (4, 8, 8)

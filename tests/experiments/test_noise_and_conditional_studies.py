@@ -104,7 +104,9 @@ def test_the_conditional_study_from_end_to_end(bench, monkeypatch):
     few = {name: model for name, model in variants(BUGS_OF[0]).items() if name in (MENDED, RELU, CLIP)}
     monkeypatch.setattr(conditional, "variants", lambda preset: few)
     result = conditional.run(bench)
-    assert {row["variant"] for row in result.rows} == {MENDED, RELU, CLIP, conditional.NARROW}
+    flow = {"guidance 1", "guidance 1.5"}
+    assert {row["variant"] for row in result.rows} == {MENDED, RELU, CLIP, conditional.NARROW} | flow
+    assert (bench.folder / "figures" / "samples-flow-matching.png").exists()
     assert {row["training"] for row in result.rows} == {"ours", "study's"}
     for row in result.rows:
         assert 0 <= row["agreement"] <= 1

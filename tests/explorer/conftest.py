@@ -22,6 +22,7 @@ TRAINED = {
     "vae": "vae --data digits --limit 300 --latent-dim 6 --encoder dense(32) --epochs 5",
     "cvae": "cvae --data digits --limit 300 --latent-dim 3 --encoder dense(32) --epochs 5",
     "m2": "m2 --data digits --limit 300 --n-labels 60 --latent-dim 3 --encoder dense(32) --epochs 5",
+    "prior": "ae --data digits --limit 300 --latent-dim 3 --encoder dense(32) --epochs 5",
     "dae": "dae --data digits --limit 300 --latent-dim 8 --encoder dense(32) --epochs 5",
     "few": "few-label --data digits --n-labels 60 --latent-dim 6 --encoder-epochs 5 --layers dense(32) --epochs 9",
     "mnist": "few-label --data mnist --limit 3000 --n-labels 300 --latent-dim 8 --encoder-epochs 3 --layers dense(64) "
@@ -39,6 +40,9 @@ def run_of(tmp_path_factory, small_run) -> Callable[[str], Path]:
         if name not in made:
             words = ["train", *shlex.split(TRAINED[name]), "--seed", "1", "--out", str(folder / name)]
             assert main(words) == 0
+            if name == "prior":
+                small = ["--width", "16", "--blocks", "1", "--epochs", "20"]
+                assert main(["train", "prior", str(folder / name), *small]) == 0
             made[name] = folder / name
         return made[name]
 

@@ -195,6 +195,40 @@ def test_sliders_decode_and_follow(visit):
     assert_same(page, "#decoded", to_bytes(estimator.inverse_transform(drawn[None])[0]))
 
 
+def test_samples_come_from_the_learned_prior_and_so_do_others_like_an_image(visit):
+    page = visit("prior")
+    scene = page.served.scene
+    prior = scene.encoder.prior_
+
+    def shows(sheet, codes):
+        for place in (0, 17):
+            assert_same(page, f"{sheet} canvas", to_bytes(scene.encoder.inverse_transform(codes[[place]])[0]), place)
+
+    page.click("#tab-samples")
+    until(page, "document.querySelectorAll('#drawn canvas').length === 18")
+    shows("#drawn", prior.sample(18, 0, None, 1.5))
+    page.select_option("#sample-class", label="7")
+    slide(page, "#guidance", 3)
+    shows("#drawn", prior.sample(18, 0, 7, 3.0))
+    page.click("#new-samples")
+    drawn = prior.sample(18, 1, 7, 3.0)
+    shows("#drawn", drawn)
+    page.locator("#drawn button").nth(2).click()
+    np.testing.assert_allclose(of(page, "code"), drawn[2], atol=1e-6)
+    shows("#alike", prior.variations(drawn[[2]], 18, 0, 7)[0])
+    pick(page, 4)
+    code, label = scene.codes[[4]], scene.images.label_names[4]
+    shows("#alike", prior.variations(code, 18, 0, label)[0])
+    slide(page, "#strength", 0)
+    shows("#alike", np.repeat(code, 18, axis=0))
+
+
+def slide(page, selector, value):
+    page.locator(selector).evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
+    )
+
+
 def test_between_two_images_lies_a_straight_line_of_codes(visit):
     page = visit("vae")
     scene = page.served.scene
@@ -533,6 +567,13 @@ def test_files_decode_without_a_server(visit, scene_of, tmp_path, monkeypatch):
         page.click("#tab-label")
         page.click("#export")
     assert Path(download.value.path()).read_text() == "image,label\n5,4\n"
+
+
+def test_a_page_of_files_says_that_it_cannot_draw_from_the_learned_prior(visit, scene_of, tmp_path):
+    write_static(scene_of("prior"), tmp_path / "page")
+    page = visit_folder(visit, tmp_path / "page")
+    page.click("#tab-samples")
+    assert "latently explore RUN can" in page.locator("#panel-samples").inner_text()
 
 
 def visit_folder(visit, folder):

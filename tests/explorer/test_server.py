@@ -144,6 +144,23 @@ def test_neighbours_are_the_nearest_codes(client_of, scene_of):
     assert found["distances"][0] == 0
 
 
+def test_draws_are_the_learned_priors(client_of, scene_of):
+    scene, client = scene_of("prior"), client_of("prior")
+    assert client.get("/api/run.json").json()["flow"]["classes"] == list("0123456789")
+    assert client_of("vae").get("/api/run.json").json()["flow"] is None
+    answer = client.get("/api/samples?n=5&class=7&guidance=2&seed=3")
+    codes = np.frombuffer(answer.content, "<f4").reshape(5, 3)
+    np.testing.assert_array_equal(codes, scene.encoder.prior_.sample(5, 3, 7, 2.0))
+    code = scene.codes[[4]]
+    answer = client.post("/api/variations?n=6&class=2&strength=0.3&seed=1", content=code.astype("<f4").tobytes())
+    like = np.frombuffer(answer.content, "<f4").reshape(6, 3)
+    np.testing.assert_array_equal(like, scene.encoder.prior_.variations(code, 6, 1, 2, 0.3)[0])
+    for path in ("samples?class=10", "samples?class=1,2", "samples?guidance=-1", "samples?n=0"):
+        assert client.get(f"/api/{path}").status_code == 400, path
+    for query, body in (("strength=2", floats(0, 0, 0)), ("", floats(0, 0)), ("", floats(0, 0, float("nan")))):
+        assert client.post(f"/api/variations?{query}", content=body).status_code == 400, query
+
+
 def test_the_page_forbids_every_other_origin(client_of):
     answer = client_of("vae").get("/")
     assert answer.headers["content-type"].startswith("text/html")
@@ -167,6 +184,8 @@ MALFORMED = {
     "a dimension beyond": ("GET", "/api/plane/dimensions?i=0&j=99", None),
     "a dimension that is none": ("GET", "/api/plane/dimensions?i=-1&j=x", None),
     "no classifier": ("POST", "/api/classify", bytes(64)),
+    "no learned prior": ("GET", "/api/samples", None),
+    "no learned prior to vary by": ("POST", "/api/variations", floats(*[0] * 6)),
     "no noise": ("POST", "/api/denoise", bytes(64)),
     "an endless level": ("POST", "/api/denoise?level=inf", bytes(64)),
     "no JSON": ("POST", "/api/labels", b"{"),

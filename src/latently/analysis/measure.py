@@ -60,6 +60,7 @@ def measure(opened: RunImages, part: str, requested: OptionalFigures = OptionalF
     fitted = opened.estimator
     has_codes = isinstance(fitted, Autoencoder)
     has_prior = has_codes and can(fitted.model_, "prior")
+    draws = has_codes and samples.judged_sampler(fitted) is not None
     k = requested.importance_samples
     if k is None and requested.everything and has_prior:
         k = IMPORTANCE_SAMPLES
@@ -73,7 +74,7 @@ def measure(opened: RunImages, part: str, requested: OptionalFigures = OptionalF
     figures |= if_requested(requested.codes, requested.everything and has_codes, lambda: measure_codes(opened, images))
     by_name = requested.samples is not None
     return figures | if_requested(
-        by_name, requested.everything and has_prior, lambda: measure_samples(opened, images, n, requested.judge)
+        by_name, requested.everything and draws, lambda: measure_samples(opened, images, n, requested.judge)
     )
 
 
@@ -105,18 +106,19 @@ def measure_codes(opened: RunImages, images: ImageSet) -> dict[str, Any]:
 
 
 def measure_samples(opened: RunImages, images: ImageSet, n: int, judge: Path | None) -> dict[str, Any]:
-    """`judge_figures` of n samples against `images`; `judge_accuracy` on these; for a conditional model also
+    """`judge_figures` of n samples against `images`; `judge_accuracy` on these; for one that is asked for classes also
     `agreement`, the fraction of samples that the judge classifies as the requested class."""
     fitted = require_autoencoder(opened, "samples")
-    has_prior = can(fitted.model_, "prior")
-    require(has_prior, f"a plain autoencoder ({fitted.model_.name}) has no prior, so there are no samples to evaluate")
+    sampler = samples.judged_sampler(fitted)
+    none = f"a plain autoencoder ({fitted.model_.name}) has no prior, so there are no samples to evaluate"
+    require(sampler is not None, f"{none}; learn one: latently train prior RUN")
     train = training_images(opened, images)
     place, classifier = load_or_train_judge(opened, train, judge)
     drawn, asked = samples.drawn_images(fitted, n, train.label_names)
     if images.images.dtype == np.uint8:
         drawn = drawn.clip(0, 1)  # means of a Gaussian likelihood can lie outside the pixel range
     some = np.random.default_rng(0).permutation(len(train))[:n]
-    figures: dict[str, Any] = {"n_samples": n, "judge": str(place)}
+    figures: dict[str, Any] = {"n_samples": n, "sampler": sampler, "judge": str(place)}
     if (images.labels >= 0).any():
         figures |= {"judge_accuracy": evaluate(classifier, images.images, images.label_names)["accuracy"]}
     figures |= samples.judge_figures(classifier, images.images, drawn, train.images[some])

@@ -11,6 +11,7 @@ from latently import pictures
 from latently.common.errors import require
 from latently.data import Images, ImageSet, taken
 from latently.estimator import Autoencoder, ClassPredictor
+from latently.estimator.code_prior import GUIDANCE
 from latently.evaluation.figures import score_name
 from latently.models import can
 
@@ -59,8 +60,10 @@ def available_kinds(estimator: Any) -> list[str]:
     if isinstance(estimator, ClassPredictor):
         return ["curves", *CLASSIFIER_KINDS]
     kinds = ["curves", "reconstructions", "scatter", "worst"]
+    if can(estimator.model_, "prior") or hasattr(estimator, "prior_"):
+        kinds += ["samples"]
     if can(estimator.model_, "prior"):
-        kinds += ["samples", "traversals"]
+        kinds += ["traversals"]
     if estimator.model_.latent_dim == 2:
         kinds += ["canvas"]
     if can(estimator.model_, "corrupt", "denoise"):
@@ -108,13 +111,29 @@ def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) ->
 
 
 def draw_samples(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    """A sheet of samples; for a conditional model, a row per class."""
-    if estimator.model_.takes_labels:
-        classes = estimator.classes_[:MOST_CLASSES]
+    """A sheet of samples; where the model or its learned prior knows classes, a row per class."""
+    classes, drawn_by = known_classes(estimator), usual_sampler(estimator)
+    if classes is not None:
+        classes = classes[:MOST_CLASSES]
         each = -(-drawing.n // len(classes)) or 10
         images = estimator.sample(len(classes) * each, drawing.seed, np.repeat(classes, each))
-        return per_class(images, classes, [""] * each, "Samples from the prior, by requested label")
-    return pictures.samples(estimator.sample(drawing.n or 64, random_state=drawing.seed))
+        return per_class(images, classes, [""] * each, f"Samples {drawn_by}, by requested label")
+    return pictures.samples(estimator.sample(drawing.n or 64, random_state=drawing.seed), drawn_by=drawn_by)
+
+
+def known_classes(estimator: Autoencoder) -> np.ndarray | None:
+    """The classes that `sample` can be asked for."""
+    if estimator.model_.takes_labels:
+        return estimator.classes_
+    prior = getattr(estimator, "prior_", None)
+    return prior.classes_ if prior is not None and prior.knows_classes else None
+
+
+def usual_sampler(estimator: Autoencoder) -> str:
+    """How `sample` draws unless told otherwise, in words."""
+    if not hasattr(estimator, "prior_"):
+        return "by its prior"
+    return f"by flow matching{f', guidance {GUIDANCE:g}' * estimator.prior_.knows_classes}"
 
 
 def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:

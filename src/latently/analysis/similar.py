@@ -120,13 +120,15 @@ def in_parts(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[np.ndarray
 # Queries --------------------------------------------------------------------------------------------------------------
 
 
-def read_queries(words: Sequence[str], images: ImageSet, preparation_for: Callable[[str], Preparation]) -> ImageSet:
-    """The images that the words name: the index (from 0) or name of one of `images`, or an image file, which is
-    prepared by `preparation_for` its path and has no label. Raises InputError for any other word, and for a file of
+def read_queries(
+    words: Sequence[str], images: ImageSet, preparation_for: Callable[[str], Preparation], flag: str = "--query"
+) -> ImageSet:
+    """The images that the words of a flag name: the index (from 0) or name of one of `images`, or an image file, which
+    is prepared by `preparation_for` its path and has no label. Raises InputError for any other word, and for a file of
     another shape.
     """
     known_names = ImageNames(images)
-    rows = [_row_of(word, known_names, images.source) for word in words]
+    rows = [_row_of(word, known_names, images.source, flag) for word in words]
     pixels_of, labels = [], []
     for word, row in zip(words, rows, strict=True):
         if row is not None:
@@ -134,10 +136,10 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation_for: Callab
             labels.append(images.labels[row])
             continue
         known = f"a number from 0 to {len(images) - 1}, or a name, of an image of {images.source}, or an image file"
-        require(Path(word).is_file(), f"--query is {word}; expected {known}")
+        require(Path(word).is_file(), f"{flag} is {word}; expected {known}")
         pixels = read_image(Path(word), preparation_for(word))
         have, want = pixels.shape, images.image_shape
-        fits = f"--query is {word}, an image of shape {have}; those of {images.source} have {want}: resize it"
+        fits = f"{flag} is {word}, an image of shape {have}; those of {images.source} have {want}: resize it"
         require(have == want, fits)
         pixels_of.append(pixels if images.images.dtype == np.uint8 else unit(pixels))
         labels.append(UNLABELLED)
@@ -145,13 +147,13 @@ def read_queries(words: Sequence[str], images: ImageSet, preparation_for: Callab
     return ImageSet(np.stack(pixels_of), np.array(labels), images.classes, np.array(names), "queries")
 
 
-def _row_of(word: str, names: ImageNames, source: str) -> int | None:
+def _row_of(word: str, names: ImageNames, source: str, flag: str) -> int | None:
     """The image of this name or position; none for a file in a folder of its own that is not among the images."""
     place = names.by_position(word)
     if place is not None and word not in names.index_of:
         named = names.by_name(word)
         if named not in (None, place):
-            data_note(f"--query {word} is the image at position {word}, {names.names[place]!r}, not one of that name")
+            data_note(f"{flag} {word} is the image at position {word}, {names.names[place]!r}, not one of that name")
         return place
     within = name_within(word, source)
     is_other_file = not within and Path(word).name != word and Path(word).is_file()

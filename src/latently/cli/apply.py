@@ -1,23 +1,19 @@
-"""Commands that apply a run to images and write codes, reconstructions, scores, classes or samples to files."""
+"""Commands that apply a run to images and write codes, reconstructions, scores or classes to files."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from latently.common.console import (
-    note,
-)
 from latently.common.errors import InputError, require
 
 if TYPE_CHECKING:
     from latently.data import ImageSet
     from latently.estimator import Autoencoder
-    from latently.estimator.mixture import CodeMixture
 
-from latently.cli.arguments import CountFlag, Device, PartOfImages, RayAddress, RunData, default_shown
-from latently.cli.shared import open_run, require_autoencoder, require_codes, require_extra
+from latently.cli.arguments import Device, PartOfImages, RayAddress, RunData
+from latently.cli.shared import open_run, require_autoencoder, require_extra
 
 
 def encode(
@@ -161,96 +157,6 @@ def predict(
     columns = {"class": classifier.classes_[best].astype(str), "probability": p.max(1)}
     outputs.write_arrays(out, images.names, columns)
     print(out)
-
-
-def sample(
-    run: tyro.conf.Positional[Path],
-    n: CountFlag = 64,
-    out: Annotated[Path | None, default_shown("RUN/figures/samples.png")] = None,
-    label: Annotated[str | None, default_shown("each label in turn")] = None,
-    sampler: Literal["auto", "prior", "mixture", "flow-matching"] = "auto",
-    guidance: Annotated[float | None, default_shown("1.5")] = None,
-    components: Annotated[int | None, default_shown("as in the mixture saved in the run, otherwise 10")] = None,
-    data: RunData = None,
-    seed: int = 0,
-    device: Device = "auto",
-) -> None:
-    """Generate images: draw codes and decode them.
-
-    Args:
-        run: Run folder.
-        n: Number of images.
-        label: For a conditional model (cvae, m2) or a prior that was learned with classes: the class of the images.
-        sampler: Distribution of the codes: the model's prior; a Gaussian mixture, which is fitted to the codes of
-            the run's training images once and saved in the run folder; flow-matching, which `latently train prior RUN`
-            learns. auto: flow-matching if the run has it, otherwise the model's prior.
-        guidance: Of flow-matching: 1 draws from the distribution as it was learned; above, images are surer of their
-            class and less varied.
-        components: Number of mixture components.
-        data: Path of the run's own images, if they have moved; for fitting the mixture.
-        out: File to write: .png, .npz, .npy or .csv, in the order in which the images were drawn; of a conditional
-            model without --label, each class in turn.
-        seed: Random seed.
-    """
-    from latently.runs import outputs
-    from latently.runs.folder import Run
-    from latently.training.inference import Trained
-
-    require(n >= 1, f"-n is {n}; expected at least 1")
-    require(seed >= 0, f"--seed is {seed}; expected at least 0")
-    require(components is None or components >= 1, f"--components is {components}; expected at least 1")
-    place = out or run / "figures" / ("samples.png" if sampler in ("auto", "prior") else f"samples-{sampler}.png")
-    outputs.check_out(place, (*outputs.ARRAY_ENDINGS, ".png"))
-    require_codes(Run(run).kind, run)
-    if sampler == "flow-matching" or (sampler == "auto" and Run(run).part("prior").finished):
-        from latently import estimator
-        from latently.estimator.code_prior import GUIDANCE
-
-        autoencoder = require_autoencoder(estimator.load(run, device), run)
-        w = GUIDANCE if guidance is None else guidance
-        write_samples(place, autoencoder.sample(n, seed, label, "flow-matching", w))
-        return
-    require(guidance is None, "--guidance is for flow-matching; learn it first: latently train prior RUN")
-    trained = Trained.of_run(Run(run), device)
-    takes = label is None or trained.model.takes_labels
-    require(takes, f"--label is {label}, but {run} is not conditional; train a cvae, or leave out --label")
-    drawn_by = None if sampler != "mixture" else mixture_of(run, data, components, device).sample
-    write_samples(place, trained.sample(n, seed, label, drawn_by))
-
-
-def write_samples(place: Path, images: Any) -> None:
-    """As a sheet or as arrays."""
-    import numpy as np
-
-    from latently import pictures
-    from latently.runs import outputs
-
-    if place.suffix.lower() == ".png":
-        pictures.save(pictures.samples(images), place)
-    else:
-        outputs.write_arrays(place, np.arange(len(images)).astype(str), {"images": images})
-    print(place)
-
-
-def mixture_of(run: Path, source: str | None, components: int | None, device: str) -> "CodeMixture":
-    """The mixture saved in the run folder, if its number of components fits; otherwise a new one, fitted to the
-    training codes."""
-    from latently import estimator
-
-    autoencoder = require_autoencoder(estimator.load(run, device), run)
-    if hasattr(autoencoder, "mixture_") and components in (None, len(autoencoder.mixture_.weights)):
-        return autoencoder.mixture_
-    components = components or 10
-    opened = open_run(run, source, device)
-    train = opened.part("train")
-    own = opened.is_own or opened.record is None
-    require(
-        own, f"{train.source} does not have the images of {run}, to whose codes the mixture is fitted; leave out --data"
-    )
-    note(f"fitting a mixture of {components} Gaussians to the codes of {len(train):,} training images ...")
-    autoencoder.fit_mixture(train.images, train.label_names, components)
-    autoencoder.mixture_.write(run)
-    return autoencoder.mixture_
 
 
 def write_outputs(

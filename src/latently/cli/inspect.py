@@ -229,11 +229,18 @@ def report(run: tyro.conf.Positional[Path], data: RunData = None, device: Device
     if opened.record:
         opened.record.note_copies(["test" if opened.record.n_test else "validation"])
     for kind in plots.available_kinds(opened.estimator):
-        if not opened.run.figure(kind).exists():
+        place = opened.run.figure(kind)
+        learned = run / "prior" / "model.safetensors"  # by which samples are drawn from then on
+        stale = kind == "samples" and learned.exists() and place.exists() and is_newer(learned, place)
+        if stale or not place.exists():
             images = None if kind in plots.WITHOUT_IMAGES else opened.part(opened.judged_part)
             with errors_as_notes(among_all=True):
-                pictures.save(plots.draw(kind, opened.estimator, images), opened.run.figure(kind))
+                pictures.save(plots.draw(kind, opened.estimator, images), place)
     print(report_room.write(run))
+
+
+def is_newer(file: Path, than: Path) -> bool:
+    return file.stat().st_mtime_ns > than.stat().st_mtime_ns
 
 
 def card(run: tyro.conf.Positional[Path], out: Annotated[Path | None, default_shown("RUN/card.md")] = None) -> None:

@@ -17,7 +17,6 @@ from latently.cli.apply import (
     encode,
     predict,
     reconstruct,
-    sample,
     score,
 )
 from latently.cli.cluster import cluster
@@ -25,6 +24,7 @@ from latently.cli.demo import demo
 from latently.cli.describe import data
 from latently.cli.inspect import card, compare, evaluate, explore, export, plot, report, similar
 from latently.cli.label_noise import label_noise
+from latently.cli.sample import sample
 from latently.cli.studies import label_curve, presets, reproduce
 from latently.cli.watch import watch
 from latently.common.console import (

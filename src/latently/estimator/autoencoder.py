@@ -21,6 +21,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from latently.common.console import note
 from latently.common.errors import require
 from latently.common.settings import Count, NonNegative, accepts, require_setting
 from latently.data import Images
@@ -29,7 +30,7 @@ from latently.data.classes import as_labels
 from latently.data.noise import image_normal
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import balanced
-from latently.estimator.code_prior import FOLDER, GUIDANCE, CodePrior
+from latently.estimator.code_prior import FOLDER, STRENGTH, CodePrior, unfinished
 from latently.estimator.conditional import Conditional, n_images
 from latently.estimator.mixture import FILE, CodeMixture
 from latently.models import Model, SimCLR, can
@@ -93,7 +94,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         """
         require_setting("binarise", self.binarise, Binarise)
         images, labels = self._learnable(X, y)
-        for name in ("mixture_", "prior_"):
+        for name in ("mixture_", "prior_", "unfinished_prior_"):
             self.__dict__.pop(name, None)  # of the codes of an earlier fit
         held_out = None if validation is None else self._held_out(validation)
         members = None
@@ -148,8 +149,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         super().restore(run)
         if (run.path / FILE).exists():
             self.mixture_ = CodeMixture.read(run.path, self.model_.latent_dim)
-        if run.part(FOLDER).started and run.part(FOLDER).finished:
-            self.prior_ = CodePrior.of_run(run.part(FOLDER), self.device)
+        prior = run.part(FOLDER)
+        if prior.started and prior.finished:
+            self.prior_ = CodePrior.of_run(prior, self.device)
+        elif prior.started:
+            self.unfinished_prior_ = unfinished(prior.path)
         return self
 
     # Using ----------------------------------------------------------------------------------------
@@ -269,40 +273,46 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         random_state: int | None = None,
         y: Any = None,
         sampler: Sampler = "auto",
-        guidance: float = GUIDANCE,
+        guidance: float | None = None,
     ) -> np.ndarray:
         """Decoder means of n codes: of flow matching after `fit_prior`, of the mixture of `fit_mixture`, or of the
         model's own prior; auto: flow matching if it was fitted, otherwise the model's prior.
 
         y, for a conditional model or flow matching with classes: one label for all or one each; None: the classes in
-        turn, or in flow matching as often as in training. guidance, in flow matching: above 1, images are surer of
-        their class and less varied. Raises InputError if the model has no prior, or nothing was fitted.
+        turn, or in flow matching as often as in training. guidance, in flow matching with classes (1.5 unless given):
+        above 1, images are surer of their class and less varied. Raises InputError if the model has no prior, or
+        nothing was fitted.
         """
         require_setting("sampler", sampler, Sampler)
         seed = fresh_seed() if random_state is None else random_state
         if sampler == "auto":
             sampler = "flow-matching" if hasattr(self, "prior_") else "prior"
+            if sampler == "prior" and hasattr(self, "unfinished_prior_"):
+                note(f"{self.unfinished_prior_}; these samples are from the model's own prior")
         if sampler != "flow-matching":
+            require(guidance is None, "guidance is for flow matching; learn it first: fit_prior(X, y)")
             return self._trained.sample(n, seed, y, self._mixture_codes if sampler == "mixture" else None)
-        prior = self._current_prior()
+        prior = self.current_prior()
         if y is None and self.model_.takes_labels:
             y = np.resize(self.classes_, n)
         return self._trained.sample(n, seed, y, lambda n, seed: prior.sample(n, seed, y, guidance))
 
     def variations(
-        self, X: Any, n: int = 8, random_state: int | None = None, y: Any = None, t: float = 0.5, guidance: float = 1.0
-    ) -> np.ndarray:
-        """n new images like each of X, (len(X), n, *the shape of an image): its code is taken back to the time t of the
-        flow of `fit_prior`, with noise, and flows forward again. t: 1 rebuilds the image, 0 draws any."""
-        prior, seed = self._current_prior(), fresh_seed() if random_state is None else random_state
-        codes = prior.variations(self.transform(X, y), n, seed, y, t, guidance)
+        self, X: Any, n: int = 8, random_state: int | None = None, y: Any = None, strength: float = STRENGTH,
+        guidance: float | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """n new images like each of X, (len(X), n, *the shape of an image), by the flow of `fit_prior`: as in
+        `CodePrior.variations`, from the codes of X. y: the classes of X, of those that have one."""
+        prior, seed = self.current_prior(), fresh_seed() if random_state is None else random_state
+        codes = prior.variations(self.transform(X, y), n, seed, y if prior.knows_classes else None, strength, guidance)
         labels = None if y is None else np.repeat(np.broadcast_to(as_labels(y), len(codes)), n)
         images = self.inverse_transform(codes.reshape(len(codes) * n, -1), labels)
         return images.reshape(len(codes), n, *self.image_shape_)
 
-    def _current_prior(self) -> CodePrior:
+    def current_prior(self) -> CodePrior:
         """Raises InputError if there is none, or if it was fitted to the codes of other weights."""
-        require(hasattr(self, "prior_"), "no prior was learned; call fit_prior(X, y), or latently train prior RUN")
+        none = "no prior was learned; call fit_prior(X, y), or latently train prior RUN"
+        require(hasattr(self, "prior_"), getattr(self, "unfinished_prior_", none))
         changed = "the prior was learned from the codes of other weights: the run has changed since; learn it again"
         require(self.prior_.encoder == weights_hash(self.net_), changed)
         return self.prior_

@@ -9,6 +9,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.utils.validation import check_consistent_length
 from torch import Tensor
 
 from latently.common.errors import require
-from latently.common.settings import Count, NonNegative, Positive, Probability, Seed, require_setting
+from latently.common.settings import Count, Fraction, NonNegative, Positive, Probability, Seed, require_setting
 from latently.data import Images
 from latently.data.classes import as_labels, class_indices, encode_labels, is_missing
 from latently.estimator.base import ImageEstimator, fresh_seed
@@ -25,10 +26,17 @@ from latently.models.base import Model
 from latently.models.flow_matching import FlowMatching
 from latently.runs.folder import Run
 from latently.training.distributed import SINGLE_PROCESS, Processes
+from latently.training.inference import batch_size
 from latently.training.state import Watcher
 
 FOLDER = "prior"  # in the folder of the run whose codes they are
 GUIDANCE = 1.5
+STRENGTH = 0.5  # of variations
+
+
+def unfinished(folder: Path) -> str:
+    """What is said of a prior whose training was interrupted."""
+    return f"the prior in {folder} is not finished, and is not used: latently train prior {folder.parent} --resume"
 
 
 @dataclass(eq=False, repr=False)
@@ -84,7 +92,11 @@ class CodePrior(ImageEstimator):
         return codes, labels
 
     def _n_classes(self) -> int:
-        return len(self.classes_) if hasattr(self, "classes_") else 0
+        return len(self.classes_) if self.knows_classes else 0
+
+    @property
+    def knows_classes(self) -> bool:
+        return hasattr(self, "classes_")
 
     def _default_model(self) -> Model:
         return FlowMatching()
@@ -100,7 +112,7 @@ class CodePrior(ImageEstimator):
 
     def restore(self, run: Run) -> Self:
         super().restore(run)
-        if self._n_classes():
+        if self.knows_classes:
             shares: Any = run.params.get("shares")
             fits = isinstance(shares, list) and len(shares) == self._n_classes() + 1
             fits = fits and all(isinstance(each, float | int) and each >= 0 for each in shares) and sum(shares) > 0
@@ -111,52 +123,70 @@ class CodePrior(ImageEstimator):
     # Using ----------------------------------------------------------------------------------------
 
     def labels_for(self, n: int, y: Any, seed: int) -> np.ndarray:
-        """What y asks for, as (n,) class indices, -1 = none: one label for all or one each; None: in the proportions of
-        the codes that were learned from. Raises InputError for a class that was not learned."""
+        """What y asks for, as (n,) class indices, -1 = none: one label for all or one each, of which some may be
+        missing; None: in the proportions of the codes that were learned from. Raises InputError for a class that was
+        not learned."""
         if y is None:
-            if not self._n_classes():
+            if not self.knows_classes:
                 return np.full(n, -1)
             shares = np.array(self.shares_)
             return np.random.default_rng(seed).choice(len(shares), n, p=shares / shares.sum()) - 1
         return self._indices(y, n, given=True).numpy()
 
     def _indices(self, y: Any, n: int, given: bool = False) -> Tensor:
-        if y is None or not self._n_classes():
+        if y is None or not self.knows_classes:
             require(y is None or not given, "the prior knows no classes: it was fitted to codes without labels")
             return torch.full((n,), -1)
         labels = as_labels(y)
         labels = np.full(n, labels) if labels.ndim == 0 else labels
         require(labels.shape == (n,), f"y has shape {labels.shape}; expected one label, or ({n},): one for each code")
         codes = class_indices(labels, self.classes_)
-        strange = repr(labels[codes < 0].tolist()[0]) if given and (codes < 0).any() else ""
+        unknown = labels[(codes < 0) & ~is_missing(labels)].tolist() if given else []
+        strange = repr(unknown[0]) if unknown else ""
         known = ", ".join(map(repr, self.classes_.tolist()))
         require(not strange, f"the prior knows no class {strange}; there are {known}")
         return torch.from_numpy(codes)
 
     def sample(
-        self, n: int = 1, random_state: int | None = None, y: Any = None, guidance: float = GUIDANCE
+        self, n: int = 1, random_state: int | None = None, y: Any = None, guidance: float | None = None
     ) -> np.ndarray:
-        """n new codes, (n, width) float32. y: as in `labels_for`. guidance: 1 for the distribution itself; more for
-        codes surer of their class, and less varied; 0 for none of the class."""
+        """n new codes, (n, width) float32. y: as in `labels_for`. guidance, for codes with classes (1.5 unless given):
+        1 for the distribution itself; more for codes surer of their class, and less varied; 0 for none of the class."""
         require(n >= 1, f"n is {n}; expected at least 1")
         seed = fresh_seed() if random_state is None else random_state
         require_setting("random_state", seed, Seed)
-        return self._flow(self._noise(n, seed), self.labels_for(n, y, seed), guidance)
+        return self._flow(self._noise(n, seed), self.labels_for(n, y, seed), self._guidance(guidance, GUIDANCE))
 
     def variations(
-        self, Z: np.ndarray, n: int, random_state: int, y: Any = None, t: float = 0.5, guidance: float = 1.0
+        self,
+        Z: np.ndarray,
+        n: int,
+        random_state: int,
+        y: Any = None,
+        strength: float = STRENGTH,
+        guidance: float | None = None,
     ) -> np.ndarray:
-        """n codes like each of Z (m, width), (m, n, width): noise is added up to the time t, and flows back.
+        """n codes like each of Z (m, width), (m, n, width): each is mixed with noise as at the time 1 - strength of its
+        path, and flows to the end again.
 
-        t: 1 leaves a code as it is, 0 draws any. y: the classes of Z, which the new ones keep.
+        strength: 0 leaves a code as it is, 1 draws any. y: the classes of the new codes, as in `labels_for`;
+        None: none. guidance: as in `sample`, but 1 unless given.
         """
         require(n >= 1, f"n is {n}; expected at least 1")
         require_setting("random_state", random_state, Seed)
-        require(0 <= t <= 1, f"t is {t:g}; expected a number from 0 (any code) to 1 (the code itself)")
+        require_setting("strength", strength, Fraction)
         codes = np.repeat(self._images(Z), n, axis=0)
         labels = self._indices(y, len(Z), given=True).numpy().repeat(n)
-        own = self._flow(self._noise(len(codes), random_state), labels, guidance, torch.from_numpy(codes), t)
-        return own.reshape(len(Z), n, -1)
+        noise, w = self._noise(len(codes), random_state), self._guidance(guidance, 1.0)
+        return self._flow(noise, labels, w, torch.from_numpy(codes), 1 - strength).reshape(len(Z), n, -1)
+
+    def _guidance(self, given: float | None, usual: float) -> float:
+        """Raises InputError for guidance by classes that there are not."""
+        require(given is None or self.knows_classes, f"guidance is {given}, but the prior knows no classes to guide by")
+        if not self.knows_classes:
+            return 1.0
+        require_setting("guidance", usual if given is None else given, NonNegative)
+        return usual if given is None else given
 
     def _noise(self, n: int, seed: int) -> Tensor:
         return torch.randn(n, self.image_shape_[0], generator=torch.Generator().manual_seed(int(seed)))
@@ -164,13 +194,13 @@ class CodePrior(ImageEstimator):
     def _flow(
         self, noise: Tensor, labels: np.ndarray, guidance: float, codes: Tensor | None = None, t: float = 0.0
     ) -> np.ndarray:
-        require_setting("guidance", guidance, NonNegative)
         model: Any = self.model_
 
         def flow(noise: Tensor, y: Tensor, *z: Tensor) -> Tensor:
             start = model.noised(self.net_, z[0], noise, t) if z else noise
-            flowed: Tensor = model.guided_flow(self.net_, start, y, guidance if self._n_classes() else 1.0, t)
+            flowed: Tensor = model.guided_flow(self.net_, start, y, guidance, t)
             return flowed
 
         rows = (noise, torch.from_numpy(labels), *([] if codes is None else [codes]))
-        return self._trained.rows(flow, *rows)
+        few = 1 << (len(labels) - 1).bit_length()  # 18 codes of the explorer in a fifth of the time of a full batch
+        return self._trained.rows(flow, *rows, size=min(few, batch_size(self.image_shape_)))

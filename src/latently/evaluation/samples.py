@@ -13,6 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 from latently.common.errors import require
 from latently.data.classes import as_labels, is_missing
 from latently.estimator import Autoencoder, Classifier
+from latently.estimator.autoencoder import Sampler
+from latently.models import can
 
 NEIGHBOURS = 3  # a ball around each real image reaches its third nearest neighbour
 
@@ -45,16 +47,25 @@ def frechet_precision_recall(real: np.ndarray, drawn: np.ndarray) -> tuple[float
     return frechet_distance(real, drawn), *precision_recall(real, drawn)
 
 
+def judged_sampler(estimator: Autoencoder) -> Sampler | None:
+    """The model's own prior; of a model without one, a prior that was learned afterwards; None: neither."""
+    learned: Sampler | None = "flow-matching" if hasattr(estimator, "prior_") else None
+    return "prior" if can(estimator.model_, "prior") else learned
+
+
 def drawn_images(estimator: Autoencoder, n: int, y: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """n decoder means of codes from the prior; for a conditional model also their requested labels, drawn from y.
+    """n decoder means of codes from the `judged_sampler`; of a sampler that knows classes also their requested labels,
+    drawn from those of y that are known.
 
     Raises InputError for a model without a prior.
     """
+    sampler = judged_sampler(estimator) or "prior"
+    learned = sampler == "flow-matching" and estimator.current_prior().knows_classes
     asked = None
-    if estimator.model_.takes_labels:
+    if estimator.model_.takes_labels or learned:
         labels = as_labels(y)
         asked = np.random.default_rng(0).choice(labels[~is_missing(labels)], n)
-    return estimator.sample(n, random_state=0, y=asked, sampler="prior"), asked
+    return estimator.sample(n, random_state=0, y=asked, sampler=sampler), asked
 
 
 def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """`conditional`: does "make a 7" give a 7? Study 5's conditional VAEs with their bugs fixed, and with each bug alone.
 
-One of our classifiers evaluates 1,000 samples of each digit: decoder means for z ~ N(0, I).
+One of our classifiers evaluates 1,000 samples of each digit: decoder means for z ~ N(0, I). Beside them an autoencoder
+that never sees a label, whose codes are drawn from a prior that is told the classes (models/flow_matching.py).
 """
 
 from collections.abc import Sequence
@@ -16,14 +17,15 @@ from latently import pictures
 from latently.analysis import plots
 from latently.common.errors import require
 from latently.estimator import Autoencoder, Classifier
+from latently.estimator.code_prior import FOLDER, GUIDANCE, CodePrior
 from latently.evaluation.figures import evaluate
 from latently.evaluation.intervals import estimate, percent
 from latently.evaluation.samples import precision_recall
 from latently.experiments.encoders import cached
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
-from latently.experiments.trials import Bench
-from latently.models import CVAE, FeedForward, model_to_json
+from latently.experiments.trials import Bench, Trial
+from latently.models import AE, CVAE, FeedForward, model_to_json
 from latently.models.densities import Normal
 from latently.models.networks import EncoderDecoder
 from latently.models.posterior import Posterior
@@ -33,6 +35,8 @@ from latently.training.settings import Training
 EPOCHS, BUG_EPOCHS, JUDGE_EPOCHS, QUICK_EPOCHS = 30, 10, 10, 2
 PER_CLASS = 1000  # samples to evaluate
 DEFAULT = "default"  # our own network, which is not a preset
+FLOW = "flow-matching"  # an autoencoder with a learned prior, which is none either
+FLOW_WIDTH, FLOW_EPOCHS, GUIDANCES = 24, 12, (1.0, GUIDANCE)
 BUGS_OF = ("study5-cnn2", "study5-cnn3")  # a fully connected layer of 512 x 40 weights, and one of 64 x 40
 MENDED, RELU, WEIGHT, CLIP = "mended", "ReLU on the logits", "1/28 of the reconstruction", "clipped log variance"
 OURS, STUDYS = "ours", "study's"
@@ -106,9 +110,13 @@ def variants(preset: str) -> dict[str, CVAE]:
 
 
 def run(bench: Bench) -> Result:
-    asked = [line for preset in chosen(bench) for line in lines(preset)]
+    asked = [line for preset in chosen(bench) if preset != FLOW for line in lines(preset)]
     rows = [row for rows in bench.map(partial(rows_of, bench), asked) for row in rows]
     test = bench.part("test")
+    if FLOW in chosen(bench):
+        rows += [flow_row(bench, guidance) for guidance in GUIDANCES]
+        picture = plots.draw("samples", flow_fit(bench, 0), None)
+        pictures.save(picture, bench.folder / "figures" / f"samples-{FLOW}.png")
     for line in asked:
         for kind in ("samples", "analogies"):
             picture = plots.draw(kind, fit(bench, line, 0), test)
@@ -131,10 +139,10 @@ def rows_of(bench: Bench, line: Line) -> list[Row]:
 
 
 def chosen(bench: Bench) -> Sequence[str]:
-    known = [DEFAULT, *(name for name in PRESETS if name.startswith("study5") and "cvae" in PRESETS[name].models)]
+    known = [DEFAULT, FLOW, *(name for name in PRESETS if name.startswith("study5") and "cvae" in PRESETS[name].models)]
     for name in bench.presets:
         require(name in known, f"{name} is not a preset of a conditional VAE; there are {', '.join(known)}")
-    return bench.presets or (["study5-cnn2"] if bench.quick else known)
+    return bench.presets or (["study5-cnn2", FLOW] if bench.quick else known)
 
 
 def seeds(bench: Bench, line: Line) -> range:
@@ -161,6 +169,22 @@ def fitted(bench: Bench, name: str, estimator: Any) -> Any:
         train = partial(bench.train, estimator, run, labels_of=lambda images: images.label_names)
         bench.executor.run(str(run.path), train)
     return estimator.restore(run)  # not `load`: variants with a bug are not registered models
+
+
+def flow_fit(bench: Bench, seed: int) -> Autoencoder:
+    """An autoencoder, and a prior of its codes in its run folder."""
+    training = Training(epochs=QUICK_EPOCHS if bench.quick else FLOW_EPOCHS)
+    trial = Trial(f"ae-{FLOW}-seed{seed}", AE(FLOW_WIDTH), training, seed)
+    run = bench.trained(trial).part(FOLDER)
+    if not run.finished:
+        train = bench.part("train")
+        prior = CodePrior(random_state=seed, epochs=QUICK_EPOCHS if bench.quick else "auto")
+
+        def learn() -> None:
+            bench.fit(trial).fit_prior(train.images, train.label_names, prior, run=run)
+
+        bench.executor.run(str(run.path), learn)
+    return bench.fit(trial)
 
 
 # Figures --------------------------------------------------------------------------------------------------------------
@@ -194,23 +218,50 @@ def row(bench: Bench, trained: Line, line: Line, spread: float) -> Row:
     }
 
 
-def figures_of(bench: Bench, line: Line, seed: int, spread: float) -> dict[str, float]:
-    """`agreement`: fraction of samples that the judge classifies as the requested digit; `precision` and `recall`
-    against the test images in the judge's features; the true bound, whatever the objective was; the mean pixel of
-    samples."""
-    test, drawer, critic = bench.part("test"), fit(bench, line, seed), judge(bench)
-    images, asked = drawn(drawer, 100 if bench.quick else PER_CLASS, spread)
-    precision, recall = precision_recall(critic.features(test.images), critic.features(images))
-    drawer.model_ = CVAE(**{name: getattr(drawer.model_, name) for name in CVAE.field_types()})  # the bound alone
-    bound = evaluate(drawer, test.images, test.label_names)
+def flow_row(bench: Bench, guidance: float) -> Row:
+    """Of the learned prior; it has no bound."""
+
+    def one_seed(seed: int) -> dict[str, float]:
+        settings = {"preset": FLOW, "guidance": guidance, "seed": seed, "epochs": FLOW_EPOCHS}
+        first = partial(bench.map, lambda ask: ask(), (partial(judge, bench), partial(flow_fit, bench, seed)))
+        name = f"figures-{FLOW}-{guidance:g}-seed{seed}"
+        return cached(bench, name, settings, lambda: measured(bench, *drawn_by_flow(bench, seed, guidance)), first)
+
+    figures = bench.map(one_seed, range(1 if bench.quick else bench.seeds))
+    of = {name: [each[name] for each in figures] for name in figures[0]}
+    about = {"preset": FLOW, "variant": f"guidance {guidance:g}", "training": OURS, "seeds": len(figures)}
+    about |= {"epochs": len(flow_fit(bench, 0).history_), "agreement": float(np.mean(of["agreement"]))}
+    shares = {f"{name}_percent": percent(estimate(of[name])) for name in ("agreement", "precision", "recall")}
+    return about | shares | {"sample_grey": estimate(of["sample_grey"])}
+
+
+def drawn_by_flow(bench: Bench, seed: int, guidance: float) -> tuple[np.ndarray, np.ndarray]:
+    drawer = flow_fit(bench, seed)
+    asked = np.repeat(drawer.prior_.classes_, 100 if bench.quick else PER_CLASS)
+    return drawer.sample(len(asked), 0, asked, "flow-matching", guidance), asked
+
+
+def measured(bench: Bench, images: np.ndarray, asked: np.ndarray) -> dict[str, float]:
+    """What the judge says of images, and their mean pixel."""
+    critic = judge(bench)
+    precision, recall = precision_recall(critic.features(bench.part("test").images), critic.features(images))
     return {
         "agreement": float((critic.predict(images) == asked).mean()),
         "precision": precision,
         "recall": recall,
-        "elbo_nats": bound["elbo_nats"],
-        "kl_nats": bound["kl_nats"],
         "sample_grey": float(images.mean()),
     }
+
+
+def figures_of(bench: Bench, line: Line, seed: int, spread: float) -> dict[str, float]:
+    """`agreement`: fraction of samples that the judge classifies as the requested digit; `precision` and `recall`
+    against the test images in the judge's features; the true bound, whatever the objective was; the mean pixel of
+    samples."""
+    test, drawer = bench.part("test"), fit(bench, line, seed)
+    judged = measured(bench, *drawn(drawer, 100 if bench.quick else PER_CLASS, spread))
+    drawer.model_ = CVAE(**{name: getattr(drawer.model_, name) for name in CVAE.field_types()})  # the bound alone
+    bound = evaluate(drawer, test.images, test.label_names)
+    return judged | {"elbo_nats": bound["elbo_nats"], "kl_nats": bound["kl_nats"]}
 
 
 def drawn(fit: Autoencoder, n: int, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -228,6 +279,8 @@ NOTES = (
     "of the samples; that of MNIST is 0.13. Variant mended: with study 5's bugs fixed.",
     f"Training: our defaults, {EPOCHS} epochs, KL weight {CVAE.beta:g}; or the study's optimiser, learning rate and "
     f"batch size, {BUG_EPOCHS} epochs, KL weight 1. The study trains for 100 epochs and more.",
+    f"{FLOW}: a plain autoencoder of {FLOW_WIDTH} dimensions, {FLOW_EPOCHS} epochs, without labels; its codes are "
+    "drawn from a prior that is learned by flow matching and told the classes. It has no bound.",
 )
 
 
@@ -247,11 +300,11 @@ def findings(rows: Sequence[Row], accuracy: float) -> list[str]:
 
 STUDY = Study(
     name="conditional",
-    summary='Does "make a 7" give a 7? Study 5\'s conditional VAEs fixed, with each bug, and why cnn2 was grey.',
+    summary='Does "make a 7" give a 7? Study 5\'s conditional VAEs fixed, with each bug, and a learned prior.',
     cost="two cores: about two hours; one GPU: not measured",
     run=run,
     quick_columns=("preset", "variant", "training", "seeds", "epochs"),
     needs_labels=True,
     accepts=("presets",),
-    extra_presets=(DEFAULT,),
+    extra_presets=(DEFAULT, FLOW),
 )

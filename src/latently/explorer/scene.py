@@ -17,6 +17,7 @@ from latently.common.errors import InputError, require
 from latently.data import Images, ImageSet
 from latently.data.batches import to_channels_first
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
+from latently.estimator.code_prior import GUIDANCE, STRENGTH, CodePrior
 from latently.explorer import planes
 from latently.explorer.cache import Cache
 from latently.models import can
@@ -117,6 +118,7 @@ class Scene:
             "noise": {"kind": model.noise, "level": model.level, "unclipped": model.unclipped}
             if can(model, "corrupt", "denoise")
             else None,
+            "flow": self._flow(),
             "planes": planes.offered(self.latent_dim),
             "mean": self.codes.mean(0, dtype=np.float64).tolist(),
             "pad": self._pad(),
@@ -130,6 +132,13 @@ class Scene:
         if isinstance(prior, Normal):
             return {"mean": prior.mean[0].tolist(), "stddev": prior.stddev[0].tolist()}
         return {"draws": prior.sample(DRAWS, torch.Generator().manual_seed(0)).tolist()}
+
+    def _flow(self) -> dict[str, Any] | None:
+        """What the page can ask of the learned prior."""
+        if self.flow is None:
+            return None
+        classes = [str(name) for name in self.flow.classes_] if self.flow.knows_classes else None
+        return {"classes": classes, "guidance": GUIDANCE, "strength": STRENGTH}
 
     def _dimensions(self) -> dict[str, Any]:
         """Each latent dimension with its activity and slider range, most active first."""
@@ -191,8 +200,7 @@ class Scene:
 
     def decode(self, codes: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
         """(n, Z) -> the decoder's mean, uint8 (n, *image)."""
-        bounded = bool((np.abs(codes) <= LARGEST_CODE).all())  # false for NaN, too
-        require(bounded, f"codes must be finite numbers from -{LARGEST_CODE:g} to {LARGEST_CODE:g}")
+        require_bounded(codes)
         trained, z = self.encoder.trained_, torch.from_numpy(codes)
         means = trained.rows(trained.image_means, z, *self.label_tensors(classes, len(z)), size=len(z))
         return self.as_bytes(trained.to_images(means))
@@ -219,6 +227,43 @@ class Scene:
         noisy, trained = self.encoder.corrupt(self.as_source(pixels), level, seed), self.encoder.trained_
         rebuilt = trained.rows(trained.denoised_means, to_channels_first(noisy), size=len(noisy))
         return self.as_bytes(noisy), self.as_bytes(trained.to_images(rebuilt))
+
+    # The learned prior ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def flow(self) -> CodePrior | None:
+        """The prior that latently train prior learned; None without one."""
+        if hasattr(self.encoder, "prior_"):
+            return self.encoder.current_prior()
+        if hasattr(self.encoder, "unfinished_prior_"):
+            note(self.encoder.unfinished_prior_)
+        return None
+
+    def draw(self, n: int, classes: np.ndarray | None, guidance: float | None, seed: int) -> np.ndarray:
+        """n codes from the learned prior, (n, Z), of one class, or of any."""
+        flow = self.required_flow
+        return flow.sample(n, seed, self._label(flow, classes), guidance)
+
+    def vary(self, code: np.ndarray, n: int, classes: np.ndarray | None, strength: float, seed: int) -> np.ndarray:
+        """n codes like a code (1, Z), (n, Z), of a class."""
+        flow = self.required_flow
+        require_bounded(code)
+        return flow.variations(code, n, seed, self._label(flow, classes), strength)[0]
+
+    @property
+    def required_flow(self) -> CodePrior:
+        if self.flow is None:
+            raise InputError("this run has no learned prior; learn one with latently train prior")
+        return self.flow
+
+    def _label(self, flow: CodePrior, classes: np.ndarray | None) -> Any:
+        """The label of a class index of the prior."""
+        if classes is None:
+            return None
+        known = flow.classes_ if flow.knows_classes else np.zeros(0)
+        fits = len(classes) == 1 and 0 <= classes[0] < len(known)
+        require(fits, f"the learned prior knows {len(known)} classes; expected one of them, counted from 0")
+        return known[classes[0]]
 
     # Points -----------------------------------------------------------------------------------------------------------
 
@@ -260,6 +305,11 @@ class Scene:
         if self.label_classes is None:
             words += ["--encoder", str(self.run.path if self.few is None else self.run.path / "encoder")]
         return shlex.join([*words, "--labels", str(labels), "--out", f"{self.run.path}-classes"])
+
+
+def require_bounded(codes: np.ndarray) -> None:
+    bounded = bool((np.abs(codes) <= LARGEST_CODE).all())  # false for NaN, too
+    require(bounded, f"codes must be finite numbers from -{LARGEST_CODE:g} to {LARGEST_CODE:g}")
 
 
 def to_bytes(x: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ POST /api/decode?class=         float32 codes -> uint8 pixels
 POST /api/encode?class=         uint8 pixels -> float32 codes
 POST /api/classify              uint8 pixels -> float32 probabilities
 POST /api/denoise?level=&seed=  uint8 pixels of an image -> uint8 pixels, noisy and rebuilt
+GET  /api/samples?n=&class=&guidance=&seed=     float32 codes drawn from the learned prior
+POST /api/variations?n=&class=&strength=&seed=  float32 code -> float32 codes like it
 POST /api/neighbours?n=         float32 code -> {points, distances}
 GET  /api/labels, POST          all labels given here with a revision; changes to them
 GET  /api/labels.csv, PUT       the same as a file
@@ -96,6 +98,8 @@ class Api:
             ("POST", "encode", self.encode),
             ("POST", "classify", self.classify),
             ("POST", "denoise", self.denoise),
+            ("GET", "samples", self.samples),
+            ("POST", "variations", self.variations),
             ("POST", "neighbours", self.neighbours),
             ("GET", "labels", self.read_labels),
             ("POST", "labels", self.change_labels),
@@ -152,6 +156,17 @@ class Api:
         require(level <= 10, f"level is {level:g}; expected a number from 0 to 10")
         noisy, rebuilt = await run_in_threadpool(self.scene.denoise, await self.sent_images(request), level, seed)
         return raw(np.concatenate([noisy, rebuilt]))
+
+    async def samples(self, request: Request) -> Response:
+        given = "guidance" in request.query_params
+        asked = how_many(request, 18), classes(request), number(request, "guidance", 0) if given else None
+        return raw((await run_in_threadpool(self.scene.draw, *asked, whole(request, "seed", 0))).astype("<f4"))
+
+    async def variations(self, request: Request) -> Response:
+        codes = await self.rows(request, "<f4", self.scene.latent_dim)
+        require(len(codes) == 1, "expected one code")
+        asked = how_many(request, 18), classes(request), number(request, "strength", 0.5), whole(request, "seed", 0)
+        return raw((await run_in_threadpool(self.scene.vary, codes, *asked)).astype("<f4"))
 
     async def neighbours(self, request: Request) -> Response:
         n = how_many(request, 12)

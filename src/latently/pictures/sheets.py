@@ -83,8 +83,9 @@ def rows(named: Mapping[str, ArrayLike], title: str) -> Figure:
     return axes.get_figure()  # type: ignore[return-value]
 
 
-def samples(images: ArrayLike, columns: int | None = None) -> Figure:
-    """Images (N,H,W[,C]) drawn from a model, on a roughly square grid unless `columns` is given.
+def samples(images: ArrayLike, columns: int | None = None, drawn_by: str = "") -> Figure:
+    """Images (N,H,W[,C]) drawn from a model, on a roughly square grid unless `columns` is given. drawn_by: how the
+    codes were drawn, for the title.
 
     >>> samples(np.zeros((16, 8, 8))).axes[0].images[0].get_array().shape
     (35, 35)
@@ -92,7 +93,7 @@ def samples(images: ArrayLike, columns: int | None = None) -> Figure:
     tiles = as_floats(images)
     count, height, width = tiles.shape[:3]
     columns = columns or min(count, math.ceil(math.sqrt(count * height / width)))
-    title = f"{counted(count, 'sample')} from the model"
+    title = f"{counted(count, 'sample')} from the model{f', {drawn_by}' * bool(drawn_by)}"
     axes, _, _ = draw_tiles(tiles, columns, title=title)
     return axes.get_figure()  # type: ignore[return-value]
 

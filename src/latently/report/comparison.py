@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from latently import pictures, report
+from latently.analysis import plots
 from latently.analysis.run_images import RunImages
 from latently.common.console import format_value, note
 from latently.common.errors import require
 from latently.common.files import read_json, require_writable
 from latently.data import ImageSet
 from latently.estimator import Autoencoder
-from latently.models import MODELS, can
+from latently.models import MODELS
 from latently.pictures import Figure
 from latently.report.content import flattened, section
 from latently.report.files import read_figures
@@ -198,10 +199,13 @@ def draw(comparison: Comparison) -> dict[str, Figure]:
         rows = {"original": next(iter(autoencoders.values())).seen(images.images)}
         rows |= {name: each.reconstruct(images.images, images.label_names) for name, each in autoencoders.items()}
         drawn["reconstructions"] = pictures.rows(rows, "The same images, reconstructed by each run")
-    samplers = {name: each for name, each in autoencoders.items() if can(each.model_, "prior")}
+    samplers = {name: each for name, each in autoencoders.items() if "samples" in plots.available_kinds(each)}
     if samplers:
-        sheets = {name: each.sample(SAMPLES, random_state=0) for name, each in samplers.items()}
-        drawn["samples"] = pictures.sheets(sheets, 5, min(3, len(sheets)), "Samples from the prior of each run")
+        sheets = {
+            f"{name}, {plots.usual_sampler(each)}": each.sample(SAMPLES, random_state=0)
+            for name, each in samplers.items()
+        }
+        drawn["samples"] = pictures.sheets(sheets, 5, min(3, len(sheets)), "Samples from each run")
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for name, opened in comparison.runs.items():
         fitted = opened.estimator
@@ -252,7 +256,8 @@ CAPTIONS = {
     ),
     "samples": (
         "Samples",
-        "Decoder means of codes drawn from the prior. Good: varied, and hard to tell from real images.",
+        "Decoder means of new codes, drawn as the title of each sheet says. Good: varied, and hard to tell from real "
+        "images.",
     ),
     "curves": (
         "Training curves",

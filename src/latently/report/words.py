@@ -203,6 +203,7 @@ METRICS = {
     "probe_labels": Metric("Labels used by the probe", "", ""),
     "knn_neighbours": Metric("Nearest neighbours, k", "", ""),
     "n_samples": Metric("Samples", "", ""),
+    "sampler": Metric("Sampler", "", ""),
     "judge": Metric("Judge", "", ""),
     "n_labels": Metric("Labels used", "", ""),
     "n_draws": Metric("Label draws", "", ""),
@@ -259,8 +260,15 @@ PICTURES = {  # in display order
     ),
     "samples": Picture(
         "Samples",
-        "New images, decoded from codes drawn from the prior. Good: varied, and hard to tell from real ones. Smudges "
-        "come from regions of the prior that contain no codes of real images.",
+        "New images, decoded from new codes; the title says how these were drawn. Good: varied, and hard to tell from "
+        "real ones. Smudges come from regions of the model's prior that contain no codes of real images.",
+    ),
+    "samples-flow-matching": Picture(
+        "Samples by flow matching", "New images, decoded from codes drawn from the prior that was learned afterwards."
+    ),
+    "samples-like": Picture("More like these", "In each row an image, and new ones like it."),
+    "samples-nearest": Picture(
+        "Samples and the nearest training images", "Each sample above the training image with the nearest pixels."
     ),
     "samples-mixture": Picture(
         "Samples from a mixture",

@@ -125,7 +125,7 @@ class Trained:
 
     @torch.no_grad()
     def prior_codes(self, n: int, seed: int) -> np.ndarray:
-        advice = "train a vae, take a mixture fitted to its codes (sampler mixture), or decode codes of your own"
+        advice = "learn one (latently train prior RUN), train a vae, or take a mixture of its codes (sampler mixture)"
         no_prior = f"a plain autoencoder ({model_name(self.model)}) has no prior to sample from; {advice}"
         require(can(self.model, "prior"), no_prior)
         return self.model.prior(self.net).sample(n, torch.Generator().manual_seed(seed)).cpu().numpy()

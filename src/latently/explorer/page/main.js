@@ -11,6 +11,7 @@ import { labelling } from "./tool-label.js";
 import { look } from "./tool-look.js";
 import { noise } from "./tool-noise.js";
 import { pad } from "./tool-pad.js";
+import { samples } from "./tool-samples.js";
 import { sliders } from "./tool-sliders.js";
 
 // Planes -------------------------------------------------------------------------------------------
@@ -56,10 +57,11 @@ async function setUpPlanes(page) {
 // Tools --------------------------------------------------------------------------------------------
 
 function setUpTools(page) {
-  const tools = { look, sliders, between, classes, noise, pad, label: labelling };
+  const tools = { look, sliders, samples, between, classes, noise, pad, label: labelling };
   const titles = {
     look: "Look",
     sliders: "Sliders",
+    samples: "Samples",
     between: "Between",
     classes: "Classes",
     noise: "Noise",

@@ -57,6 +57,17 @@ export class Server extends Source {
     return split(await array(`api/denoise?level=${level}&seed=${seed}`, Uint8Array, pixels), 2);
   }
 
+  // Codes drawn from the learned prior; klass, guidance: null for none
+  async samples(n, klass, guidance, seed) {
+    const words = asQuery({ n, class: klass, guidance, seed });
+    return split(await array(`api/samples?${words}`, Float32Array), n);
+  }
+
+  async variations(code, n, klass, strength, seed) {
+    const words = asQuery({ n, class: klass, strength, seed });
+    return split(await array(`api/variations?${words}`, Float32Array, code), n);
+  }
+
   async neighbours(code, n) {
     return (await ask(`api/neighbours?n=${n}`, "POST", code)).json();
   }
@@ -112,6 +123,8 @@ class Kept {
     return found.every(Boolean) ? found : this.#fetch(points);
   }
 }
+
+const asQuery = (named) => new URLSearchParams(Object.entries(named).filter(([, value]) => value !== null));
 
 export const size = (shape) => shape.reduce((a, b) => a * b, 1);
 
