@@ -67,6 +67,12 @@ def test_a_decoder_that_learns_from_a_part_of_the_batch_has_the_loss_of_that_par
     torch.testing.assert_close(part, whole[[0, 1, 2, 0, 1, 2, 0, 1, 2, 0]], rtol=1e-4, atol=1e-2)
 
 
+def test_large_photographs_are_trained_on_for_about_as_long():
+    model = SimCLR()
+    assert model.length((3, 32, 32), 30, 1200) == model.length((1, 28, 28), 30, 1200) == (30, 1200)
+    assert model.length((3, 64, 64), 30, 1200) == (8, 300), "views of four times the pixels, a quarter as often"
+
+
 def test_only_what_averages_over_places_gets_views_smaller_than_images():
     assert SimCLR().build((3, 32, 32)).view_sides == (20, 20)
     assert SimCLR(network=Network("conv(4, 3) dense(8)")).build((3, 32, 32)).view_sides == (32, 32)

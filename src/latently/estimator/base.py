@@ -169,7 +169,8 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         """The resolved training settings. Raises InputError if settings, shapes or memory do not allow the fit."""
         net = build_on_meta(self.model_, self._tensor_shape, n_classes)
         suited = self.model_.suited(self._tensor_shape)
-        training = resolve(self.training(), n_members, net, self.usual_epochs, self.least_steps, suited)
+        epochs, steps = self.model_.length(self._tensor_shape, self.usual_epochs, self.least_steps)
+        training = resolve(self.training(), n_members, net, epochs, steps, suited)
         training = replace(training, device=processes.device(training.device))
         bytes_per_pixel = 0 if isinstance(images, Mapped) else images.itemsize
         check_memory(self.model_, net, self._tensor_shape, len(images), bytes_per_pixel, training)

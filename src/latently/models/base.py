@@ -56,6 +56,11 @@ class Model(Settings):
         """What `auto` is for images of this shape: `optimiser` and `lr`."""
         return SUITED
 
+    def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
+        """So many epochs, and at least so many steps, does a training take that leaves its epochs open, on images of this
+        shape; of what is usual."""
+        return epochs, steps
+
     @property
     def loss_unit(self) -> str:
         """Unit of `loss` and `reconstruction`."""

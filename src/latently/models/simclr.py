@@ -31,6 +31,7 @@ from latently.models.readout import Readout, level_widths, pooled_maps
 from latently.models.views import Change, Views, is_photograph, view_sides
 
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
+USUAL_PIXELS = 32 * 32  # of images whose training is as long as usual
 READ_FROM = 5000  # training images from which the readout of features is learned,
 READ_VALUES = 2 * 10**8  # or as many as hold so many values
 
@@ -125,6 +126,11 @@ class SimCLR(AE):
     def joined(self, net: EncoderDecoder, h: Tensor, x: Tensor) -> Tensor:
         """[h, a], the whole code of images x. -> (B, Z)"""
         return torch.cat([h, net.appearance(x)], 1) if self.appearance_dim else h
+
+    def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
+        """Fewer of both for photographs of more than 32 x 32 pixels, so that a run takes about as long."""
+        share = min(1.0, USUAL_PIXELS / math.prod(image_shape[1:]))
+        return max(1, round(epochs * share)), max(1, round(steps * share))
 
     # The network ----------------------------------------------------------------------------------
 

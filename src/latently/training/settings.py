@@ -16,7 +16,8 @@ class Training(Settings):
     """How a model is trained. A preset replaces these defaults by those of its study."""
 
     epochs: Count | Literal["auto"] = "auto"
-    """Passes over the training images; auto: 30, or 15 for a classifier, and more if there are few images."""
+    """Passes over the training images; auto: 30, or 15 for a classifier, and more if there are few images; fewer for a
+    simclr of more than 32 x 32 pixels."""
     batch_size: Count = 128
     """Images per step; the last batch of an epoch may be smaller."""
     optimiser: OptimiserName = "adamw"
