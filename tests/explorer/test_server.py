@@ -11,10 +11,13 @@ import urllib.request
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from starlette.testclient import TestClient
 
+from latently import Autoencoder, Network, SimCLR
 from latently.analysis.run_images import RunImages
 from latently.explorer.guard import LARGEST_BODY
+from latently.explorer.proposals import centres, propose
 from latently.explorer.saved_labels import LabelFile
 from latently.explorer.scene import Scene
 from latently.explorer.server import app
@@ -345,3 +348,19 @@ def test_priors_and_posteriors_of_every_kind(tmp_path):
         else:
             with pytest.raises(InputError, match="flow posterior cannot be exported"):
                 write_static(scene, tmp_path / "page")
+
+
+def test_a_model_with_features_is_mapped_and_labelled_by_them(tmp_path):
+    """The plane of features leads to no code, so the page takes those of the points nearby."""
+    images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3)).astype(np.uint8)
+    model = SimCLR(10, appearance=0.2, network=Network("conv(4, 3) pool(2) conv(6, 3) mean()", "dense(out)"))
+    encoder = Autoencoder(model, epochs=1, random_state=0).fit(images).save(tmp_path / "run")
+    np.save(tmp_path / "images.npy", images)
+    scene = Scene(RunImages(tmp_path / "run", str(tmp_path / "images.npy"), "cpu"))
+    features = encoder.features(images)
+    np.testing.assert_allclose(scene.features, features, atol=1e-5)
+    plane = scene.plane("pca")
+    assert plane.frame is None
+    np.testing.assert_allclose(plane.positions.var(0), PCA(2).fit(features).explained_variance_ * 49 / 50, rtol=1e-3)
+    labels = LabelFile(tmp_path / "labels.csv", scene.all_images)
+    assert propose("clusters", 4, scene, labels).tolist() == centres(scene.features, 4).tolist()

@@ -88,8 +88,8 @@ def draw_reconstructions(estimator: Autoencoder, data: ImageSet, drawing: PlotOp
 
 def draw_scatter(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
     some = data.spread(drawing.n or SCATTER_POINTS)
-    codes = estimator.transform(data.images[some], data.label_names[some])
-    return pictures.scatter(codes, data.labels[some], data.classes)
+    features = estimator.features(data.images[some], data.label_names[some])
+    return pictures.scatter(features, data.labels[some], data.classes)
 
 
 def draw_canvas(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:

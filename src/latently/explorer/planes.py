@@ -38,15 +38,17 @@ def offered(latent_dim: int) -> list[dict[str, str]]:
     return [*made, {"name": "umap", "title": "UMAP"}] if find_spec("umap") else made
 
 
-def make(name: str, codes: np.ndarray, dims: tuple[int, int], cache: Cache) -> Plane:
-    """The projection of that name; dims: the two for `dimensions`. Raises InputError for dimensions out of range."""
+def make(name: str, codes: np.ndarray, features: np.ndarray, dims: tuple[int, int], cache: Cache) -> Plane:
+    """The projection of that name: `umap` and `pca` of features, which may be the codes. dims: the two for `dimensions`.
+
+    Raises InputError for dimensions out of range."""
     width = codes.shape[1]
     if name == "umap":
-        return Plane(cache.of("umap", lambda: umap(codes)), None)
+        return Plane(cache.of("umap", lambda: umap(features)), None)
     if name == "pca":
-        pca = PCA(2, svd_solver="randomized" if width > 500 else "auto", random_state=0).fit(codes[:FITTED])
+        pca = PCA(2, svd_solver="randomized" if width > 500 else "auto", random_state=0).fit(features[:FITTED])
         frame = np.stack([pca.mean_, *pca.components_]).astype(np.float32)
-        return Plane((codes - frame[0]) @ frame[1:].T, frame)
+        return Plane((features - frame[0]) @ frame[1:].T, frame if features is codes else None)
     if width == 1:  # one dimension: the second coordinate is random jitter
         spread = np.random.default_rng(0).uniform(-1, 1, len(codes))
         return Plane(np.stack([codes[:, 0], spread], axis=1).astype(np.float32), np.array([[0], [1], [0]], np.float32))

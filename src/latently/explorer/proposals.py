@@ -32,9 +32,9 @@ def propose(by: str, n: int, scene: Scene, labels: LabelFile) -> np.ndarray:
         drawn = np.random.default_rng(len(scene.shown) - len(unlabelled)).choice(unlabelled, CANDIDATES, replace=False)
         unlabelled = np.sort(drawn)
     if by == "clusters":
-        return unlabelled[centres(scene.codes[unlabelled], n)]
+        return unlabelled[centres(scene.features[unlabelled], n)]
     if by == "uncertain":
-        return unlabelled[apart(margins(scene, known, unlabelled), scene.codes[unlabelled], n)]
+        return unlabelled[apart(margins(scene, known, unlabelled), scene.features[unlabelled], n)]
     raise InputError(f"there is no method {by[:40]!r} to propose images; there are clusters, uncertain")
 
 
@@ -56,7 +56,7 @@ def apart(margins: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
 def margins(scene: Scene, known: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The margin between the two best classes of each point, (n,)."""
     if scene.few is None:
-        return lead(spread_from(scene.codes, known, points))
+        return lead(spread_from(scene.features, known, points))
     if len(scene.images) <= FEW:
         return lead(scene.probabilities[points])
     return lead(scene.classify(scene.pixels(points)))

@@ -73,6 +73,13 @@ class Scene:
             labels = np.where(np.isin(labels, self.label_classes), labels, "")
         return self.encoder.transform(self.images.images, labels)
 
+    @cached_property
+    def features(self) -> np.ndarray:
+        """(N, F) float32, by which images are compared: the codes, unless the model made features for that."""
+        if not can(self.encoder.model_, "features"):
+            return self.codes
+        return self.cache.of("features", lambda: self.encoder.features(self.images.images))
+
     # What it is -------------------------------------------------------------------------------------------------------
 
     @property
@@ -285,7 +292,7 @@ class Scene:
     def plane(self, name: str, dims: tuple[int, int] = (0, 1)) -> planes.Plane:
         """The points on a plane. Raises InputError for an unknown plane."""
         require(name in self.plane_names, f"there is no plane {name[:40]!r}; there are {', '.join(self.plane_names)}")
-        return planes.make(name, self.codes, dims, self.cache)
+        return planes.make(name, self.codes, self.features, dims, self.cache)
 
     def few_label_command(self, labels: Path) -> str:
         """The command that trains on the labels in a file."""

@@ -67,10 +67,10 @@ def about(scene: Scene, predicts: bool) -> dict[str, Any]:
 
 
 def proposals(scene: Scene, predicts: bool) -> dict[str, list[int] | None]:
-    by_clusters = centres(scene.codes, PROPOSED).tolist()
+    by_clusters = centres(scene.features, PROPOSED).tolist()
     if not predicts:
         return {"clusters": by_clusters, "uncertain": None}
-    return {"clusters": by_clusters, "uncertain": apart(lead(scene.probabilities), scene.codes, PROPOSED).tolist()}
+    return {"clusters": by_clusters, "uncertain": apart(lead(scene.probabilities), scene.features, PROPOSED).tolist()}
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -57,8 +57,8 @@ class Model(Settings):
         return SUITED
 
     def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
-        """So many epochs, and at least so many steps, does a training take that leaves its epochs open, on images of this
-        shape; of what is usual."""
+        """Epochs, and the least number of steps, of a training that leaves its epochs open, on images of this
+        shape, where so many are usual."""
         return epochs, steps
 
     @property
