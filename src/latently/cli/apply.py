@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from latently.common.console import note
 from latently.common.errors import InputError, require
 
 if TYPE_CHECKING:
     from latently.data import ImageSet
     from latently.estimator import Autoencoder
 
-from latently.cli.arguments import Device, PartOfImages, RayAddress, RunData
+from latently.cli.arguments import Device, PartOfImages, RayAddress, RunData, default_shown
 from latently.cli.shared import open_run, require_autoencoder, require_extra
 
 
