@@ -21,10 +21,11 @@ PLAN = {
     "runs": "tensors record lock folder outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
-    "estimator": """inputs base classifier mixture code_prior conditional autoencoder label_spreading poisson_learning
-        lesson linear_head fine_tuning few_label __init__ stacked""",
+    "estimator": """inputs base classifier mixture code_prior conditional autoencoder anomalies anomaly_detector
+        label_spreading poisson_learning lesson linear_head fine_tuning few_label __init__ stacked""",
     "evaluation": "intervals figures codes label_noise samples verdict",
-    "analysis": "run_images measure similar copies cluster watch label_curve plots onnx_export parquet_export",
+    "analysis": """run_images measure similar copies cluster odd_ones watch label_curve plots onnx_export
+        parquet_export""",
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
         classifiers code_distances probes denoise conditional bounds semi_supervised
         __init__""",

@@ -24,6 +24,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 if TYPE_CHECKING:
     from latently import data as data
     from latently.common.errors import InputError as InputError
+    from latently.estimator import AnomalyDetector as AnomalyDetector
     from latently.estimator import Autoencoder as Autoencoder
     from latently.estimator import Classifier as Classifier
     from latently.estimator import FewLabelClassifier as FewLabelClassifier
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from latently.models.networks import Trunk as Trunk
 
 _HOME = {
+    "AnomalyDetector": "estimator",
     "Augmentation": "models.augmentation",
     "Autoencoder": "estimator",
     "Classifier": "estimator",

@@ -256,11 +256,11 @@ def test_score_puts_the_worst_first(latently, small_run, tmp_path):
         out = tmp_path / f"scores.{ending}"
         assert latently("score", small_run, "--data", tmp_path / "a.npy", "--out", out).code == 0
     rows = rows_of(tmp_path / "scores.csv")
-    scores = [float(row["elbo_nats"]) for row in rows]
+    scores = [float(row["minus_patch_distance"]) for row in rows]
     assert scores == sorted(scores)
     assert rows[0]["name"] == "17", "the image of noise is the worst explained"
     assert is_png(tmp_path / "scores.png")
-    by_name = {row["name"]: float(row["elbo_nats"]) for row in rows}
+    by_name = {row["name"]: float(row["minus_patch_distance"]) for row in rows}
     in_order = [by_name[str(n)] for n in range(30)]
     assert np.allclose(np.load(tmp_path / "scores.npy"), in_order), "without names, scores are lined up with the images"
 
@@ -337,7 +337,7 @@ def test_a_plain_autoencoder_goes_all_the_way(latently, tmp_path):
     assert "samples" not in latently("plot", run, "all").out
     assert latently("report", run).code == 0
     assert latently("score", run, "--out", tmp_path / "s.csv").code == 0
-    assert "minus_reconstruction_nats" in rows_of(tmp_path / "s.csv")[0]
+    assert "minus_patch_distance" in rows_of(tmp_path / "s.csv")[0]
 
 
 def test_a_denoising_autoencoder_cleans_images_of_ones_own(latently, tmp_path):

@@ -119,3 +119,22 @@ def test_a_classifier_beside_the_features_takes_as_many(latently, tmp_path):
     run = latently("train", "classifier", *words, "--out", tmp_path / "b")
     assert run.code == 0, run.err
     assert json.loads((tmp_path / "b/classifier/params.json").read_text())["model"]["wide"] == 7
+
+
+def test_an_image_turned_is_another_image():
+    """The contrast with rotations is that of four times as many images without; the decoder sees them upright alone."""
+    network = Network("conv(4, 3, norm=group) mean()")
+    turned, plain = (SimCLR(10, rotations=on, network=network) for on in (True, False))
+    x = torch.rand(3, 3, 16, 16)
+    assert [each.shape for each in turned.instances(x)] == [x.shape] * 4
+    assert torch.equal(turned.instances(x)[1], torch.from_numpy(np.rot90(x.numpy(), axes=(2, 3)).copy()))
+    net = turned.build((3, 16, 16)).eval()  # where all images are rebuilt
+    torch.manual_seed(0)
+    terms = turned.loss(net, x, None, 0.5)
+    torch.manual_seed(0)
+    of_each = plain.loss(net, torch.cat([x.rot90(quarters, (2, 3)) for quarters in range(4)]), None, 0.5)
+    assert terms["contrast"].shape == (3,)
+    assert torch.allclose(terms["contrast"], of_each["contrast"].view(4, 3).mean(0))
+    assert torch.allclose(terms["reconstruction"], of_each["reconstruction"][:3], rtol=1e-4)
+    with pytest.raises(InputError, match="rotations take square images, and these are 16 x 12"):
+        turned.build((3, 16, 12))

@@ -11,8 +11,8 @@ from latently import pictures
 from latently.common.errors import require
 from latently.data import Images, ImageSet, taken
 from latently.estimator import Autoencoder, ClassPredictor
+from latently.estimator.anomalies import score_name
 from latently.estimator.code_prior import GUIDANCE
-from latently.evaluation.figures import score_name
 from latently.models import can
 
 SCATTER_POINTS = 10_000  # more would hide each other

@@ -26,7 +26,7 @@ from latently.data import read_image
 from latently.data.folder_index import image_names
 from latently.data.reading import UnreadableError, in_threads
 from latently.estimator import Autoencoder, ClassPredictor
-from latently.evaluation.figures import score_name
+from latently.estimator.anomalies import score_name
 from latently.runs.lock import lock
 from latently.runs.record import weights_hash
 

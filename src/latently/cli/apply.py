@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from latently.common.console import note
 from latently.common.errors import InputError, require
 
 if TYPE_CHECKING:
     from latently.data import ImageSet
     from latently.estimator import Autoencoder
 
-from latently.cli.arguments import Device, PartOfImages, RayAddress, RunData
+from latently.cli.arguments import Device, PartOfImages, RayAddress, RunData, default_shown
 from latently.cli.shared import open_run, require_autoencoder, require_extra
 
 
@@ -110,22 +111,44 @@ def score(
     out: Path,
     data: RunData = None,
     part: PartOfImages = "all",
+    by: Literal["auto", "elbo", "error", "neighbours", "patches"] = "auto",
+    false_alarms: Annotated[float | None, default_shown("none is marked")] = None,
     device: Device = "auto",
 ) -> None:
-    """Score images under the model, the lowest (most anomalous) first where the file has names.
+    """Score images beside those that the run learned from, the lowest (most anomalous) first where the file has names.
 
     Args:
         run: Run folder.
-        out: File to write: .npz (scores, names) or .csv (name, score), both in the order of the scores, lowest first;
-            .npy (scores), without names, in the order of the images: files sorted by path, or as in the array; .png
-            (the lowest-scoring images).
+        out: File to write: .npz (names, scores, p-values) or .csv, both in the order of the scores, lowest first; .npy
+            (scores), without names, in the order of the images: files sorted by path, or as in the array; .png (the
+            lowest-scoring images, and where they are anomalous).
         data: Images to score, a name or a path.
+        by: elbo: the bound on log p(x), or minus the reconstruction loss; error: minus the squared error of the
+            reconstruction; neighbours: of the code; patches: of parts of the image. auto: neighbours of self-supervised
+            features of photographs, else patches.
+        false_alarms: Mark as odd what has a p-value of at most this, so that of normal images this fraction is marked.
     """
-    from latently.evaluation.figures import score_name
+    from latently import pictures
+    from latently.analysis.odd_ones import odd_ones
+    from latently.runs import outputs
 
-    write_outputs(run, out, data, part, device, "worst", lambda estimator, images: {
-        score_name(estimator): estimator.score_samples(images.images, images.label_names),
-    }, rank=True)  # fmt: skip
+    fits = false_alarms is None or 0 < false_alarms < 1
+    require(fits, f"--false-alarms is {false_alarms}; expected a number between 0 and 1, such as 0.01")
+    outputs.check_out(out, (*outputs.ARRAY_ENDINGS, ".png"))
+    opened = open_run(run, data, device)
+    require_autoencoder(opened.estimator, run)
+    images = opened.part(part, as_in_source=True)
+    is_picture = out.suffix.lower() == ".png"
+    opened.require_apart(out, adds_images=is_picture)
+    found = odd_ones(opened, images, by, false_alarms)
+    if is_picture:
+        pictures.save(found.picture(), out)
+    else:
+        order = slice(None) if out.suffix.lower() == ".npy" else found.order
+        columns = {name: values[order] for name, values in found.columns().items()}
+        outputs.write_arrays(out, images.names[order], columns)
+    note(found.summary())
+    print(out)
 
 
 def predict(
@@ -161,12 +184,9 @@ def predict(
 
 def write_outputs(
     path: Path, out: Path, source: str | None, part: str, device: str, picture: str,
-    compute: Callable[["Autoencoder", "ImageSet"], dict[str, Any]], rank: bool = False,
+    compute: Callable[["Autoencoder", "ImageSet"], dict[str, Any]],
 ) -> None:  # fmt: skip
-    """Compute arrays per image and write them in the format given by the extension of `out`; .png draws `picture`.
-
-    rank: by the first array, lowest first; but a .npy has no names, so its rows stay as the images are.
-    """
+    """Compute arrays per image and write them in the format given by the extension of `out`; .png draws `picture`."""
     from latently import pictures
     from latently.analysis import plots
     from latently.runs import outputs
@@ -179,9 +199,7 @@ def write_outputs(
         pictures.save(plots.draw(picture, opened.estimator, images), out)
     else:
         arrays = compute(require_autoencoder(opened.estimator, path), images)
-        ranked = rank and out.suffix.lower() != ".npy"
-        order = next(iter(arrays.values())).argsort(kind="stable") if ranked else slice(None)
-        outputs.write_arrays(out, images.names[order], {name: values[order] for name, values in arrays.items()})
+        outputs.write_arrays(out, images.names, arrays)
     print(out)
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from latently.common.errors import require
 from latently.common.files import input_errors_for
+from latently.estimator.anomaly_detector import AnomalyDetector
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import ImageEstimator
 from latently.estimator.classifier import Classifier, ClassPredictor
@@ -34,6 +35,7 @@ def load(
 
 
 __all__ = [
+    "AnomalyDetector",
     "Autoencoder",
     "ClassPredictor",
     "Classifier",

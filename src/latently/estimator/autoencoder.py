@@ -164,14 +164,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Codes: the means of q(z|x). -> (n, latent_dim) float32"""
         y = self.completed(X, y)
-        return self._map_images(X, self._trained.code_means, *self._labels(y, n_images(X)))
+        return self.map_images(X, self._trained.code_means, *self._labels(y, n_images(X)))
 
     def features(self, X: Any, y: Any = None) -> np.ndarray:
         """What stands for X in neighbours, clusters and classifiers: the code, or that part of it which the model made
         for them. -> (n, width) float32"""
         if not can(self.model_, "features"):
             return self.transform(X, y)
-        return self._map_images(X, self._trained.features)
+        return self.map_images(X, self._trained.features)
 
     @property
     def feature_dim(self) -> int:
@@ -211,7 +211,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
             shapes.update({name: term.shape[1:] for name, term in bound.items()})
             return torch.cat([term.reshape(len(x), -1) for term in bound.values()], dim=1)
 
-        columns = self._map_images(X, terms, *self._bound_labels(y, n_images(X)))
+        columns = self.map_images(X, terms, *self._bound_labels(y, n_images(X)))
         ends = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
         parts = np.split(columns, ends, axis=1)
         return {
@@ -248,7 +248,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
             return torch.stack(log_mean_and_error(log_sum, log_squares, samples), 1)
 
         images_at_once = max(1, rows // each)
-        bounds, errors = self._map_images(X, bound, *self._bound_labels(y, n_images(X)), size=images_at_once).T
+        bounds, errors = self.map_images(X, bound, *self._bound_labels(y, n_images(X)), size=images_at_once).T
         return bounds, errors
 
     def fit_mixture(self, X: Any, y: Any = None, components: int = 10) -> Self:
@@ -362,7 +362,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
             noisy: Tensor = self.model_.corrupt(x, level, image_normal(x, x[0].numel(), seed).view_as(x))
             return noisy
 
-        return self._trained.to_images(self._map_images(X, corrupted))
+        return self._trained.to_images(self.map_images(X, corrupted))
 
     def _require_denoising(self) -> None:
         check_is_fitted(self)

@@ -252,9 +252,9 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
 
     def seen(self, X: Any) -> np.ndarray:
         """X as the model sees it: float32 (scaled if uint8, black and white if binarised), in the shape of X."""
-        return self._trained.to_images(self._map_images(X, lambda x: x))
+        return self._trained.to_images(self.map_images(X, lambda x: x))
 
-    def _map_images(
+    def map_images(
         self, X: Any, function: Callable[..., Tensor], *labels: Tensor, size: int | None = None
     ) -> np.ndarray:
         """`function` of the images as the model sees them, and of labels (n,) if given, in batches; a row per image."""
@@ -269,7 +269,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
     @available_if(predicts_classes)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """log p(class | image), (n, classes) float32, in the order of `classes_`."""
-        return self._map_images(X, self._trained.log_probabilities)
+        return self.map_images(X, self._trained.log_probabilities)
 
     @available_if(predicts_classes)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -150,4 +150,4 @@ class Classifier(ClassPredictor, ImageEstimator):
 
     def features(self, X: Any) -> np.ndarray:
         """Input of the softmax layer for each image, (n, width) float32."""
-        return self._map_images(X, self._trained.features)
+        return self.map_images(X, self._trained.features)

@@ -248,10 +248,3 @@ def ssim(clean: np.ndarray, seen: np.ndarray) -> np.ndarray:
         return np.array([structural_similarity(*pair, data_range=1.0, channel_axis=channel) for pair in pairs])
 
     return in_batches(of_batch, clean, seen)
-
-
-def score_name(estimator: Autoencoder) -> str:
-    """Name, with unit, of what `score_samples` of this estimator returns."""
-    if can(estimator.model_, "prior"):
-        return "elbo_nats"
-    return "minus_reconstruction_nats" if estimator.model_.loss_unit == "nats" else "minus_squared_error"

@@ -11,6 +11,8 @@ it offers; evaluation, pictures and explorer ask for the capability (`can(model,
     classify(net, x)        p(y|x), a density over classes with `.log_probabilities` (B, K)
     features(net, x)        what a classifier makes of an image before its softmax (B, width); of a self-supervised
                             code the part that serves as features
+    instances(x)            of a self-supervised model: the versions of an image that it tells apart, each like x;
+    compared(net, x)        and the code by which it does (B, H)
     corrupt(x, level, noise) and denoise(net, x): an image damaged, and p(clean image | a damaged one)
 
 A model that is told the class of what it sees (`takes_labels`) gets y (B,), class indices, last: encode(net, x, y),

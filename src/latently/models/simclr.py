@@ -9,6 +9,10 @@ Pixels teach the encoder nothing. So that its code can be looked at, a decoder l
 autoencoders, Zheng et al. 2025), and principal components add the appearance that the encoder may leave out:
 
     z = [h, a] = [encoder(x), components(x)],   loss = contrast - log p(x | [stop-gradient(h), a])
+
+With `rotations`, an image turned by a quarter, a half and three quarters is three more images (CSI, Tack et al. 2020,
+section 2.2: shifted instances). The code must then tell which way up an image is, which images of a class have in
+common, and what is odd among them has not.
 """
 
 import math
@@ -63,6 +67,9 @@ class SimCLR(AE):
     or the part of the code that comparison makes; auto: layers for a photograph that has such maps."""
     n_views: Count = 4
     """Views of each image in a step, V, at least 2."""
+    rotations: bool = False
+    """Whether an image turned by quarters counts as others, to find the odd ones; takes square images, and 4 times as
+    long."""
     view_size: Fraction = 0.625
     """Sides of a photograph's view, as a fraction of the image's: small views are as good and far quicker. Takes an
     encoder that averages over all places, `mean()`; for another one views are as large as images."""
@@ -75,8 +82,10 @@ class SimCLR(AE):
     warps: Augmentation = field(default_factory=lambda: Augmentation(0.15, 20.0, 0.25, 0.04))
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
-        views = self.view(x.repeat(self.n_views, 1, 1, 1), net.view_sides)  # (V B, C, S, S)
-        contrast = nt_xent(net.projector(net.encoder(views)), self.n_views, self.temperature)  # (B,)
+        instances = torch.cat(self.instances(x))  # (I B, C, H, W)
+        views = self.view(instances.repeat(self.n_views, 1, 1, 1), net.view_sides)  # (V I B, C, S, S)
+        contrast = nt_xent(net.projector(net.encoder(views)), self.n_views, self.temperature)  # (I B,)
+        contrast = contrast.view(-1, len(x)).mean(0)  # (B,)
         reconstruction = self.reconstruction(net, x)  # (B,)
         return {"loss": contrast + reconstruction, "contrast": contrast, "reconstruction": reconstruction}
 
@@ -91,6 +100,10 @@ class SimCLR(AE):
     def view(self, x: Tensor, sides: tuple[int, int]) -> Tensor:
         """(B, C, H, W) -> one view of each image: of a photograph (B, C, *sides), a drawing keeps its size."""
         return self.views(x, sides) if is_photograph(self.change, x.shape[1]) else self.warps(x)
+
+    def instances(self, x: Tensor) -> list[Tensor]:
+        """Images (B, C, H, W), and with `rotations` the same turned by 90, 180 and 270 degrees: I of that shape."""
+        return [x.rot90(quarters, (2, 3)) for quarters in range(4 if self.rotations else 1)]
 
     def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
         return Point(self.joined(net, net.encoder(x), x).float())  # (B, Z)
@@ -146,6 +159,9 @@ class SimCLR(AE):
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
         require(image_shape[1] > 1, "simclr compares views of images, and these are rows of values; train an ae or vae")
+        height, across = image_shape[1:]
+        square = not self.rotations or height == across
+        require(square, f"rotations take square images, and these are {height} x {across}; leave it out")
         width = self.feature_dim
         network = self.own_network(image_shape)
         encoder = network.build_encoder(image_shape, width)
@@ -193,7 +209,7 @@ class SimCLR(AE):
 
     @property
     def codes_per_image(self) -> int:
-        return self.n_views
+        return self.n_views * (4 if self.rotations else 1)
 
     def check(self) -> Self:
         super().check()

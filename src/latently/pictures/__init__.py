@@ -7,7 +7,7 @@ from latently.pictures.confusion import confusion
 from latently.pictures.curves import compared_curves, lines, training_curves
 from latently.pictures.plane import canvas, canvas_codes, quantile_codes
 from latently.pictures.save import ENDINGS, save
-from latently.pictures.sheets import grid, reconstructions, rows, samples, sheet, sheets, traversals
+from latently.pictures.sheets import grid, reconstructions, rows, samples, sheet, sheets, traversals, with_maps
 from latently.pictures.style import TEN_COLOURS, TWENTY_COLOURS
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "sheets",
     "training_curves",
     "traversals",
+    "with_maps",
 ]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -61,6 +62,19 @@ def reconstructions(
         places = np.stack([y - offset, y + offset], axis=1).ravel()
         axes.set_yticks(places, list(names) * len(y))
     return axes.get_figure()  # type: ignore[return-value]
+
+
+def with_maps(images: ArrayLike, maps: ArrayLike, captions: Sequence[str], title: str) -> Figure:
+    """Each image (N,H,W[,C]) above a map (N,H,W) of its pixels, values of at least 0: dark to bright, on one scale.
+
+    >>> with_maps(np.zeros((3, 8, 8)), np.ones((3, 8, 8)), list("abc"), "Odd").axes[0].images[0].get_array().shape[2]
+    3
+    """
+    shown, values = as_floats(images), np.asarray(maps, float)
+    if shown.ndim == 3:
+        shown = np.repeat(shown[..., None], 3, 3)
+    heat = colormaps["inferno"](values / max(values.max(initial=0.0), 1e-12))[..., :3]
+    return reconstructions(shown, heat, captions, names=("image", "where"), title=title)
 
 
 def rows(named: Mapping[str, ArrayLike], title: str) -> Figure:
