@@ -46,10 +46,12 @@ def once(run: Path, folder: Path, out: Path) -> list[str]:
     return told
 
 
-def test_each_file_has_the_score_that_the_command_score_gives(small_run, tmp_path, latently):
+def test_each_file_has_the_bound_that_the_command_score_gives(small_run, tmp_path, latently):
     write(tmp_path / "in", 0, 20)
     once(small_run, tmp_path / "in", tmp_path / "w.csv")
-    assert latently("score", small_run, "--data", tmp_path / "in", "--out", tmp_path / "s.csv").code == 0
+    assert (
+        latently("score", small_run, "--by", "elbo", "--data", tmp_path / "in", "--out", tmp_path / "s.csv").code == 0
+    )
     scored = {row["name"]: float(row["elbo_nats"]) for row in rows_of(tmp_path / "s.csv")}
     watched = {row["name"]: float(row["elbo_nats"]) for row in rows_of(tmp_path / "w.csv")}
     assert watched == pytest.approx(scored, abs=1e-4)
