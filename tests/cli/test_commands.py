@@ -394,7 +394,7 @@ def test_a_conditional_model_works_with_the_labels_of_the_data(latently, tmp_pat
 def test_a_label_is_for_models_that_take_one(latently, small_run, photographs, tmp_path):
     plain = latently("sample", small_run, "--label", "7", "--out", tmp_path / "7.png")
     assert plain.code == 2
-    assert "is not conditional; train a cvae, or leave out --label" in plain.err
+    assert "or learn a prior: latently train prior RUN, or leave out --label" in plain.err
     np.save(tmp_path / "bare.npy", np.zeros((20, 8, 8), np.uint8))
     unlabelled = latently("train", "cvae", "--data", tmp_path / "bare.npy", "--epochs", 1, "--out", tmp_path / "r")
     assert unlabelled.code == 2

@@ -12,7 +12,7 @@ class y and a code z, and most classes are not known:
 The class is summed out exactly: every image is decoded under every class, so a step costs K times that of the
 conditional VAE (cvae.py), whose networks these are. With all labels known it is that model, with a classifier beside.
 Estimators repeat labelled images until they are a fifth of an epoch, so J counts each several times, and almost every
-batch has some: on codes of MNIST, 100 labels and one draw, 12.8 % errors, 16.8 with each of them once.
+batch has some (docs/log.md: two to four points fewer errors).
 
 The classifier q(y|x) has the layers of the encoder. On the codes of another model instead of pixels (`gaussian`) this
 is the paper's M1+M2: `FewLabelClassifier(autoencoder, Classifier(M2(likelihood="gaussian")), sees="codes")`.
@@ -46,8 +46,7 @@ class M2(CVAE):
     beta: NonNegative = 1.0
     """Weight of the KL of z in the objective; 1: the paper's. The reported ELBO has weight 1."""
     alpha: NonNegative = 1.0
-    """Weight of the classifier's own loss; in the paper it is 0.1. With 100 labels of MNIST's codes, one draw, 1.0 had
-    13.1 % errors where 0.1 had 15.8."""
+    """Weight of the classifier's own loss; in the paper it is 0.1, which is about a point worse (docs/log.md)."""
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         """`error`: 1 where the most probable class of a labelled image is wrong; its mean is over labelled images."""
