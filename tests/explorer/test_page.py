@@ -631,6 +631,8 @@ def test_the_browser_runs_every_layer_as_torch_does(blank_page, name):
     model, shape = NETWORKS[name], (3, 13, 13)
     torch.manual_seed(0)
     net = model.build(shape, 10).eval()
+    if name == "features":
+        net.appearance.learn(torch.rand(40, *shape))
     writer = Writer()
     y = (torch.tensor([7]),) if model.takes_labels else ()
     trials = (
@@ -640,9 +642,11 @@ def test_the_browser_runs_every_layer_as_torch_does(blank_page, name):
     )
     for part, x in trials:
         has_two_parts = part is getattr(net, "encoder", None) and hasattr(net, "appearance")
-        layers = writer.encoder(net) if has_two_parts else writer.layers(part)
+        adds = name == "features" and part is net.decoder
+        layers = writer.encoder(net) if has_two_parts else writer.decoder(net, model) if adds else writer.layers(part)
         with torch.no_grad():
-            want = (model.encode(net, x).mean if has_two_parts else part(x, *y))[0].flatten().numpy()
+            made = model.encode(net, x).mean if has_two_parts else model.decode(net, x).logits if adds else part(x, *y)
+            want = made[0].flatten().numpy()
         got = blank_page.evaluate(
             "async ([layers, weights, x, shape, klass]) => { const { run } = await import('./network.js');"
             "return Array.from(run(layers, Float32Array.from(weights), Float32Array.from(x), shape, klass)); }",

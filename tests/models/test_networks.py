@@ -229,6 +229,8 @@ def test_principal_components_are_those_of_numpy_with_variance_1():
     cosines = np.abs((weight * components[:5]).sum(1)) / np.linalg.norm(weight, axis=1)
     np.testing.assert_allclose(cosines, 1, atol=1e-5)
     assert not list(module.parameters()), "frozen"
+    projected = (rows - rows.mean(0)) @ components[:5].T @ components[:5] + rows.mean(0)
+    np.testing.assert_allclose(module.undone(values).flatten(1).numpy(), projected, atol=1e-4)
 
 
 def test_components_that_images_do_not_have_are_zero():

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from latently import Autoencoder, InputError, Network, SimCLR
@@ -71,6 +72,20 @@ def test_large_photographs_are_trained_on_for_about_as_long():
     model = SimCLR()
     assert model.length((3, 32, 32), 30, 1200) == model.length((1, 28, 28), 30, 1200) == (30, 1200)
     assert model.length((3, 64, 64), 30, 1200) == (8, 300), "views of four times the pixels, a quarter as often"
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "squared-error"])
+def test_the_decoder_begins_with_the_image_of_the_components(likelihood):
+    """So that it is no worse than as many principal components from its first step on."""
+    x = 0.2 + 0.6 * torch.rand(60, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    model = SimCLR(60, appearance=0.5, likelihood=likelihood)
+    net = model.build((3, 12, 12)).eval()
+    model.prepare(net, lambda n: x[:n])
+    rebuilt = model.decode(net, model.encode(net, x).mean).mean
+    rows = x.flatten(1)
+    oracle = PCA(30, svd_solver="full").fit(rows)
+    expected = torch.tensor(oracle.inverse_transform(oracle.transform(rows)), dtype=torch.float32).view_as(x)
+    torch.testing.assert_close(rebuilt, expected.clamp(0.01, 0.99), atol=0.01, rtol=0)
 
 
 def test_only_what_averages_over_places_gets_views_smaller_than_images():

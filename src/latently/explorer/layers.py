@@ -13,6 +13,7 @@ from torch import nn
 
 from latently.common.errors import InputError, require
 from latently.estimator import Autoencoder, Classifier
+from latently.models.densities import LEAST_SHADE
 from latently.models.modules import (
     LEAK,
     PrincipalComponents,
@@ -115,7 +116,7 @@ class Writer:
             not hasattr(net, "flow"), "a flow posterior cannot be exported to the browser yet; serve the page instead"
         )
         width = model.latent_dim
-        encoder, decoder = self.encoder(net), self.layers(net.decoder)
+        encoder, decoder = self.encoder(net), self.decoder(net, model)
         encoder += [{"kind": "first", "n": width}]  # the mean, of an encoder that gives mean and variance
         encoder += self.layers(activation(getattr(model, "code_activation", "linear")))
         y = (torch.zeros(1, dtype=torch.int64),) if model.takes_labels else ()
@@ -130,6 +131,22 @@ class Writer:
         if not hasattr(net, "appearance"):
             return layers
         return [{"kind": "join", "branches": [layers, self.layers(net.appearance)]}]
+
+    def decoder(self, net: Any, model: Any) -> Layers:
+        """Of a code -> what the likelihood is made of; where components are part of the code, added to their image."""
+        layers = self.layers(net.decoder)
+        components = getattr(net, "appearance", None)
+        if not isinstance(components, PrincipalComponents):
+            return layers
+        outputs, inputs = components.columns.shape
+        kept = {"weight": self.keep(components.columns), "bias": self.keep(components.mean)}
+        rough = [
+            {"kind": "last", "n": inputs},
+            {"kind": "dense", "inputs": inputs, "outputs": outputs} | kept,
+            {"kind": "reshape", "shape": list(components.image_shape)},
+        ]
+        rough += [{"kind": "logit", "least": LEAST_SHADE}] * (model.likelihood == "bernoulli")
+        return [{"kind": "sum", "branches": [layers, rough]}]
 
     def classifier(self, estimator: Classifier) -> dict[str, Layers]:
         """`classifier`: pixels (C, H, W) -> probabilities (classes,)."""

@@ -39,8 +39,9 @@ def offered(latent_dim: int) -> list[dict[str, str]]:
 
 
 def make(name: str, codes: np.ndarray, features: np.ndarray, dims: tuple[int, int], cache: Cache) -> Plane:
-    """The projection of that name; `umap` and `pca` of features, which may be the codes. dims: the two for `dimensions`;
-    raises InputError if they are out of range."""
+    """The projection of that name; `umap` and `pca` of features, which may be the codes. dims: of `dimensions`.
+
+    Raises InputError for dimensions out of range."""
     width = codes.shape[1]
     if name == "umap":
         return Plane(cache.of("umap", lambda: umap(features)), None)

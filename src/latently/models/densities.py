@@ -46,6 +46,14 @@ class Bernoulli:
         return torch.sigmoid(self.logits.float())
 
 
+LEAST_SHADE = 0.01  # of black, and of what white lacks, in `logits_of`
+
+
+def logits_of(pixels: Tensor) -> Tensor:
+    """The logits at which a Bernoulli likelihood has these means, as far as they are between 0.01 and 0.99."""
+    return torch.logit(pixels.float(), eps=LEAST_SHADE)
+
+
 @dataclass
 class Normal:
     """Independent normals with `mean` (B, ...) and `log_variance`, of the same shape or one that broadcasts."""

@@ -130,16 +130,30 @@ class PrincipalComponents(nn.Module):
 
     n may be more than an image has values, or than `learn` gets images; those that are missing are 0."""
 
-    weight: Tensor  # (n, C H W)
-    bias: Tensor
+    weight: Tensor  # (n, C H W), each row a direction over its standard deviation
+    mean: Tensor  # (C H W,)
 
     def __init__(self, image_shape: tuple[int, ...], n: int) -> None:
         super().__init__()
+        self.image_shape = image_shape
         self.register_buffer("weight", torch.zeros(n, math.prod(image_shape)))
-        self.register_buffer("bias", torch.zeros(n))
+        self.register_buffer("mean", torch.zeros(math.prod(image_shape)))
+
+    @property
+    def bias(self) -> Tensor:
+        return -self.weight @ self.mean
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x.flatten(1), self.weight, self.bias)
+
+    @property
+    def columns(self) -> Tensor:
+        """What each component adds to an image, (C H W, n): directions times their deviations."""
+        return (self.weight / self.weight.square().sum(1, keepdim=True).clamp(min=1e-30)).T
+
+    def undone(self, a: Tensor) -> Tensor:
+        """Values of the components (B, n) -> the image that has these and no others, (B, C, H, W)."""
+        return F.linear(a, self.columns, self.mean).view(-1, *self.image_shape)
 
     @torch.no_grad()
     def learn(self, x: Tensor) -> None:
@@ -153,4 +167,4 @@ class PrincipalComponents(nn.Module):
         kept = squares > LEAST_DEVIATION**2 * squares[0].clamp(min=1e-12)
         scaled = math.sqrt(len(rows)) * (centred.T @ (vectors / torch.where(kept, squares, torch.inf))).T
         self.weight[:n] = scaled
-        self.bias[:n] = -scaled @ mean
+        self.mean.copy_(mean)

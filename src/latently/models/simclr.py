@@ -10,6 +10,8 @@ autoencoders, Zheng et al. 2025), and principal components add the appearance th
 
     z = [h, a] = [encoder(x), components(x)],   loss = contrast - log p(x | [stop-gradient(h), a])
 
+The image that the components alone make is where the decoder begins: it learns what to add.
+
 With `rotations`, an image turned by a quarter, a half and three quarters is three more images (CSI, Tack et al. 2020,
 section 2.2: shifted instances). The code must then tell which way up an image is, which images of a class have in
 common, and what is odd among them has not.
@@ -27,7 +29,7 @@ from latently.common.errors import require
 from latently.common.settings import Count, Fraction, Positive, Probability
 from latently.models.ae import AE
 from latently.models.augmentation import Augmentation
-from latently.models.densities import Point, nt_xent
+from latently.models.densities import Bernoulli, Point, SquaredError, in_float32, logits_of, nt_xent
 from latently.models.layers import Code, Shape
 from latently.models.modules import PrincipalComponents
 from latently.models.networks import EncoderDecoder, Network, Trunk, feature_encoder, upsampling_decoder
@@ -36,6 +38,7 @@ from latently.models.views import Change, Views, is_photograph, view_sides
 
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
 USUAL_PIXELS = 32 * 32  # of images whose training is as long as usual
+LITTLE = 0.01  # of a decoder's first images, beside those of the components
 READ_FROM = 5000  # training images from which the readout of features is learned,
 READ_VALUES = 2 * 10**8  # or as many as hold so many values
 
@@ -108,6 +111,15 @@ class SimCLR(AE):
     def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
         return Point(self.joined(net, net.encoder(x), x).float())  # (B, Z)
 
+    def decode(self, net: EncoderDecoder, z: Tensor) -> Bernoulli | SquaredError:
+        """p(x | z)"""
+        made = net.decoder(z)  # (B, C, H, W)
+        if has_components(net):
+            with in_float32(z):
+                rough = net.appearance.undone(z[:, -self.appearance_dim :].float())
+            made = made + (logits_of(rough) if self.likelihood == "bernoulli" else rough)
+        return Bernoulli(made) if self.likelihood == "bernoulli" else SquaredError(made)
+
     def features(self, net: EncoderDecoder, x: Tensor) -> Tensor:
         """What the encoder knows of images, for comparison: of its layers, or h. -> (B, H)"""
         if not hasattr(net, "readout"):
@@ -170,6 +182,8 @@ class SimCLR(AE):
         net.view_sides = view_sides(image_shape, self.view_size, layers)
         if self.appearance_dim:
             net.appearance = self.build_appearance(image_shape)
+        if has_components(net):
+            begin_near_nothing(net.decoder)
         net.projector = nn.Sequential(*hidden(width), *hidden(PROJECTOR), nn.Linear(PROJECTOR, PROJECTED))
         levels = self.levels(encoder, image_shape)
         if levels:
@@ -219,6 +233,18 @@ class SimCLR(AE):
         )
         require(self.n_views >= 2, f"n_views is {self.n_views}; a view is compared with another of its image: give 2")
         return self
+
+
+def has_components(net: EncoderDecoder) -> bool:
+    return isinstance(getattr(net, "appearance", None), PrincipalComponents)
+
+
+@torch.no_grad()
+def begin_near_nothing(decoder: nn.Module) -> None:
+    """Make what a decoder gives small, but not 0, where no gradient would reach its other layers."""
+    last = [layer for layer in decoder.modules() if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)][-1]
+    for weight in last.parameters():
+        weight.mul_(LITTLE)
 
 
 def hidden(width: int) -> list[nn.Module]:

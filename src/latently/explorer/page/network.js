@@ -13,6 +13,7 @@ function follow(layers, made, weights, klass) {
 const product = (shape) => shape.reduce((a, b) => a * b, 1);
 const each = (change) => (made) => ({ ...made, values: made.values.map(change) });
 const softplus = (x) => (x > 20 ? x : Math.log1p(Math.exp(x)));
+const logit = (p) => Math.log(p / (1 - p));
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 const STEPS = {
@@ -40,6 +41,11 @@ const STEPS = {
   },
   flatten: (made) => ({ ...made, shape: [product(made.shape)] }),
   reshape: (made, { shape }) => ({ ...made, shape }),
+  last: (made, { n }) => ({ values: made.values.subarray(made.values.length - n), shape: [n] }),
+  logit: (made, { least }) => ({
+    values: made.values.map((x) => logit(Math.min(Math.max(x, least), 1 - least))),
+    shape: made.shape,
+  }),
   first: (made, { n }) => ({ values: made.values.subarray(0, n), shape: [n] }),
   relu: each((x) => Math.max(x, 0)),
   leaky_relu: (made, { leak }) => each((x) => (x > 0 ? x : leak * x))(made),
