@@ -22,7 +22,7 @@ from latently.common.settings import Range, Seed, require_setting
 from latently.data import Mapped
 from latently.data.mapped import left_on_disk
 from latently.estimator.anomalies import By, Way, fitted_way, p_values
-from latently.estimator.autoencoder import Autoencoder, default_encoder
+from latently.estimator.autoencoder import Autoencoder, given_encoder
 from latently.estimator.inputs import as_array
 
 Contamination = Annotated[float, Range("a number above 0, at most 0.5", lambda v: 0 < v <= 0.5)]
@@ -62,10 +62,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return self
 
     def _fitted(self, X: Any) -> Autoencoder:
-        """The autoencoder if it is fitted, unwrapped from a FrozenEstimator, else a copy of it fitted to X."""
-        given = getattr(self.autoencoder, "estimator", self.autoencoder)
-        require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
-        given = default_encoder(X.shape[1:]) if given is None else given
+        """The autoencoder if it is fitted, else a copy of it fitted to X."""
+        given = given_encoder(self.autoencoder, X.shape[1:])
         told = given.model is not None and given.model.takes_labels
         require(not told, "a conditional autoencoder wants the label of every image; give one that takes none")
         if hasattr(given, "net_"):

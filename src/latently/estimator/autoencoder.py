@@ -370,6 +370,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         require(able, f"{model_name(self.model_)} has not learned to remove noise; train a dae")
 
 
+def given_encoder(given: Any, image_shape: tuple[int, ...]) -> Autoencoder:
+    """The autoencoder that was given, unwrapped from a FrozenEstimator; for None `default_encoder`. Raises InputError
+    for anything else."""
+    given = getattr(given, "estimator", given)
+    require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
+    return default_encoder(image_shape) if given is None else given
+
+
 def default_encoder(image_shape: tuple[int, ...]) -> Autoencoder:
     """For images (h, w, c): of photographs features made by comparison, of others a VAE's codes."""
     photographs = is_photograph("auto", tensor_shape(image_shape)[0])

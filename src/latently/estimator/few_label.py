@@ -38,7 +38,7 @@ from latently.data.arrays import require_channels_last
 from latently.data.classes import encode_labels
 from latently.data.mapped import left_on_disk
 from latently.estimator import fine_tuning, label_spreading, lesson, linear_head, poisson_learning
-from latently.estimator.autoencoder import Autoencoder, default_encoder
+from latently.estimator.autoencoder import Autoencoder, given_encoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor, balanced
 from latently.estimator.inputs import as_array
@@ -180,7 +180,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
 
     def _rehearse(self, X: Any, labels: np.ndarray, classifier: Any, validated: bool) -> None:
         """Raise InputError for errors that would otherwise come only after codes are learned."""
-        encoder = self._given_encoder(X.shape[1:])
+        encoder = given_encoder(self.autoencoder, X.shape[1:])
         conditional = encoder.model is not None and encoder.model.takes_labels
         require(not conditional, "a conditional autoencoder wants the label of every image; give one that takes none")
         if hasattr(encoder, "net_"):
@@ -221,7 +221,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
 
     def _fitted_encoder(self, X: Any, run: Run | None, watchers: Sequence[Watcher]) -> Autoencoder:
         """The encoder in the run folder if it is finished, else the given one if it is fitted, else one fitted to X."""
-        kept, given = run and run.part("encoder"), self._given_encoder(X.shape[1:])
+        kept, given = run and run.part("encoder"), given_encoder(self.autoencoder, X.shape[1:])
         if kept is not None and kept.finished:
             return Autoencoder.of_run(kept, given.device, given.model.modules if given.model else {})
         if hasattr(given, "net_"):
@@ -232,12 +232,6 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
         if encoder.random_state is None:
             encoder.set_params(random_state=self.seed_)
         return encoder.fit(X, run=kept, watchers=watchers)
-
-    def _given_encoder(self, image_shape: tuple[int, ...]) -> Autoencoder:
-        """The autoencoder, unwrapped from a FrozenEstimator."""
-        given = getattr(self.autoencoder, "estimator", self.autoencoder)
-        require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
-        return default_encoder(image_shape) if given is None else given
 
     def _lesson(self, X: Images, labels: np.ndarray, classifier: Any) -> Lesson:
         """What the classifier learns from, by the settings, or by a trial of what the unlabelled images are worth."""
@@ -348,7 +342,7 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
 
     def describe(self, classifier: Classifier) -> dict[str, Any]:
         """The entries of params.json: enough to load it and, with encoder/ and classifier/, to fit it again."""
-        encoder = self._given_encoder(self.image_shape_)
+        encoder = given_encoder(self.autoencoder, self.image_shape_)
         return {
             "estimator": self.kind,
             "model": model_to_json(classifier.model or FeedForward()),

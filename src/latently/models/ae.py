@@ -48,8 +48,11 @@ class AE(Model):
         return Point(activation(self.code_activation)(net.encoder(x).float()))  # (B, Z)
 
     def decode(self, net: EncoderDecoder, z: Tensor) -> Bernoulli | SquaredError:
-        likelihood = Bernoulli if self.likelihood == "bernoulli" else SquaredError
-        return likelihood(net.decoder(z))  # (B, C, H, W)
+        return self.pixels(net.decoder(z))  # (B, C, H, W)
+
+    def pixels(self, made: Tensor) -> Bernoulli | SquaredError:
+        """The likelihood that a decoder's output (B, C, H, W) stands for."""
+        return Bernoulli(made) if self.likelihood == "bernoulli" else SquaredError(made)
 
     def bound(self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Minus log p(x | encoder(x)): no bound on log p(x), for there is no prior. `noise` is not used."""

@@ -106,7 +106,7 @@ class SimCLR(AE):
 
     def instances(self, x: Tensor) -> list[Tensor]:
         """Images (B, C, H, W), and with `rotations` the same turned by 90, 180 and 270 degrees: I of that shape."""
-        return [x.rot90(quarters, (2, 3)) for quarters in range(4 if self.rotations else 1)]
+        return [x.rot90(quarters, (2, 3)) for quarters in range(self.n_instances)]
 
     def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
         return Point(self.joined(net, net.encoder(x), x).float())  # (B, Z)
@@ -118,7 +118,7 @@ class SimCLR(AE):
             with in_float32(z):
                 rough = net.appearance.undone(z[:, -self.appearance_dim :].float())
             made = made + (logits_of(rough) if self.likelihood == "bernoulli" else rough)
-        return Bernoulli(made) if self.likelihood == "bernoulli" else SquaredError(made)
+        return self.pixels(made)
 
     def features(self, net: EncoderDecoder, x: Tensor) -> Tensor:
         """What the encoder knows of images, for comparison: of its layers, or h. -> (B, H)"""
@@ -222,8 +222,13 @@ class SimCLR(AE):
         return Trunk(layers, network.activation, network.init)
 
     @property
+    def n_instances(self) -> int:
+        """How many images of an image are told apart, I."""
+        return 4 if self.rotations else 1
+
+    @property
     def codes_per_image(self) -> int:
-        return self.n_views * (4 if self.rotations else 1)
+        return self.n_views * self.n_instances
 
     def check(self) -> Self:
         super().check()
