@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latently import VAE, Autoencoder, Classifier, InputError, Network
+from latently import VAE, Autoencoder, Classifier, InputError, Network, SimCLR
 from latently import load as load_estimator
 from latently.analysis import label_curve
 from latently.analysis.label_curve import Curve, Task, budgets, make_task, scaled, stacked_accuracies
@@ -47,6 +47,16 @@ def test_a_curve_goes_on_with_the_encoder_that_it_trained(tmp_path, monkeypatch)
     _, found = label_curve.curves(digits, parts, load_estimator(tmp_path / "encoder"), 2, 0, tmp_path / "draws")
     assert len(found["codes"].accuracies) == 2
     assert (tmp_path / "draws/codes-draw0.json").stat().st_mtime_ns == written
+
+
+def test_photographs_get_the_encoder_of_photographs(tmp_path, monkeypatch):
+    monkeypatch.setattr(Autoencoder, "fit", lambda self, images, **rest: self)
+    grey = load("digits")
+    colours = replace(grey, images=np.repeat(grey.pixels[..., None], 3, axis=3))
+    for images, model in ((grey, type(None)), (colours, SimCLR)):
+        untrained = label_curve.trained_encoder(tmp_path, images, split(images, "random"), 0, "cpu")
+        assert isinstance(untrained.model, model)
+        assert untrained.random_state == 0
 
 
 def test_nothing_is_gained_where_no_image_is_wrong():

@@ -28,6 +28,7 @@ from latently.common.errors import require
 from latently.data import ImageSet, Split, label_budget
 from latently.data.imageset import pixel_hash
 from latently.estimator import Autoencoder, Classifier
+from latently.estimator.autoencoder import default_encoder
 from latently.estimator.stacked import fit_together
 from latently.evaluation.intervals import Estimate, estimate
 from latently.models import FeedForward
@@ -223,7 +224,8 @@ class Curve:
 
 
 def trained_encoder(folder: Path, images: ImageSet, parts: Split, seed: int, device: str) -> Autoencoder:
-    """A default VAE of the training images, without labels; loaded from `folder` if it is finished there."""
+    """The default encoder of such images, learned from the training ones without labels; loaded from `folder` if it is
+    finished there."""
     about = {"label_curve": {"source": images.source, "images": images.pixel_hash, "seed": seed}}
     run = Run(folder, context=Context(about))
     if run.started:
@@ -232,8 +234,8 @@ def trained_encoder(folder: Path, images: ImageSet, parts: Split, seed: int, dev
     if run.finished:
         return Autoencoder.of_run(run, device)
     with Bar() as bar:
-        vae = Autoencoder(random_state=seed, device=device)
-        return vae.fit(images.images[parts.train], run=run, watchers=[bar])
+        encoder = default_encoder(images.image_shape).set_params(random_state=seed, device=device)
+        return encoder.fit(images.images[parts.train], run=run, watchers=[bar])
 
 
 def curves(

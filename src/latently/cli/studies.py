@@ -89,7 +89,7 @@ def reproduce(
 def label_curve(
     data: str,
     out: Path = Path("runs/label-curve"),
-    encoder: Annotated[Path | None, default_shown("a VAE, trained on the training images first")] = None,
+    encoder: Annotated[Path | None, default_shown("that suits, trained on the training images first")] = None,
     labels: Annotated[Path | None, default_shown("the source's own")] = None,
     image_size: Annotated[tuple[int, int] | None, default_shown("as they are")] = None,
     fit: Fit = "auto",
@@ -118,7 +118,7 @@ def label_curve(
         channels: 1 converts every image to grey, 3 to colour.
         draws: Number of random draws of the labels of each budget.
         plain_up_to: The largest budget for the default image classifier, at most three draws; 0 leaves it out.
-        seed: Seed of the split and of the VAE that is trained first.
+        seed: Seed of the split and of the encoder that is trained first.
         ray: Run draws in parallel with Ray: auto (the cluster that runs here, otherwise this machine's cores), or the
             cluster's host:port.
     """
