@@ -14,7 +14,7 @@ import latently
 from latently import Autoencoder, CodeTable, Decoder, FewLabelClassifier, InputError, Network
 from latently.common.errors import DataNote
 from latently.models import model_from_json, model_to_json
-from latently.models.frozen import frozen, principal_components
+from latently.models.frozen import frozen
 from latently.runs.folder import Run
 from latently.training.state import Watcher
 
@@ -117,12 +117,6 @@ def test_narrowed_codes_are_the_principal_components_of_the_training_images():
     oracle = PCA(5).fit(scaled[:300])
     codes, expected = model.transform(IMAGES), oracle.transform(scaled)
     np.testing.assert_allclose(codes * np.sign((codes * expected).sum(0)), expected, atol=2e-3)
-
-
-def test_a_component_has_one_sign():
-    x = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 7)
-    x -= x.mean(0)
-    assert torch.allclose(principal_components(x, 3), principal_components(-x, 3), atol=1e-9)
 
 
 def test_frozen_weights_are_buffers_under_the_same_names():

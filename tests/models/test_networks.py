@@ -9,7 +9,7 @@ from torch import nn
 
 from latently import InputError, Network
 from latently.models.layers import Deconv, TransposedConvolution, Whiten, parse, same_padding
-from latently.models.modules import PrincipalComponents
+from latently.models.modules import PrincipalComponents, principal_components
 from latently.models.networks import assemble, count_parameters
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (1, 17, 23), (3, 32, 32), (3, 128, 128), (1, 1, 30)]
@@ -215,6 +215,21 @@ def test_a_standardised_kernel_has_mean_0_and_the_norm_of_its_gain_whatever_its_
 def test_what_these_layers_cannot_be_is_a_sentence(spec, sentence):
     with pytest.raises(InputError, match=sentence):
         Network(spec).build_encoder((1, 8, 8), 5)
+
+
+@pytest.mark.parametrize("shape", [(200, 6), (6, 200)], ids=["more rows", "more values"])
+def test_principal_components_are_those_of_numpy_each_of_one_sign(shape):
+    rows = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    mean, components, variances = principal_components(rows, 4)
+    exact = rows.double().numpy() - rows.double().numpy().mean(0)
+    _, singular, directions = np.linalg.svd(exact, full_matrices=False)
+    np.testing.assert_allclose(mean, rows.double().mean(0))
+    np.testing.assert_allclose(variances, singular[:4] ** 2 / len(rows))
+    np.testing.assert_allclose(np.abs((components.T.numpy() * directions[:4]).sum(1)), 1)
+    assert torch.allclose(components, principal_components(-rows, 4)[1], atol=1e-9)
+    _, padded, none = principal_components(rows[:3], 5)
+    assert (padded[:, 3:] == 0).all()
+    assert (none[3:] == 0).all()
 
 
 def test_principal_components_are_those_of_numpy_with_variance_1():

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from latently.common.errors import require
 from latently.data.noise import image_key
 from latently.models.code_table import CodeTable
+from latently.models.modules import principal_components
 
 LEAST_SPREAD = 1e-6  # share of the largest standard deviation below which a feature counts as constant
 
@@ -89,7 +90,7 @@ class FrozenEncoder(nn.Module):
         if self.scale is not None:
             self.scale.learn(features)
             if self.latent_dim < self.n_features:
-                self.components.copy_(principal_components(self.scale(features), self.latent_dim))
+                self.components.copy_(principal_components(self.scale(features), self.latent_dim)[1])
         other_keys, other_features = self.computed(others)
         codes = self.as_code(features)
         self.remember(torch.cat([keys, other_keys]), torch.cat([codes, self.as_code(other_features)]))
@@ -117,15 +118,6 @@ class FrozenEncoder(nn.Module):
 
     def forget(self) -> None:
         self.known = []
-
-
-def principal_components(x: Tensor, n: int) -> Tensor:
-    """The first n of rows x (N, F) of mean 0, by falling variance. -> (F, n), the largest entry of each positive"""
-    x = x.double()
-    vectors = torch.linalg.eigh(x.T @ x).eigenvectors.flip(1)[:, :n]
-    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-    components: Tensor = vectors * largest.sign()
-    return components
 
 
 def frozen(network: nn.Module) -> nn.Module:

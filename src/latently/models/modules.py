@@ -117,12 +117,26 @@ class WhitenedPatches(nn.Module):
         """From images (n, C, H, W). A component of no variance to speak of is not blown up to 1."""
         size = self.weight.shape[-1]
         patches = F.unfold(x.double(), size).transpose(1, 2).reshape(-1, self.weight[0].numel())
-        mean = patches.mean(0)
-        variances, components = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+        mean, components, variances = principal_components(patches, patches.shape[1])
         floor = LEAST_VARIANCE * variances.max().clamp(min=1e-12)
         rows = self.with_both_signs((components / (variances + floor).sqrt()).T)
         self.weight.copy_(rows.view_as(self.weight))
         self.bias.copy_(-rows @ mean)
+
+
+def principal_components(rows: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of rows (m, W): their mean (W,), the first n principal components (W, n), each of length 1 and its largest entry
+    positive, and the variances (n,) along these, falling. Those that so few rows or values lack are 0. In float64."""
+    mean = rows.double().mean(0)
+    centred = rows.double() - mean
+    if rows.shape[1] <= len(rows):
+        variances, components = torch.linalg.eigh(centred.T @ centred / len(rows))  # ascending
+    else:  # quicker by the rows, which are fewer than values
+        variances, weights = torch.linalg.eigh(centred @ centred.T / len(rows))
+        components = F.normalize(centred.T @ weights, dim=0)
+    components = components * components.gather(0, components.abs().argmax(0, keepdim=True)).sign()
+    missing = max(n - len(variances), 0)
+    return mean, F.pad(components.flip(1)[:, :n], (0, missing)), F.pad(variances.flip(0)[:n], (0, missing))
 
 
 class PrincipalComponents(nn.Module):
@@ -158,13 +172,7 @@ class PrincipalComponents(nn.Module):
     @torch.no_grad()
     def learn(self, x: Tensor) -> None:
         """From images (m, C, H, W)."""
-        rows = x.flatten(1).double()
-        mean = rows.mean(0)
-        centred = rows - mean
-        squares, vectors = torch.linalg.eigh(centred @ centred.T)  # ascending; quicker than by pixels, which are more
-        n = min(len(self.weight), len(rows))
-        squares, vectors = squares.flip(0)[:n], vectors.flip(1)[:, :n]
-        kept = squares > LEAST_DEVIATION**2 * squares[0].clamp(min=1e-12)
-        scaled = math.sqrt(len(rows)) * (centred.T @ (vectors / torch.where(kept, squares, torch.inf))).T
-        self.weight[:n] = scaled
+        mean, components, variances = principal_components(x.flatten(1), len(self.weight))
+        kept = variances > LEAST_DEVIATION**2 * variances[0].clamp(min=1e-12)
+        self.weight.copy_((components * torch.where(kept, variances, torch.inf).rsqrt()).T)
         self.mean.copy_(mean)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from latently.models.densities import in_float32
 from latently.models.layers import Shape
+from latently.models.modules import principal_components
 
 LEVELS = 2  # sizes of maps that are read, the last ones
 PLACES = 2  # along each side
@@ -42,17 +43,13 @@ class Readout(nn.Module):
     def learn(self, parts: Iterable[Tensor]) -> None:
         """From the pooled maps of images, in parts (b, W)."""
         pooled = torch.cat(list(parts)).double()
-        mean = pooled.mean(0)
-        variances = (pooled - mean).square().mean(0)
+        variances = pooled.var(0, correction=0)
         levels = [part.sum().clamp(min=1e-30).rsqrt().expand(len(part)) for part in torch.split(variances, self.widths)]
         scale = torch.cat(levels)  # of (W,): all levels count alike
-        scaled = (pooled - mean) * scale
-        variance, components = torch.linalg.eigh(scaled.T @ scaled / len(scaled))  # ascending
-        n = self.directions.shape[1]
-        variance, components = variance.flip(0)[:n], components.flip(1)[:, :n]
-        kept = variance > LEAST_VARIANCE * variance[0]
-        self.mean.copy_(mean)
-        self.directions.copy_(scale[:, None] * components * torch.where(kept, variance, torch.inf) ** -0.25)
+        mean, components, variance = principal_components(pooled * scale, self.directions.shape[1])
+        kept = torch.where(variance > LEAST_VARIANCE * variance[0], variance, torch.inf)
+        self.mean.copy_(mean / scale)
+        self.directions.copy_(scale[:, None] * components * kept**-0.25)
 
 
 def level_widths(encoder: nn.Module, image_shape: Shape) -> list[int]:
