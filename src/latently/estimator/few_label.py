@@ -2,8 +2,8 @@
 
 Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(VAE()), SVC(), spread=0)`, and M1+M2 the same with
 `Classifier(M2(likelihood="gaussian")), sees="codes"`. By default, labels of grey images spread to those with similar
-codes, and a convolutional classifier learns from the most certain ones; of photographs, a linear classifier learns from
-the features of the labelled ones.
+codes, and a convolutional classifier learns from the most certain ones; photographs get a linear classifier of features
+(linear_head.py).
 
 >>> from sklearn.datasets import load_digits
 >>> from sklearn.svm import SVC

@@ -7,13 +7,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from latently.data import Images
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.classifier import Classifier, balanced
 from latently.estimator.lesson import Lesson, at_least
-from latently.estimator.linear_head import weights as linear_weights
+from latently.estimator.linear_head import MOST_STEPS, as_softmax
 from latently.models import FeedForward, FixMatch, can
 from latently.models.networks import EncoderDecoder
 from latently.training.inference import tensor_shape
@@ -30,8 +31,9 @@ def can_begin(model: Any) -> bool:
 def linear_head(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights (classes, d) and biases (classes,) of a softmax over features (n, d), standardised before they are
     punished. labels: (n,), -1 = unlabelled."""
-    scaler = StandardScaler().fit(features)
-    slopes, biases = linear_weights(scaler.transform(features), labels, STRENGTH)
+    scaler, known = StandardScaler().fit(features), labels >= 0
+    head = LogisticRegression(C=STRENGTH, max_iter=MOST_STEPS).fit(scaler.transform(features[known]), labels[known])
+    slopes, biases = as_softmax(head)
     slopes = slopes / scaler.scale_
     return slopes, biases - slopes @ scaler.mean_
 
