@@ -4,8 +4,8 @@
     python .ci/try_release.py --lowest               # with the lowest that pyproject.toml promises
     python .ci/try_release.py --python python3.13
 
-It installs from the package index that pip is configured for: torch alone is hundreds of megabytes, so this is no test
-of every day; `.ci/run` does it where RELEASE is set.
+It installs from the package index that pip is configured for. `.ci/run` does the first, and with RELEASE=1 the second;
+where pip finds no torch for CPUs alone, the second and third fetch gigabytes.
 """
 
 import argparse
@@ -53,7 +53,11 @@ def build(place: Path, python: str) -> Path:
     run(python, "-m", "venv", place / "builder", cwd=place)
     builder = place / "builder" / "bin" / "python"
     run(builder, *PIP, "build", "setuptools>=77", cwd=place)
-    run(builder, "-m", "build", "--outdir", place / "dist", source, cwd=place)
+    words = [builder, "-m", "build", "--outdir", place / "dist", source]
+    built = subprocess.run(
+        words, cwd=place, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert built.returncode == 0, built.stdout
     (sdist,) = (place / "dist").glob("*.tar.gz")
     (wheel,) = (place / "dist").glob("*.whl")
     files = {
@@ -83,6 +87,7 @@ def use(place: Path, latently: Path, explorer: bool) -> None:
     run(latently, *few.split(), cwd=place)
     run(latently, "evaluate", "runs/few", cwd=place)
     if explorer:
+        run(latently, "export", "runs/few", "--out", "few.onnx", cwd=place)
         run(latently, *["explore", "runs/few", "--static", "site"], cwd=place)
         explore(place, latently)
 
