@@ -21,7 +21,7 @@ PLAN = {
     "runs": "tensors record lock folder outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
-    "estimator": """inputs base classifier mixture code_prior conditional autoencoder anomalies anomaly_detector
+    "estimator": """inputs face base classifier mixture code_prior conditional autoencoder anomalies anomaly_detector
         label_spreading poisson_learning lesson linear_head fine_tuning few_label __init__ stacked""",
     "evaluation": "intervals figures codes label_noise samples verdict",
     "analysis": """run_images measure similar copies cluster odd_ones watch label_curve plots onnx_export
@@ -30,7 +30,7 @@ PLAN = {
         classifiers code_distances probes denoise conditional bounds semi_supervised
         __init__""",
     "report": "files words content page __init__ card comparison",
-    "explorer": "cache planes saved_labels scene proposals guard layers pages server static",
+    "explorer": "cache planes saved_labels scene proposals guard layers pages server notebook static",
     "cli": """arguments shared flags describe apply sample prior inspect cluster label_noise watch studies demo_work
         demo options plan train main""",
 }
