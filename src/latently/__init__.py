@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from latently.models.code_table import CodeTable as CodeTable
     from latently.models.networks import Network as Network
     from latently.models.networks import Trunk as Trunk
+    from latently.report.share import share as share
 
 _HOME = {
     "AnomalyDetector": "estimator",
@@ -60,6 +61,7 @@ _HOME = {
     "explore": "explorer.notebook",
     "load": "estimator",
     "pictures": "pictures",
+    "share": "report.share",
 } | {name: "models" for _, name, _ in PAGES.values()}
 __all__ = sorted(_HOME)
 

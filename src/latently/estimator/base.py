@@ -23,7 +23,7 @@ from latently.data import Images, Mapped
 from latently.data.arrays import require_channels_last
 from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
-from latently.estimator.face import MOST_IMAGES, Face, show
+from latently.estimator.face import MOST_IMAGES, Face, last_terms, show
 from latently.estimator.inputs import as_array
 from latently.models import Model, can, given, model_from_json, model_to_json
 from latently.models.layers import Shape
@@ -301,7 +301,7 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
         path = self.run_.path / "metrics.json" if hasattr(self, "run_") else None
         measured = read_json(path) if path is not None and path.exists() else {}
         figures = {name: value for name, value in measured.items() if isinstance(value, int | float)}
-        return show(self.history_[-1] | figures, self._strip())
+        return show(last_terms(self.history_) | figures, self._strip())
 
     def _strip(self) -> str:
         """A row of images as HTML; empty if the model makes none."""

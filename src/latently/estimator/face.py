@@ -3,7 +3,7 @@
 import base64
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,13 @@ def show(figures: Mapping[str, Any], picture: str = "") -> str:
     rows = ((html.escape(name), html.escape(format_value(value))) for name, value in figures.items())
     table = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows)
     return f"<div><table>{table}</table>{picture}</div>"
+
+
+def last_terms(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of the last epoch what was learned, not how fast."""
+    return {
+        name: value for name, value in history[-1].items() if name == "epoch" or name.startswith(("train_", "val_"))
+    }
 
 
 def strip(caption: str, *rows: np.ndarray) -> str:

@@ -41,7 +41,7 @@ from latently.estimator import fine_tuning, label_spreading, lesson, linear_head
 from latently.estimator.autoencoder import Autoencoder, given_encoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor, balanced
-from latently.estimator.face import Face, show
+from latently.estimator.face import Face, last_terms, show
 from latently.estimator.inputs import as_array
 from latently.estimator.lesson import Lesson, Trial, default_classifier, is_open, propagated, repeats, trial_split
 from latently.models import VAE, FeedForward, Model, model_to_json
@@ -342,7 +342,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
     def _below_diagram(self) -> str:
         if not hasattr(self, "classifier_"):
             return ""
-        return show(getattr(self.classifier_, "history_", [{}])[-1], self.encoder_._strip())
+        return show(last_terms(getattr(self.classifier_, "history_", [{}])), self.encoder_._strip())
 
     # Keeping --------------------------------------------------------------------------------------
 
