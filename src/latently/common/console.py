@@ -32,7 +32,7 @@ def in_notebook() -> bool:
 
 def note(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
-        print(text, file=sys.stderr)
+        print(text, file=sys.stdout if in_notebook() else sys.stderr)  # which a notebook shows as an error
 
 
 def data_note(text: str) -> None:
