@@ -30,6 +30,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --epochs 30 --our-epochs 11 --flags "--lr 6e-3 --beta2 0.99 --compile on" --name time-to-bound --cold
 	$(BIN)/python benchmarks/beside_others.py
 	$(BIN)/python benchmarks/performance_table.py
+	$(BIN)/python benchmarks/csv_tables.py
 
 # With it, tests open exported files in a release of February 2024, which needs Python 3.12 or earlier and NumPy 1.
 onnxruntime:
