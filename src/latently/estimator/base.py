@@ -300,7 +300,8 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
             return ""
         path = self.run_.path / "metrics.json" if hasattr(self, "run_") else None
         measured = read_json(path) if path is not None and path.exists() else {}
-        figures = {name: value for name, value in measured.items() if isinstance(value, int | float)}
+        pairs = measured.items() if isinstance(measured, dict) else ()
+        figures = {name: value for name, value in pairs if isinstance(value, int | float)}
         return show(last_terms(self.history_) | figures, self._strip())
 
     def _strip(self) -> str:
