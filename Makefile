@@ -30,6 +30,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/side_by_side.py pythae --python $(PEER) --epochs 30 --our-epochs 11 --flags "--lr 6e-3 --beta2 0.99 --compile on" --name time-to-bound --cold
 	$(BIN)/python benchmarks/beside_others.py
 	$(BIN)/python benchmarks/performance_table.py
+	$(BIN)/python benchmarks/csv_tables.py
 
 # With it, tests open exported files in a release of February 2024, which needs Python 3.12 or earlier and NumPy 1.
 onnxruntime:
@@ -42,7 +43,7 @@ format: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,explorer,onnx,ray,tensorboard]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,explorer,hub,onnx,ray,tensorboard]"
 	touch $@
 
 .venv/docs-installed: .venv/installed

@@ -10,6 +10,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def take_pairs(pairs: int, ways: dict[str, Callable[[], Figures]], peer: Callabl
     that are there."""
     RESULTS.mkdir(exist_ok=True)
     for _ in range(pairs):
-        now = {"about": about, "machine": machine(), "load_before": os.getloadavg()[0]}
+        versions = {"torch": metadata.version("torch")}
+        now = {"about": about, "machine": machine(), "load_before": os.getloadavg()[0]} | versions
         found = {name: ours() for name, ours in ways.items()}
         theirs = peer()
         for name, figures in found.items():

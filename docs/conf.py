@@ -12,14 +12,15 @@ project = "latently"
 author = "the latently developers"
 release = version = PROJECT["version"]
 extensions = [
-    "myst_parser",  # the pages stay Markdown that a repository's own viewer shows
+    "myst_nb",  # the pages stay Markdown that a repository's own viewer shows; notebooks, with what they show
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
     "found",  # _site/found.py
 ]
-exclude_patterns = ["_site", "notebooks"]
+exclude_patterns = ["_site"]
+nb_execution_mode = "off"  # docs/notebooks/execute.py does it
 myst_heading_anchors = 3  # links to headings, spelled as on GitHub
 myst_enable_extensions = ["dollarmath"]
 copybutton_exclude = ".linenos, .gp, .go"  # neither prompts nor output are copied
@@ -35,4 +36,5 @@ html_static_path = ["_site/static"]
 html_css_files = ["site.css"]
 html_js_files = ["enlarge.js"]
 html_copy_source = False
+repository = PROJECT.get("urls", {}).get("Repository", "")  # where Colab finds the notebooks
 html_show_sphinx = False

@@ -18,10 +18,10 @@ PLAN = {
         denoising posterior iwae vae cvae vamp readout simclr decoder feedforward fixmatch m2 flow_matching stack
         __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
-    "runs": "tensors record lock folder outputs cached_work",
+    "runs": "tensors record lock folder hub outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
-    "estimator": """inputs base classifier mixture code_prior conditional autoencoder anomalies anomaly_detector
+    "estimator": """inputs face base classifier mixture code_prior conditional autoencoder anomalies anomaly_detector
         label_spreading poisson_learning lesson linear_head fine_tuning few_label __init__ stacked""",
     "evaluation": "intervals figures codes label_noise samples verdict",
     "analysis": """run_images measure similar copies cluster odd_ones watch label_curve plots onnx_export
@@ -29,10 +29,10 @@ PLAN = {
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
         classifiers code_distances probes denoise conditional bounds semi_supervised
         __init__""",
-    "report": "files words content page __init__ card comparison",
-    "explorer": "cache planes saved_labels scene proposals guard layers pages server static",
-    "cli": """arguments shared flags describe apply sample prior inspect cluster label_noise watch studies demo_work
-        demo options plan train main""",
+    "report": "files words content page __init__ card share comparison",
+    "explorer": "cache planes saved_labels scene proposals guard layers pages server notebook static",
+    "cli": """arguments shared flags describe apply sample prior inspect share cluster label_noise watch studies
+        demo_work demo options plan train main""",
 }
 ROOMS = list(PLAN)
 FILES = [path for path in sorted(HOUSE.rglob("*.py")) if path.parent != HOUSE]

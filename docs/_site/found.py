@@ -2,6 +2,7 @@
 
 `study-pictures`: every picture below docs/results, with the command in the first lines of its study's table.md.
 `models`: every model of the table `latently.models.PAGES`.
+`colab-links`: every notebook, to download, and to open in Colab where pyproject.toml names a repository on GitHub.
 """
 
 import re
@@ -29,6 +30,29 @@ class StudyPictures(SphinxDirective):
                 lines += ["   .. grid-item::", "", f"      .. image:: {path}", f"         :alt: {caption}", ""]
                 lines += [f"      {caption}", ""]
         return self.parse_text_to_nodes(StringList(lines, source=self.env.docname))
+
+
+class ColabLinks(SphinxDirective):
+    def run(self) -> list:
+        folder = Path(self.env.srcdir, "notebooks")
+        lines = []
+        for path in sorted(folder.glob("*.ipynb")):
+            line = f"- :download:`{path.name}`"
+            if opened := colab_link(self.config.repository, path.name):
+                line += f", `in Colab <{opened}>`__"
+            lines += [line]
+        return self.parse_text_to_nodes(StringList(lines, source=self.env.docname))
+
+
+def colab_link(repository: str, notebook: str) -> str:
+    """The address at which Colab opens a notebook of docs/notebooks; empty for a repository that is not on GitHub.
+
+    >>> colab_link("https://github.com/someone/latently", "seminar.ipynb")
+    'https://colab.research.google.com/github/someone/latently/blob/main/docs/notebooks/seminar.ipynb'
+    """
+    host, _, name = repository.rstrip("/").partition("github.com/")
+    found = f"https://colab.research.google.com/github/{name}/blob/main/docs/notebooks/{notebook}"
+    return found if host == "https://" and name.count("/") == 1 else ""
 
 
 class Models(SphinxDirective):
@@ -69,6 +93,8 @@ def command_of(folder: Path) -> str:
 def setup(app: Sphinx) -> dict:
     app.add_directive("study-pictures", StudyPictures)
     app.add_directive("models", Models)
+    app.add_directive("colab-links", ColabLinks)
+    app.add_config_value("repository", "", "html")
     app.connect("autodoc-skip-member", without_requests)
     app.connect("autodoc-process-docstring", as_restructured)
     return {"parallel_read_safe": True}

@@ -23,6 +23,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 if TYPE_CHECKING:
     from latently import data as data
+    from latently import pictures as pictures
     from latently.common.errors import InputError as InputError
     from latently.estimator import AnomalyDetector as AnomalyDetector
     from latently.estimator import Autoencoder as Autoencoder
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from latently.estimator import FewLabelClassifier as FewLabelClassifier
     from latently.estimator import load as load
     from latently.evaluation.figures import evaluate as evaluate
+    from latently.explorer.notebook import explore as explore
     from latently.models import AE as AE
     from latently.models import CVAE as CVAE
     from latently.models import DAE as DAE
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from latently.models.code_table import CodeTable as CodeTable
     from latently.models.networks import Network as Network
     from latently.models.networks import Trunk as Trunk
+    from latently.report.share import share as share
 
 _HOME = {
     "AnomalyDetector": "estimator",
@@ -55,7 +58,10 @@ _HOME = {
     "Trunk": "models.networks",
     "data": "data",
     "evaluate": "evaluation.figures",
+    "explore": "explorer.notebook",
     "load": "estimator",
+    "pictures": "pictures",
+    "share": "report.share",
 } | {name: "models" for _, name, _ in PAGES.values()}
 __all__ = sorted(_HOME)
 

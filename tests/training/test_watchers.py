@@ -2,6 +2,8 @@
 
 import io
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,3 +94,25 @@ def test_tensorboard_gets_scalars_and_histograms_and_a_resume_goes_on(tmp_path):
     losses = [(event.step, event.value) for event in events.Scalars("val/loss")]
     assert [step for step, _ in losses] == [1, 2, 3]
     assert np.allclose([value for _, value in losses], [row["val_loss"] for row in estimator.history_])
+
+
+def test_in_a_notebook_one_line_is_replaced(monkeypatch):
+    """A bar of rich's would need ipywidgets; a line per refresh would fill the notebook."""
+    shown = []
+
+    class Display:
+        def update(self, content):
+            shown.append(content)
+
+    def display(content, display_id):
+        shown.append(content)
+        return Display()
+
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1)))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(HTML=str, display=display))
+    with Bar() as bar:
+        fit(bar, epochs=20)
+    assert 2 <= len(shown) <= 20, "drawn at the start, at most five times a second, and at the end"
+    assert shown[0].startswith("<progress style=")
+    assert 'value="80" max="80"' in shown[-1]
+    assert re.search(r"epoch 20/20 · train \d+\.\d\d  val \d+\.\d\d · [\d,]+ images/s", shown[-1])

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from latently import pictures
 from latently.common.errors import require
@@ -14,6 +13,7 @@ from latently.estimator import Autoencoder, ClassPredictor
 from latently.estimator.anomalies import score_name
 from latently.estimator.code_prior import GUIDANCE
 from latently.models import can
+from latently.pictures import Figure
 
 SCATTER_POINTS = 10_000  # more would hide each other
 MOST_CLASSES = 20  # rows in pictures with a row per class

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from latently.common.console import note
-from latently.common.errors import InputError, require
+from latently.common.errors import InputError, require, require_extra
 
 if TYPE_CHECKING:
     from latently.data import ImageSet
     from latently.estimator import Autoencoder
 
 from latently.cli.arguments import Device, PartOfImages, RayAddress, RunData, default_shown
-from latently.cli.shared import open_run, require_autoencoder, require_extra
+from latently.cli.shared import open_run, require_autoencoder
 
 
 def encode(

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import tyro
 
 from latently.cli.arguments import Device, JsonFlag, PartOfImages, RunData, default_shown
-from latently.cli.shared import open_run, require_autoencoder, require_extra
+from latently.cli.shared import open_run, require_autoencoder
 from latently.common.console import format_value, note, print_json, print_rows
-from latently.common.errors import require
+from latently.common.errors import require, require_extra
 
 FILES = ("groups.csv", "labels.csv", "groups.png")
 

@@ -14,7 +14,7 @@ from latently.common.console import (
     print_json,
     print_rows,
 )
-from latently.common.errors import require
+from latently.common.errors import require, require_extra
 
 if TYPE_CHECKING:
     pass
@@ -29,7 +29,7 @@ from latently.cli.arguments import (
     RunData,
     default_shown,
 )
-from latently.cli.shared import open_run, require_autoencoder, require_extra
+from latently.cli.shared import open_run, require_autoencoder
 
 MOST_ROWS = 20  # of near-duplicates to print
 

@@ -25,6 +25,7 @@ from latently.cli.describe import data
 from latently.cli.inspect import card, compare, evaluate, explore, export, plot, report, similar
 from latently.cli.label_noise import label_noise
 from latently.cli.sample import sample
+from latently.cli.share import share
 from latently.cli.studies import label_curve, presets, reproduce
 from latently.cli.watch import watch
 from latently.common.console import (
@@ -58,6 +59,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
         plot,
         report,
         card,
+        share,
         compare,
         explore,
         export,

@@ -2,11 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latently.common.errors import require
+from latently.common.errors import require, require_extra
 
 if TYPE_CHECKING:
     from latently.analysis.run_images import RunImages
@@ -40,12 +39,6 @@ def require_autoencoder(estimator: Any, path: Path) -> "Autoencoder":
 def require_codes(kind: str, path: Path) -> None:
     hint = f"use its encoder, {path / 'encoder'}" if kind == "few-label" else "see latently predict --help"
     require(kind == "autoencoder", f"{path} is a classifier, which has no codes; {hint}")
-
-
-def require_extra(extra: str, *packages: str) -> None:
-    """Raise InputError if packages of an optional part are not installed."""
-    missing = [name for name in packages if find_spec(name) is None]
-    require(not missing, f"this needs {' and '.join(missing)}: pip install 'latently[{extra}]'")
 
 
 @contextlib.contextmanager

@@ -23,9 +23,16 @@ def is_rank_zero() -> bool:
     return n_processes() == 1 or os.environ["RANK"] == "0"
 
 
+def in_notebook() -> bool:
+    """Whether this is a cell of a notebook: Jupyter, Colab and their like, not IPython in a terminal."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel")
+
+
 def note(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
-        print(text, file=sys.stderr)
+        print(text, file=sys.stdout if in_notebook() else sys.stderr)  # which a notebook shows as an error
 
 
 def data_note(text: str) -> None:

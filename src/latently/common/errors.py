@@ -1,5 +1,7 @@
 """The error that users are meant to read."""
 
+from importlib.util import find_spec
+
 
 class InputError(ValueError):
     """Invalid input from the user. One sentence: what was given, what is expected, what to do.
@@ -34,3 +36,9 @@ def require(condition: bool, sentence: str) -> None:
     """Raise `InputError(sentence)` unless `condition` holds."""
     if not condition:
         raise InputError(sentence)
+
+
+def require_extra(extra: str, *packages: str) -> None:
+    """Raise InputError if packages of an optional part are not installed."""
+    missing = [name for name in packages if find_spec(name) is None]
+    require(not missing, f"this needs {' and '.join(missing)}: pip install 'latently[{extra}]'")

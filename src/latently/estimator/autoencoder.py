@@ -32,6 +32,7 @@ from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import balanced
 from latently.estimator.code_prior import FOLDER, STRENGTH, CodePrior, unfinished
 from latently.estimator.conditional import Conditional, n_images
+from latently.estimator.face import MOST_IMAGES, embedded, strip
 from latently.estimator.mixture import FILE, CodeMixture
 from latently.models import Model, SimCLR, can
 from latently.models.densities import log_mean_and_error
@@ -363,6 +364,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
             return noisy
 
         return self._trained.to_images(self.map_images(X, corrupted))
+
+    def _strip(self) -> str:
+        """A few training images and their reconstructions; of a loaded run, which has none, its picture or samples."""
+        if len(self.image_shape_) == 1:
+            return ""
+        if hasattr(self, "examples_") and not self.model_.needs_labels:
+            shown = self.seen(self.examples_), self.reconstruct(self.examples_)
+            return strip("Training images, and their reconstructions below", *shown)
+        if hasattr(self, "run_") and (path := self.run_.figure("reconstructions")).exists():
+            return embedded(path.read_bytes(), "Reconstructions", 640)
+        if can(self.model_, "prior"):
+            return strip("Samples of the prior", self.sample(MOST_IMAGES, random_state=0, sampler="prior"))
+        return ""
 
     def _require_denoising(self) -> None:
         check_is_fitted(self)

@@ -2,8 +2,8 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -17,12 +17,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from latently.common.errors import require
-from latently.common.files import input_errors_for
+from latently.common.files import input_errors_for, read_json
 from latently.common.settings import Seed, require_setting
 from latently.data import Images, Mapped
 from latently.data.arrays import require_channels_last
 from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
+from latently.estimator.face import MOST_IMAGES, Face, last_terms, show
 from latently.estimator.inputs import as_array
 from latently.models import Model, can, given, model_from_json, model_to_json
 from latently.models.layers import Shape
@@ -54,7 +55,7 @@ def predicts_classes(estimator: "ImageEstimator") -> bool:
 
 
 @dataclass(eq=False, repr=False)
-class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-learn has no types
+class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # scikit-learn has no types
     """A model and its training over images X: (n, h, w), (n, h, w, c) or (n, features).
 
     uint8 0..255 is scaled to 0..1; other numbers are used unchanged, as float32. On a CPU, a fit with an int
@@ -69,6 +70,8 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
 
     model: Model | None = None
     random_state: int | np.random.RandomState | None = None
+    verbose: bool = field(default=False, kw_only=True)
+    """Whether `fit` shows its progress."""
 
     def set_params(self, **params: Any) -> Self:
         """Parameters such as `model__latent_dim` work with the default model, too."""
@@ -135,8 +138,16 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         if begin is not None:
             begin(net)
         validation = None if held_out is None else self._batches(*held_out)
-        loop = Loop(self.model_, net, train, validation, self.training_, self.seed_, run, watchers, processes)
-        with nullcontext() if run is None else run.writing(self.describe()):  # what fails above leaves nothing behind
+        self.examples_ = np.array(images[:MOST_IMAGES])  # for a notebook
+        self.__dict__.pop("run_", None)  # of an estimator that was loaded
+        with ExitStack() as stack:
+            if self.verbose:
+                from latently.training.watchers import Bar  # not at the top: it imports rich
+
+                watchers = [*watchers, stack.enter_context(Bar())]
+            loop = Loop(self.model_, net, train, validation, self.training_, self.seed_, run, watchers, processes)
+            if run is not None:  # what fails above leaves nothing behind
+                stack.enter_context(run.writing(self.describe()))
             for watcher in watchers:
                 watcher.started()
             with self.model_.precomputed(net, *map(self._seen_parts, (train, validation))):
@@ -282,6 +293,21 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         best = self.predict_log_proba(X).argmax(1)
         return np.asarray(self.classes_[best])
 
+    # In a notebook --------------------------------------------------------------------------------
+
+    def _below_diagram(self) -> str:
+        if not hasattr(self, "trained_"):
+            return ""
+        path = self.run_.path / "metrics.json" if hasattr(self, "run_") else None
+        measured = read_json(path) if path is not None and path.exists() else {}
+        pairs = measured.items() if isinstance(measured, dict) else ()
+        figures = {name: value for name, value in pairs if isinstance(value, int | float)}
+        return show(last_terms(self.history_) | figures, self._strip())
+
+    def _strip(self) -> str:
+        """A row of images as HTML; empty if the model makes none."""
+        return ""
+
     # Keeping --------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
@@ -348,7 +374,7 @@ class ImageEstimator(BaseEstimator, Training):  # type: ignore[misc]  # scikit-l
         if trained.classes is not None:
             self.classes_: np.ndarray = trained.classes
         self.training_ = replace(self.training(), device=trained.device)
-        self.history_ = run.read_history()
+        self.history_, self.run_ = run.read_history(), run
         return self
 
 

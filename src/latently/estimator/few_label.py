@@ -41,6 +41,7 @@ from latently.estimator import fine_tuning, label_spreading, lesson, linear_head
 from latently.estimator.autoencoder import Autoencoder, given_encoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor, balanced
+from latently.estimator.face import Face, last_terms, show
 from latently.estimator.inputs import as_array
 from latently.estimator.lesson import Lesson, Trial, default_classifier, is_open, propagated, repeats, trial_split
 from latently.models import VAE, FeedForward, Model, model_to_json
@@ -61,7 +62,7 @@ def gives_probabilities(few_label: "FewLabelClassifier") -> bool:
 
 
 @dataclass(eq=False)
-class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Classes of images from few labels and many images.
 
     X is as for `Autoencoder` and `Classifier`; y holds labels, numbers or names, with -1, NaN, None or the empty name
@@ -337,6 +338,11 @@ class FewLabelClassifier(ClassPredictor, BaseEstimator):  # type: ignore[misc]  
     def model_(self) -> Any:
         """Model of the classifier."""
         return self.classifier_.model_
+
+    def _below_diagram(self) -> str:
+        if not hasattr(self, "classifier_"):
+            return ""
+        return show(last_terms(getattr(self.classifier_, "history_", [{}])), self.encoder_._strip())
 
     # Keeping --------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
     serve(scene, LabelFile(RUN / "labels.csv", ...))  serves the page on this machine
     write_static(scene, FOLDER)                       the same page as files, decoding in the browser
 
-`scene.py` answers the page's requests; `server.py` serves it over HTTP, behind `guard.py`; `static.py` writes files.
-The page itself is in `page/`: HTML, CSS and JavaScript modules, with one third-party library in `page/vendor/`.
+`scene.py` answers the page's requests; `server.py` serves it over HTTP, behind `guard.py`; `notebook.py` shows it below
+a cell; `static.py` writes files. The page itself is in `page/`: HTML, CSS and JavaScript modules, with one third-party
+library in `page/vendor/`.
 """

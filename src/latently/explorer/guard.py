@@ -8,7 +8,7 @@ have the token of the printed address.
 import ipaddress
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -31,10 +31,15 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware around the page. host: what the server is bound to. token: None if it is bound to localhost."""
+    """ASGI middleware around the page. host: what the server is bound to. token: None if it is bound to localhost.
+    framed_by: which pages may show this one in a frame."""
 
-    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", token: str | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str = "127.0.0.1", token: str | None = None, framed_by: str = "'none'"
+    ) -> None:
         self.app, self.host, self.token = app, host, token
+        policy = POLICY.replace("frame-ancestors 'none'", f"frame-ancestors {framed_by}")
+        self.headers = HEADERS | {"content-security-policy": policy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,7 +52,7 @@ class Guard:
             cookie = f"{self.cookie(headers)}={self.token}; HttpOnly; SameSite=Strict; Path=/"
             await answer(send, 303, "see /", [("location", "/"), ("set-cookie", cookie)])
         else:
-            await self.app(scope, bounded(receive), with_headers(send))
+            await self.app(scope, bounded(receive), with_headers(send, self.headers))
 
     def judge(self, method: str, headers: Headers, tokens: list[str]) -> tuple[int, str]:
         """(0, "") for an allowed request, otherwise the status and message of the refusal."""
@@ -110,10 +115,10 @@ def bounded(receive: Receive) -> Receive:
     return counted
 
 
-def with_headers(send: Send) -> Send:
+def with_headers(send: Send, headers: Mapping[str, str]) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *encoded(HEADERS.items())]
+            message["headers"] = [*message["headers"], *encoded(headers.items())]
         await send(message)
 
     return sent

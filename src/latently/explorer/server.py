@@ -49,8 +49,10 @@ MOST_AT_ONCE = 1024  # images or codes per request
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def app(scene: Scene, labels: LabelFile, host: str = "127.0.0.1", token: str | None = None) -> Guard:
-    """The ASGI application of a run."""
+def app(
+    scene: Scene, labels: LabelFile, host: str = "127.0.0.1", token: str | None = None, framed_by: str = "'none'"
+) -> Guard:
+    """The ASGI application of a run. framed_by: which pages may show it in a frame, as the browser's policy says it."""
     api = Api(scene, labels)
     routes = [Route(f"/api/{path}", endpoint, methods=[method]) for method, path, endpoint in api.routes()]
     routes += [page_route(name, content) for name, content in page_files().items()]
@@ -61,7 +63,7 @@ def app(scene: Scene, labels: LabelFile, host: str = "127.0.0.1", token: str | N
         ClientDisconnect: lambda request, error: refusal(400, "the browser disconnected"),
         OSError: lambda request, error: refusal(507, f"disk error: {error}"),
     }
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token, framed_by)
 
 
 def page_route(name: str, content: bytes) -> Route:
@@ -290,14 +292,18 @@ def serve(scene: Scene, labels: LabelFile, host: str, port: int, open_browser: b
     print(f"{address}\n{others}Ctrl-C stops it; labels are saved to {labels.path}", flush=True)
     if open_browser:
         webbrowser.open(address)
-    config = uvicorn.Config(
-        app(scene, labels, host, token), log_level="critical", access_log=False, lifespan="off", server_header=False,
-        timeout_graceful_shutdown=2, limit_concurrency=200,
-    )  # fmt: skip
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        web_server(app(scene, labels, host, token)).run(sockets=[listening])
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
+
+
+def web_server(application: Guard) -> uvicorn.Server:
+    config = uvicorn.Config(
+        application, log_level="critical", access_log=False, lifespan="off", server_header=False,
+        timeout_graceful_shutdown=2, limit_concurrency=200,
+    )  # fmt: skip
+    return uvicorn.Server(config)
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -146,6 +146,8 @@ def hub_licence(repository: Any) -> str:
 
 def create(name: str) -> Any:
     """The network without weights. Raises InputError for a name that timm does not have."""
+    # timm reads hf-hub:NAME and local-dir:PATH as places to fetch from; a run folder must not choose one
+    require(":" not in name, f"timm:{name} names a place; give the name of a network, timm:NAME")
     try:
         return imported().create_model(name, pretrained=False, num_classes=0)
     except (RuntimeError, KeyError, ValueError, TypeError) as error:

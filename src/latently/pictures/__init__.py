@@ -1,14 +1,12 @@
 """Arrays -> matplotlib figures. Loads and trains nothing."""
 
-from matplotlib.figure import Figure
-
 from latently.pictures.codes import scatter, scatters
 from latently.pictures.confusion import confusion
 from latently.pictures.curves import compared_curves, lines, training_curves
 from latently.pictures.plane import canvas, canvas_codes, quantile_codes
 from latently.pictures.save import ENDINGS, save
 from latently.pictures.sheets import grid, reconstructions, rows, samples, sheet, sheets, traversals, with_maps
-from latently.pictures.style import TEN_COLOURS, TWENTY_COLOURS
+from latently.pictures.style import TEN_COLOURS, TWENTY_COLOURS, Figure
 
 __all__ = [
     "ENDINGS",

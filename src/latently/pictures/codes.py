@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
@@ -17,6 +16,7 @@ from latently.pictures.style import (
     TRAIN,
     TWENTY_COLOURS,
     UNLABELLED,
+    Figure,
     Floats,
     Ints,
     counted,

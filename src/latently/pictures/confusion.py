@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from latently.pictures.style import (
     DPI,
     INK,
     PAGE_WIDTH,
+    Figure,
     counted,
     shortened,
     styled,

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
@@ -20,6 +19,7 @@ from latently.pictures.style import (
     TRAIN,
     TWENTY_COLOURS,
     VALIDATION,
+    Figure,
     Floats,
     counted,
     in_words,

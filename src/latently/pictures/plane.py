@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from latently.common.errors import require
 from latently.pictures.style import (
+    Figure,
     Floats,
     evenly_spaced,
     number_texts,

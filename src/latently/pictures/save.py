@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 
 from latently.common.errors import InputError, require
 from latently.common.files import atomic_write
-from latently.pictures.style import (
-    styled,
-)
+from latently.pictures.style import styled
 
 ENDINGS = (".png", ".pdf", ".svg")
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from latently.common.errors import require
 from latently.pictures.style import (
     MARGIN,
     PAGE_WIDTH,
+    Figure,
     counted,
     evenly_spaced,
     fitted_text,

@@ -1,9 +1,11 @@
 """The style of all pictures: colours, fonts, sizes; formatting of numbers and words."""
 
+import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import matplotlib.figure
 import matplotlib.style
 import numpy as np
 from matplotlib.font_manager import FontProperties
@@ -70,6 +72,16 @@ CAPTION_LINE = 0.15  # inches, height of a line of 8-point text
 def styled() -> Iterator[None]:
     with matplotlib.style.context(["default", STYLE]):
         yield
+
+
+class Figure(matplotlib.figure.Figure):
+    """One of matplotlib's, which a notebook shows, too: matplotlib teaches it that only of figures made by pyplot."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        file = io.BytesIO()
+        with styled():
+            self.savefig(file, format="png", dpi=self.dpi)
+        return file.getvalue(), {"width": round(96 * self.get_figwidth())}  # 96 of a browser's pixels are an inch
 
 
 def number_text(value: float) -> str:

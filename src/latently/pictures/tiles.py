@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from latently.common.errors import require
@@ -17,6 +16,7 @@ from latently.pictures.style import (
     PAGE_HEIGHT,
     PAGE_WIDTH,
     TITLE_HEIGHT,
+    Figure,
     Floats,
     fitted_text,
     length_of,

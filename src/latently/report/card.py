@@ -23,8 +23,9 @@ def write(run_path: str | os.PathLike[str], out: Path | None = None) -> Path:
     return write_page(render(run_path), out or Path(run_path) / "card.md")
 
 
-def render(run_path: str | os.PathLike[str]) -> str:
-    """The card as Markdown. Raises InputError for a damaged run."""
+def render(run_path: str | os.PathLike[str], address: str = "") -> str:
+    """The card as Markdown. address: where others load the run from; empty: this folder. Raises InputError for a
+    damaged run."""
     run = Path(run_path)
     content, params, metrics = collect(run), read_params(run), read_metrics(run) or {}
     parts = [
@@ -38,11 +39,17 @@ def render(run_path: str | os.PathLike[str]) -> str:
         "## Limits",
         "\n".join(f"- {sentence}" for sentence in limits(params, metrics)),
         "## Use",
-        '```python\nimport latently\n\nmodel = latently.load("RUN")  # this folder; loading cannot execute code\n```',
+        f"```python\nimport latently\n\n{use(address)}\n```",
         "## Settings",
         *(settings(each["title"], each["rows"]) for each in content["settings"] if each["title"] != "Data"),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def use(address: str) -> str:
+    if address:
+        return f'model = latently.load("{address}")  # pip install "latently[hub]"; loading cannot execute code'
+    return 'model = latently.load("RUN")  # this folder; loading cannot execute code'
 
 
 def data_sentences(data: Mapping[str, Any]) -> str:

@@ -52,13 +52,15 @@ class Training(Settings):
     @property
     def n_epochs(self) -> int:
         """`epochs` as a number, after `resolve`."""
-        assert self.epochs != "auto", "not decided yet"
+        if self.epochs == "auto":  # AttributeError, so that dir() and what a notebook lists leave it out
+            raise AttributeError("epochs is 'auto', which is decided by fit")
         return int(self.epochs)
 
     @property
     def rate(self) -> float:
         """`lr` as a number, after `resolve`."""
-        assert self.lr != "auto", "not decided yet"
+        if self.lr == "auto":
+            raise AttributeError("lr is 'auto', which is decided by fit")
         return float(self.lr)
 
 

@@ -1,5 +1,6 @@
 """Watchers of a run: a progress bar, a log file, TensorBoard. They do not affect the results."""
 
+import html
 import time
 from pathlib import Path
 from types import TracebackType
@@ -8,6 +9,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from latently.common.console import in_notebook
 from latently.common.errors import InputError
 from latently.training.settings import Training
 from latently.training.state import State, Watcher
@@ -16,10 +18,53 @@ REFRESH_SECONDS = 0.2
 LINE_SECONDS = 10  # between lines if there is no terminal for a progress bar
 
 
-class LiveBar:
-    """A progress bar on stderr, shown inside a `with` block."""
+class CellBar:
+    """What stands in for rich's `Progress` in a notebook: one line below the cell, replaced as training goes on.
 
-    bar: Progress
+    rich itself shows nothing there without ipywidgets, and a line of text per refresh would fill the notebook.
+    """
+
+    disable = False
+
+    def __init__(self) -> None:
+        self.done, self.drawn = 0.0, 0.0
+        self.total: float | None = None
+        self.fields: dict[str, str] = {}
+        self.place: Any = None
+
+    def start(self) -> None:
+        from IPython.display import HTML, display
+
+        self.as_html = HTML
+        self.place = display(HTML(self.line()), display_id=True)
+
+    def add_task(self, name: str, total: float | None, **fields: str) -> int:
+        self.total, self.fields = total, fields
+        return 0
+
+    def update(self, task: int, completed: float | None = None, total: float | None = None, **fields: str) -> None:
+        self.done = self.done if completed is None else completed
+        self.total = self.total if total is None else total
+        self.fields |= fields
+        if time.monotonic() - self.drawn > REFRESH_SECONDS:
+            self.stop()
+
+    def stop(self) -> None:
+        """Draw the line as it is now; it stays."""
+        self.drawn = time.monotonic()
+        if self.place is not None:
+            self.place.update(self.as_html(self.line()))
+
+    def line(self) -> str:
+        share = f' value="{self.done:g}" max="{self.total:g}"' if self.total else ""
+        words = html.escape(" · ".join(text for text in self.fields.values() if text))
+        return f'<progress{share} style="width: 30%; vertical-align: middle"></progress> {words}'
+
+
+class LiveBar:
+    """A progress bar on stderr or below a notebook's cell, shown inside a `with` block."""
+
+    bar: Any  # rich's Progress, or a CellBar
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -32,20 +77,25 @@ class LiveBar:
 
 
 class Bar(LiveBar, Watcher):
-    """A progress bar on stderr: steps, loss, images per second, time left. Without a terminal: a line every 10 s."""
+    """A progress bar on stderr: steps, loss, images per second, time left. Without a terminal: a line every 10 s. In a
+    notebook: a bar below the cell."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
-        self.bar = Progress(
-            TextColumn("{task.fields[epoch]}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[terms]}"),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-            transient=True,
+        self.bar = (
+            CellBar()
+            if in_notebook()
+            else Progress(
+                TextColumn("{task.fields[epoch]}"),
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[terms]}"),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=self.console,
+                disable=not self.console.is_terminal,
+                transient=True,
+            )
         )
         self.task = self.bar.add_task("train", total=None, epoch="starting", terms="", rate="")
         self.drawn = self.written = time.monotonic()
@@ -71,12 +121,13 @@ class Bar(LiveBar, Watcher):
         row = state.history[-1]
         self.validation = f"  val {row['val_loss']:.2f}" if "val_loss" in row else ""
         terms = f"train {row['train_loss']:.2f}{self.validation}"
-        self.bar.update(self.task, terms=terms)
+        done, total = (n * len(state.losses) for n in (state.epoch, settings.n_epochs))
+        epoch, rate = f"epoch {state.epoch}/{settings.n_epochs}", f"{row['images_per_second']:,.0f} images/s"
+        self.bar.update(self.task, completed=done, total=total, epoch=epoch, terms=terms, rate=rate)
         due = time.monotonic() - self.written > LINE_SECONDS or state.epoch in (1, settings.n_epochs)
         if self.bar.disable and due:
             self.written = time.monotonic()
-            line = f"epoch {state.epoch}/{settings.n_epochs}  {terms}  {row['images_per_second']:,.0f} images/s"
-            self.console.print(line, soft_wrap=True)
+            self.console.print(f"{epoch}  {terms}  {rate}", soft_wrap=True)
         if state.epoch == settings.n_epochs:
             self.bar.stop()  # no bar for what follows the training
 
