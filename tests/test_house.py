@@ -21,8 +21,8 @@ PLAN = {
     "runs": "tensors record lock folder hub outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
-    "estimator": """inputs face base classifier mixture code_prior conditional autoencoder anomalies anomaly_detector
-        label_spreading poisson_learning lesson linear_head fine_tuning few_label __init__ stacked""",
+    "estimator": """inputs face base classifier mixture code_prior conditional autoencoder default_encoder anomalies
+        anomaly_detector label_spreading poisson_learning lesson linear_head fine_tuning few_label __init__ stacked""",
     "evaluation": "intervals figures codes label_noise samples verdict",
     "analysis": """run_images measure similar copies cluster odd_ones watch label_curve plots onnx_export
         parquet_export""",

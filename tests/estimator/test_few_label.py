@@ -31,7 +31,7 @@ from latently import (
     data,
 )
 from latently.estimator import fine_tuning, lesson, linear_head
-from latently.estimator.autoencoder import default_encoder
+from latently.estimator.default_encoder import default_encoder
 from latently.runs.folder import Run
 
 DIGITS = data.load("digits")
@@ -285,9 +285,13 @@ def test_the_default_for_photographs_is_a_linear_head_on_features(tmp_path):
     assert pixels.sees_ == "pixels", "a classifier with layers of its own"
 
 
-def test_photographs_get_features_and_grey_images_a_vae():
+def test_photographs_and_drawings_get_features_and_small_grey_images_a_vae():
     assert isinstance(default_encoder((8, 8, 3)).model, SimCLR)
     assert default_encoder((8, 8)).model is default_encoder((8, 8, 1)).model is None
+    drawings = default_encoder((28, 28)).model
+    assert drawings.length((1, 28, 28), 30, 1200) == (4, 860)
+    net = drawings.build((1, 28, 28))
+    assert net.readout(torch.zeros(2, sum(net.readout.widths))).shape == (2, drawings.feature_dim)
 
 
 # Commands -------------------------------------------------------------------------------------------------------------

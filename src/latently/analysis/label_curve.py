@@ -28,7 +28,7 @@ from latently.common.errors import require
 from latently.data import ImageSet, Split, label_budget
 from latently.data.imageset import pixel_hash
 from latently.estimator import Autoencoder, Classifier
-from latently.estimator.autoencoder import default_encoder
+from latently.estimator.default_encoder import default_encoder
 from latently.estimator.stacked import fit_together
 from latently.evaluation.intervals import Estimate, estimate
 from latently.models import FeedForward

@@ -15,7 +15,7 @@ from latently.data import ImageSet, Preparation, read_codes
 from latently.data.ranges import Scale
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator import load as load_estimator
-from latently.estimator.autoencoder import default_encoder
+from latently.estimator.default_encoder import default_encoder
 from latently.models import MODELS, Decoder, FeedForward, Model, can, model_from_json, model_to_json, presets
 from latently.models.code_table import CodeTable
 from latently.runs.folder import Run

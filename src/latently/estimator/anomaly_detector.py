@@ -22,7 +22,8 @@ from latently.common.settings import Range, Seed, require_setting
 from latently.data import Mapped
 from latently.data.mapped import left_on_disk
 from latently.estimator.anomalies import By, Way, fitted_way, p_values
-from latently.estimator.autoencoder import Autoencoder, given_encoder
+from latently.estimator.autoencoder import Autoencoder
+from latently.estimator.default_encoder import given_encoder
 from latently.estimator.inputs import as_array
 
 Contamination = Annotated[float, Range("a number above 0, at most 0.5", lambda v: 0 < v <= 0.5)]

@@ -34,14 +34,13 @@ from latently.estimator.code_prior import FOLDER, STRENGTH, CodePrior, unfinishe
 from latently.estimator.conditional import Conditional, n_images
 from latently.estimator.face import MOST_IMAGES, embedded, strip
 from latently.estimator.mixture import FILE, CodeMixture
-from latently.models import Model, SimCLR, can
+from latently.models import Model, can
 from latently.models.densities import log_mean_and_error
 from latently.models.vae import VAE
-from latently.models.views import is_photograph
 from latently.runs.folder import Run
 from latently.runs.record import weights_hash
 from latently.training.distributed import SINGLE_PROCESS, Processes
-from latently.training.inference import model_name, tensor_shape
+from latently.training.inference import model_name
 from latently.training.state import Watcher
 
 Sampler = Literal["auto", "prior", "mixture", "flow-matching"]
@@ -382,17 +381,3 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         check_is_fitted(self)
         able = can(self.model_, "corrupt", "denoise")
         require(able, f"{model_name(self.model_)} has not learned to remove noise; train a dae")
-
-
-def given_encoder(given: Any, image_shape: tuple[int, ...]) -> Autoencoder:
-    """The autoencoder that was given, unwrapped from a FrozenEstimator; for None `default_encoder`. Raises InputError
-    for anything else."""
-    given = getattr(given, "estimator", given)
-    require(given is None or isinstance(given, Autoencoder), f"autoencoder is {given!r}; expected an Autoencoder")
-    return default_encoder(image_shape) if given is None else given
-
-
-def default_encoder(image_shape: tuple[int, ...]) -> Autoencoder:
-    """For images (h, w, c): of photographs features made by comparison, of others a VAE's codes."""
-    photographs = is_photograph("auto", tensor_shape(image_shape)[0])
-    return Autoencoder(SimCLR(), **SimCLR.suited_training) if photographs else Autoencoder()

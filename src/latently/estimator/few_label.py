@@ -2,8 +2,7 @@
 
 Kingma et al. 2014, model M1, is `FewLabelClassifier(Autoencoder(VAE()), SVC(), spread=0)`, and M1+M2 the same with
 `Classifier(M2(likelihood="gaussian")), sees="codes"`. By default, labels of grey images spread to those with similar
-codes, and a convolutional classifier learns from the most certain ones; photographs get a linear classifier of features
-(linear_head.py).
+codes, and a convolutional classifier learns from the most certain ones; photographs get a linear head (linear_head.py).
 
 >>> from sklearn.datasets import load_digits
 >>> from sklearn.svm import SVC
@@ -38,14 +37,17 @@ from latently.data.arrays import require_channels_last
 from latently.data.classes import encode_labels
 from latently.data.mapped import left_on_disk
 from latently.estimator import fine_tuning, label_spreading, lesson, linear_head, poisson_learning
-from latently.estimator.autoencoder import Autoencoder, given_encoder
+from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor, balanced
+from latently.estimator.default_encoder import given_encoder
 from latently.estimator.face import Face, last_terms, show
 from latently.estimator.inputs import as_array
 from latently.estimator.lesson import Lesson, Trial, default_classifier, is_open, propagated, repeats, trial_split
 from latently.models import VAE, FeedForward, Model, model_to_json
+from latently.models.views import is_photograph
 from latently.runs.folder import Run, versions
+from latently.training.inference import tensor_shape
 from latently.training.loop import require_validation
 from latently.training.state import Watcher
 
@@ -68,11 +70,11 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
     X is as for `Autoencoder` and `Classifier`; y holds labels, numbers or names, with -1, NaN, None or the empty name
     for unlabelled images.
 
-    autoencoder: learns codes from all of X (default: `default_encoder`, SimCLR for colours, a VAE for grey). A fitted
+    autoencoder: learns codes from all of X (default: `default_encoder`, SimCLR, or a VAE of small grey ones). A fitted
     one is used as it is; `sklearn.frozen.FrozenEstimator(fitted)` keeps it fitted through `clone`, as in a grid search.
     classifier: any scikit-learn classifier; default `Classifier(epochs=4)`. One of M2 learns from all images itself.
     sees: input of the classifier: codes, pixels, or both concatenated; auto: pixels for a `Classifier`, else codes. A
-    `Classifier` whose trunk is left open is a linear one of the features that SimCLR reads out of photographs.
+    `Classifier` whose trunk is left open is a linear one of the features that SimCLR has of photographs.
     consistency: whether a `Classifier` begins as the encoder and learns from unlabelled images what it is sure of
     (`FixMatch`); takes an encoder of features (`SimCLR`) and a classifier whose trunk is left open. auto: where these
     are so and `spread` is auto.
@@ -270,9 +272,10 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         return possible
 
     def _is_linear(self, classifier: Any) -> bool:
-        """Whether the classifier is a linear one of features that were read out of the encoder's layers."""
+        """Whether the classifier is a linear one of features read out of layers: of photographs, not of drawings."""
         by_default = (self.sees, self.spread, self.class_shares) == ("auto", "auto", "unknown") and is_open(classifier)
-        return by_default and hasattr(self.encoder_.net_, "readout")
+        photographs = is_photograph("auto", tensor_shape(self.image_shape_)[0])
+        return by_default and photographs and hasattr(self.encoder_.net_, "readout")
 
     def _names(self, classes: np.ndarray) -> np.ndarray:
         """The labels of class indices as they were given; None for -1."""

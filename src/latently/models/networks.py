@@ -47,15 +47,16 @@ def default_encoder(image_shape: Shape) -> str:
     return f"{convs} dense(256)"
 
 
-def feature_encoder(image_shape: Shape, width: int, norm: str = "weight") -> str:
-    """What learns `width` features without pixels to rebuild: each the mean of a channel, so of images of any size."""
+def feature_encoder(image_shape: Shape, width: int, norm: str = "weight", before: tuple[int, int] = (64, 256)) -> str:
+    """What learns `width` features without pixels to rebuild: each the mean of a channel, so of images of any size.
+    before: channels of the layers before the last ones."""
 
     def halving(channels: int) -> str:
         return f"conv({channels}, 3, linear, norm={norm}) pool(2, gelu) conv({channels}, 3, gelu, norm={norm})"
 
     if min(image_shape[1:]) < 12:
         return f"conv(64, 3, gelu, norm={norm}) {halving(width)} mean()"
-    return f"whiten(2) {' '.join(map(halving, (64, 256, width)))} mean()"
+    return f"whiten(2) {' '.join(map(halving, (*before, width)))} mean()"
 
 
 def upsampling_decoder(image_shape: Shape) -> str:

@@ -38,6 +38,7 @@ from latently.models.views import Change, Views, is_photograph, view_sides
 
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
 USUAL_PIXELS = 32 * 32  # of images whose training is as long as usual
+DRAWINGS_FOR = 4, 860  # epochs, and at least so many steps
 LITTLE = 0.01  # of a decoder's first images, beside those of the components
 READ_FROM = 5000  # training images from which the readout of features is learned,
 READ_VALUES = 2 * 10**8  # or as many as hold so many values
@@ -153,7 +154,10 @@ class SimCLR(AE):
         return torch.cat([h, net.appearance(x)], 1) if self.appearance_dim else h
 
     def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
-        """Fewer of both for photographs of more than 32 x 32 pixels, so that a run takes about as long."""
+        """Fewer of both for photographs of more than 32 x 32 pixels, so that a run takes about as long, and for
+        drawings of which layers are read: these serve early."""
+        if self.features_of == "layers" and not is_photograph(self.change, image_shape[0]):
+            return DRAWINGS_FOR
         share = min(1.0, USUAL_PIXELS / math.prod(image_shape[1:]))
         return max(1, round(epochs * share)), max(1, round(steps * share))
 
