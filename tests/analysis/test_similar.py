@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from latently import InputError, data
-from latently.analysis import similar as similar_room
-from latently.analysis.similar import near_duplicates, nearest
+from latently.analysis import duplicates as duplicates_room
+from latently.analysis.duplicates import near_duplicates
+from latently.analysis.nearest import nearest
 
 RNG = np.random.default_rng(0)
 
@@ -24,8 +25,8 @@ def test_the_nearest_by_brute_force():
 
 def test_near_duplicates_by_brute_force(monkeypatch):
     """Also in blocks, and of images that have more than one."""
-    monkeypatch.setattr(similar_room, "AT_ONCE", 7)
-    monkeypatch.setattr(similar_room, "PAIRS_AT_ONCE", 40)
+    monkeypatch.setattr(duplicates_room, "AT_ONCE", 7)
+    monkeypatch.setattr(duplicates_room, "PAIRS_AT_ONCE", 40)
     codes = RNG.normal(size=(60, 3)).astype(np.float32)
     codes[50:] = codes[:10] + 0.01 * RNG.normal(size=(10, 3)).astype(np.float32)
     codes[30:33] = codes[0]
@@ -51,7 +52,7 @@ def test_the_threshold_is_a_quarter_of_the_median_distance_between_nearest_image
 
 
 def test_too_many_pairs_and_too_few_images_are_sentences(monkeypatch):
-    monkeypatch.setattr(similar_room, "MOST_PAIRS", 9)
+    monkeypatch.setattr(duplicates_room, "MOST_PAIRS", 9)
     with pytest.raises(InputError, match="more than 9 pairs are closer than 1; give a smaller --threshold"):
         near_duplicates(np.zeros((5, 2)), 1.0)
     with pytest.raises(InputError, match="a single image"):

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latently.analysis.nearest import nearest
 from latently.analysis.run_images import RunImages
-from latently.analysis.similar import nearest
 from latently.common.console import note
 from latently.common.errors import InputError, require
 from latently.data import Images, ImageSet

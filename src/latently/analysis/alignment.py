@@ -1,0 +1,126 @@
+"""How alike two images are if one is a copy of the other: recompressed, scaled, brightened, mirrored, cropped by up to
+a fifth, or with a bar across its top or bottom.
+
+The likeness is the normalised cross-correlation of their details (Lewis 1995), the highest over windows of one image
+that may be the other, over its mirror, and over both without their upper or lower quarter. Details are what a blurred
+image lacks: many images share their broad shapes, copies alone share details. A window is found roughly, in grey, among
+a few; then its size and place are varied, in colour.
+"""
+
+import itertools
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SIDE = 32  # of the images that are compared, which are larger ones averaged down
+ROUGH, FINE = 16, 24  # pixels per side of a window
+BLUR = 5  # pixels per side of the square whose mean is not a detail
+SIZES = (0.95, 0.9, 0.85, 0.8)  # of windows, as a fraction of the image
+STEPS = (0.05, 0.025)  # by which a window is varied, in halves of the image's side
+LIKELY = 0.7  # rough likeness below which a window is not varied
+LUMA = (0.299, 0.587, 0.114)
+AT_ONCE = 64  # images or pairs
+LEAST = 1e-4  # length of details that are no rounding
+WINDOWS = torch.tensor(  # size, and centre across and down in -1..1
+    [(1.0, 0.0, 0.0)]
+    + [(size, (1 - size) * x, (1 - size) * y) for size in SIZES for y in (-1, 0, 1) for x in (-1, 0, 1)]
+)
+
+
+def small(images: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, 32, 32) or smaller sides as they are."""
+    sides = [min(side, SIDE) for side in images.shape[2:]]
+    return F.interpolate(images, sides, mode="area") if list(images.shape[2:]) != sides else images
+
+
+def grey(images: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, 1, H, W)"""
+    if images.shape[1] != 3:
+        return images.mean(1, keepdim=True)
+    return (images * images.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+
+
+def likeness(images: Tensor, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Of pairs of small images (N, C, h, w), by their indices (P,): the correlation, at most 1, (P,) float32."""
+    whole, cropped = np.concatenate([first, second]), np.concatenate([second, first])  # either may be the whole
+    order = np.argsort(whole, kind="stable")
+    score, window, mirrored = roughly(grey(images), whole[order], cropped[order])
+    back = np.argsort(order, kind="stable").reshape(2, -1)  # where the pairs of either direction are
+    better = np.where((score[back[0]] >= score[back[1]]).numpy(), back[0], back[1])  # (P,)
+    found = score[better]
+    likely = np.flatnonzero((found > LIKELY).numpy())
+    for some in np.array_split(likely, len(likely) // AT_ONCE + 1):
+        at = better[some]
+        one, like = images[whole[order[at]]], images[cropped[order[at]]]
+        like = torch.where(mirrored[at][:, None, None, None], like.flip(3), like)
+        found[some] = finely(one, like, window[at])
+    return found.numpy()
+
+
+def roughly(images: Tensor, of: np.ndarray, like: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """Which window of an image `of` (P,), in ascending order, is most like the image `like`, or its mirror: how much
+    (P,), the window (P, 3), and whether it is the mirror (P,)."""
+    seen = details(cut(images, WINDOWS[:1].expand(len(images), 3), ROUGH))
+    wholes = [unit(each[:, :, rows]) for rows in parts(ROUGH) for each in (seen, seen.flip(3))]  # 6 of (N, D)
+    best, which = torch.zeros(len(of)), torch.zeros(len(of), dtype=torch.long)
+    known, starts, counts = np.unique(of, return_index=True, return_counts=True)
+    for start in range(0, len(known), AT_ONCE):
+        some, n_pairs = known[start : start + AT_ONCE], counts[start : start + AT_ONCE]
+        first = starts[start]
+        pairs = slice(first, first + n_pairs.sum())
+        row = np.repeat(np.arange(len(some)), n_pairs)
+        column = np.arange(n_pairs.sum()) - np.repeat(n_pairs.cumsum() - n_pairs, n_pairs)
+        others = np.zeros((len(some), n_pairs.max()), int)  # padded by the first image
+        others[row, column] = like[pairs]
+        repeated = images[some].repeat_interleave(len(WINDOWS), 0)
+        windows = details(cut(repeated, WINDOWS.repeat(len(some), 1), ROUGH))
+        own = [unit(windows[:, :, rows]).view(len(some), len(WINDOWS), -1) for rows in parts(ROUGH)]
+        scores = torch.stack([own[kind // 2] @ wholes[kind][others].mT for kind in range(6)])  # (6, b, windows, k)
+        value, at = scores.permute(1, 3, 0, 2).flatten(2).max(2)  # (b, k)
+        best[pairs], which[pairs] = value[row, column], at[row, column]
+    return best, WINDOWS[which % len(WINDOWS)], which // len(WINDOWS) % 2 == 1
+
+
+def finely(images: Tensor, like: Tensor, window: Tensor) -> Tensor:
+    """How alike each image (B, C, h, w) and that of `like` are, the windows (B, 3) varied: (B,)"""
+    whole = details(cut(like, WINDOWS[:1].expand(len(like), 3), FINE))
+    wholes = [unit(whole[:, :, rows]) for rows in parts(FINE)]
+    best = torch.full((len(images),), -1.0)
+    for step in STEPS:
+        centre = window
+        for change in itertools.product((0, -0.5, 0.5), (0, -1, 1), (0, -1, 1)):
+            tried = centre + step * torch.tensor(change)
+            seen = details(cut(images, tried, FINE))
+            scores = [(unit(seen[:, :, rows]) * each).sum(1) for rows, each in zip(parts(FINE), wholes, strict=True)]
+            score = torch.stack(scores).amax(0)
+            window = torch.where((score > best)[:, None], tried, window)
+            best = torch.maximum(best, score)
+    return best
+
+
+def parts(side: int) -> list[slice]:
+    """Rows that are compared: all, all but the lower quarter, all but the upper one."""
+    return [slice(0, side), slice(0, side - side // 4), slice(side // 4, side)]
+
+
+def cut(images: Tensor, windows: Tensor, side: int) -> Tensor:
+    """The windows (B, 3) of images (B, C, h, w), (B, C, side, side); beyond an image its edge is repeated."""
+    size, across, down = windows.T
+    none = torch.zeros_like(size)
+    affine = torch.stack([torch.stack([size, none, across], 1), torch.stack([none, size, down], 1)], 1)  # (B, 2, 3)
+    grid = F.affine_grid(affine, [*images.shape[:2], side, side], align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def details(images: Tensor) -> Tensor:
+    """Images without their blur."""
+    reach = BLUR // 2
+    return images - F.avg_pool2d(F.pad(images, (reach, reach, reach, reach), mode="reflect"), BLUR, 1)
+
+
+def unit(images: Tensor) -> Tensor:
+    """(B, C, h, w) -> rows with mean 0 and length 1, (B, C h w); of an even image 0."""
+    rows = images.flatten(1)
+    return F.normalize(rows - rows.mean(1, keepdim=True), dim=1, eps=LEAST)
