@@ -115,6 +115,24 @@ def test_copies_in_a_folder_are_found(latently, small_run, photos, tmp_path):
     assert float(rows[0]["distance"]) == 0
 
 
+def test_duplicates_by_codes_and_of_tiny_images(latently, small_run, digits, photos, tmp_path):
+    assert (
+        latently("similar", small_run, "--duplicates", "--data", photos, "--by", "codes", "--json").json["by"]
+        == "codes"
+    )
+    assert latently("similar", small_run, "--duplicates", "--data", photos, "--json").json["by"] == "pixels"
+    tiny = digits.images[:40, 1:7, 1:7]
+    np.save(tmp_path / "tiny.npy", np.concatenate([tiny, tiny[:1]]))
+    words = ["train", "ae", "--data", tmp_path / "tiny.npy", "--epochs", "1", "--encoder", "dense(8)"]
+    assert latently(*words, "--out", tmp_path / "r").code == 0
+    told = latently("similar", tmp_path / "r", "--duplicates", "--json").json
+    assert told["by"] == "codes"
+    assert (told["pairs"][0]["image"], told["pairs"][0]["like"]) == ("0", "40")
+    refused = latently("similar", tmp_path / "r", "--duplicates", "--by", "pixels")
+    assert refused.code == 2
+    assert "--by pixels compares pictures" in refused.err
+
+
 def test_a_number_that_is_a_position_and_the_name_of_another_image_is_noted(latently, small_run, photos):
     ran = latently("similar", small_run, "--query", 2, "--data", photos, "--json")
     assert "--query 2 is the image at position 2, 'a/10.png', not one of that name" in ran.err
@@ -148,6 +166,7 @@ def test_the_picture_shows_each_query_with_its_nearest(latently, small_run, tmp_
         ("--query 3 -n 0", "-n is 0"),
         ("--query 3 --threshold 1", "--threshold is for --duplicates"),
         ("--duplicates --threshold -1", "--threshold is -1"),
+        ("--query 3 --by codes", "--by is for --duplicates"),
         ("--query 3 --out a.txt", "expected a name that ends in .csv, .npz, .png"),
     ],
 )
@@ -186,5 +205,7 @@ def test_a_classifier_has_no_codes_to_be_near_by(latently, tmp_path):
 
 
 def test_json_is_one_object(latently, small_run):
-    told = json.loads(latently("similar", small_run, "--duplicates", "--threshold", 0.0, "--json").out)
+    told = json.loads(
+        latently("similar", small_run, "--duplicates", "--part", "test", "--threshold", 0.0, "--json").out
+    )
     assert told["threshold"] == 0

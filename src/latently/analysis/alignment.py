@@ -15,17 +15,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIDE = 32  # of the images that are compared, which are larger ones averaged down
-ROUGH, FINE = 16, 24  # pixels per side of a window
+ROUGH, FINE = 16, 20  # pixels per side of a window
 BLUR = 5  # pixels per side of the square whose mean is not a detail
-SIZES = (0.95, 0.9, 0.85, 0.8)  # of windows, as a fraction of the image
-STEPS = (0.05, 0.025)  # by which a window is varied, in halves of the image's side
-LIKELY = 0.7  # rough likeness below which a window is not varied
+STEPS = (0.05, 0.025, 0.0125)  # by which a window is varied, in halves of the image's side
+PLACES = [(0.0, x, y) for x in (0.0, -1.0, 1.0) for y in (0.0, -1.0, 1.0)]  # steps of size, across and down
+SIZES = [(-0.5, 0.0, 0.0), (0.5, 0.0, 0.0)]
+LIKELY, MOST_VARIED = 0.7, 5  # windows are varied of pairs with this rough likeness, of each image the best few
 LUMA = (0.299, 0.587, 0.114)
 AT_ONCE = 64  # images or pairs
-LEAST = 1e-4  # length of details that are no rounding
+LEAST = 0.01  # length of details below which an image is even
 WINDOWS = torch.tensor(  # size, and centre across and down in -1..1
     [(1.0, 0.0, 0.0)]
-    + [(size, (1 - size) * x, (1 - size) * y) for size in SIZES for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    + [
+        (size, (1 - size) * x, (1 - size) * y)
+        for size in (0.95, 0.9, 0.85, 0.8)
+        for y in (-1, 0, 1)
+        for x in (-1, 0, 1)
+    ]
 )
 
 
@@ -50,8 +56,9 @@ def likeness(images: Tensor, first: np.ndarray, second: np.ndarray) -> np.ndarra
     back = np.argsort(order, kind="stable").reshape(2, -1)  # where the pairs of either direction are
     better = np.where((score[back[0]] >= score[back[1]]).numpy(), back[0], back[1])  # (P,)
     found = score[better]
-    likely = np.flatnonzero((found > LIKELY).numpy())
-    for some in np.array_split(likely, len(likely) // AT_ONCE + 1):
+    likely = worth_varying(found.numpy(), first, second)
+    for start in range(0, len(likely), AT_ONCE):
+        some = likely[start : start + AT_ONCE]
         at = better[some]
         one, like = images[whole[order[at]]], images[cropped[order[at]]]
         like = torch.where(mirrored[at][:, None, None, None], like.flip(3), like)
@@ -59,11 +66,22 @@ def likeness(images: Tensor, first: np.ndarray, second: np.ndarray) -> np.ndarra
     return found.numpy()
 
 
+def worth_varying(score: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Indices of those of the pairs (P,) that are likely by their rough score: of each image the best few."""
+    likely = np.flatnonzero(score > LIKELY)
+    image, pair = np.concatenate([first[likely], second[likely]]), np.tile(likely, 2)
+    order = np.lexsort((-score[pair], image))
+    image, pair = image[order], pair[order]
+    _, starts, counts = np.unique(image, return_index=True, return_counts=True)
+    rank = np.arange(len(image)) - np.repeat(starts, counts)
+    return np.unique(pair[rank < MOST_VARIED])
+
+
 def roughly(images: Tensor, of: np.ndarray, like: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
     """Which window of an image `of` (P,), in ascending order, is most like the image `like`, or its mirror: how much
     (P,), the window (P, 3), and whether it is the mirror (P,)."""
     seen = details(cut(images, WINDOWS[:1].expand(len(images), 3), ROUGH))
-    wholes = [unit(each[:, :, rows]) for rows in parts(ROUGH) for each in (seen, seen.flip(3))]  # 6 of (N, D)
+    wholes = [[unit(each[:, :, rows]) for rows in parts(ROUGH)] for each in (seen, seen.flip(3))]  # 2 x 4 of (N, D)
     best, which = torch.zeros(len(of)), torch.zeros(len(of), dtype=torch.long)
     known, starts, counts = np.unique(of, return_index=True, return_counts=True)
     for start in range(0, len(known), AT_ONCE):
@@ -77,10 +95,15 @@ def roughly(images: Tensor, of: np.ndarray, like: np.ndarray) -> tuple[Tensor, T
         repeated = images[some].repeat_interleave(len(WINDOWS), 0)
         windows = details(cut(repeated, WINDOWS.repeat(len(some), 1), ROUGH))
         own = [unit(windows[:, :, rows]).view(len(some), len(WINDOWS), -1) for rows in parts(ROUGH)]
-        scores = torch.stack([own[kind // 2] @ wholes[kind][others].mT for kind in range(6)])  # (6, b, windows, k)
+        scores = torch.stack(
+            [
+                without_bars(torch.stack([windows @ each[others].mT for windows, each in zip(own, whole, strict=True)]))
+                for whole in wholes
+            ]
+        )  # (2, b, windows, k)
         value, at = scores.permute(1, 3, 0, 2).flatten(2).max(2)  # (b, k)
         best[pairs], which[pairs] = value[row, column], at[row, column]
-    return best, WINDOWS[which % len(WINDOWS)], which // len(WINDOWS) % 2 == 1
+    return best, WINDOWS[which % len(WINDOWS)], which >= len(WINDOWS)
 
 
 def finely(images: Tensor, like: Tensor, window: Tensor) -> Tensor:
@@ -88,21 +111,28 @@ def finely(images: Tensor, like: Tensor, window: Tensor) -> Tensor:
     whole = details(cut(like, WINDOWS[:1].expand(len(like), 3), FINE))
     wholes = [unit(whole[:, :, rows]) for rows in parts(FINE)]
     best = torch.full((len(images),), -1.0)
-    for step in STEPS:
+    for step, changes in itertools.product(STEPS, (PLACES, SIZES)):
         centre = window
-        for change in itertools.product((0, -0.5, 0.5), (0, -1, 1), (0, -1, 1)):
+        for change in changes:
             tried = centre + step * torch.tensor(change)
             seen = details(cut(images, tried, FINE))
             scores = [(unit(seen[:, :, rows]) * each).sum(1) for rows, each in zip(parts(FINE), wholes, strict=True)]
-            score = torch.stack(scores).amax(0)
+            score = without_bars(torch.stack(scores))
             window = torch.where((score > best)[:, None], tried, window)
             best = torch.maximum(best, score)
     return best
 
 
 def parts(side: int) -> list[slice]:
-    """Rows that are compared: all, all but the lower quarter, all but the upper one."""
-    return [slice(0, side), slice(0, side - side // 4), slice(side // 4, side)]
+    """Rows that are compared: all, all but the lower quarter, all but the upper one, the middle half."""
+    quarter = side // 4
+    return [slice(0, side), slice(0, side - quarter), slice(quarter, side), slice(quarter, side - quarter)]
+
+
+def without_bars(scores: Tensor) -> Tensor:
+    """(4, ...) of `parts` -> the best of the first three, which may lack a bar that one image has, but no better than
+    the middle, so that images are not alike by a bar that both have: (...)"""
+    return torch.minimum(scores[:3].amax(0), scores[3])
 
 
 def cut(images: Tensor, windows: Tensor, side: int) -> Tensor:

@@ -28,7 +28,8 @@ from latently.pictures import Figure
 
 By = Literal["auto", "pixels", "codes"]
 NEAR = 0.25  # default threshold, times the median distance to the nearest neighbour (docs/decisions.md)
-FARTHEST = 0.15  # default threshold by pixels at most
+# by pixels: times the median distance to the third nearest, since each image may have a copy or two; and at most
+NEAR_BY_PIXELS, THIRD, FARTHEST = 0.2, 2, 0.15
 LEAST_SIDE = 8  # of images that are compared by pixels
 BY_CODES, BY_THUMBNAILS = 10, 3  # nearest images of each that are compared
 THUMBNAIL = 8  # pixels per side
@@ -71,14 +72,14 @@ class Pairs:
 def duplicates(estimator: Autoencoder, images: ImageSet, threshold: float | None = None, by: By = "auto") -> Pairs:
     """Near-duplicates among images. by: auto is pixels where there are pictures of at least 8 x 8 pixels.
 
-    threshold: largest distance; None: a quarter of the median distance from an image to its nearest neighbour, exact
-    copies not counted, and by pixels at most 0.15.
+    threshold: largest distance; None: by codes a quarter of the median distance from an image to its nearest
+    neighbour, by pixels a fifth of that to its third nearest, at most 0.15; exact copies not counted.
 
     Raises InputError for a single image, for more than a million pairs, and for pixels of what is no picture.
     """
     is_picture = len(images.image_shape) > 1 and min(images.image_shape[:2]) >= LEAST_SIDE
     require(by != "pixels" or is_picture, f"--by pixels compares pictures of at least {LEAST_SIDE} x {LEAST_SIDE} "
-            f"pixels, and {images.source} has rows of shape {images.image_shape}; give --by codes")  # fmt: skip
+            f"pixels, and those of {images.source} have shape {images.image_shape}; give --by codes")  # fmt: skip
     codes = estimator.features(images.images, images.label_names)
     if by == "codes" or not is_picture:
         return near_duplicates(codes, threshold)
@@ -93,14 +94,19 @@ def near_by_pixels(images: Tensor, codes: np.ndarray, threshold: float | None = 
     first, second = likely_pairs(images, codes)
     distance = (1 - likeness(images, first, second)).clip(0)
     if threshold is None:
-        closest = np.full(len(images), np.inf)
-        for each in (first, second):
-            np.minimum.at(closest, each, distance)
-        known = closest[np.isfinite(closest)]
-        threshold = min(FARTHEST, NEAR * float(np.median(known))) if len(known) else 0.0
+        threshold = min(FARTHEST, NEAR_BY_PIXELS * float(np.median(of_rank(THIRD, first, second, distance))))
     near = np.flatnonzero(distance <= threshold)
     near = near[np.lexsort((second[near], first[near], distance[near]))]
     return Pairs(first[near], second[near], distance[near], threshold, "pixels")
+
+
+def of_rank(rank: int, first: np.ndarray, second: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """The distance of each image to its neighbour of this rank, from 0, or to its last one; of pairs (P,)."""
+    image, apart = np.concatenate([first, second]), np.tile(distance, 2)
+    order = np.lexsort((apart, image))
+    _, starts, counts = np.unique(image[order], return_index=True, return_counts=True)
+    found: np.ndarray = apart[order][starts + np.minimum(rank, counts - 1)]
+    return found
 
 
 def likely_pairs(images: Tensor, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
