@@ -211,7 +211,8 @@ def plot(
             if images:
                 opened.require_apart(place, adds_images=True)
             with errors_as_notes(among_all=kind == "all"):
-                pictures.save(plots.draw(each, opened.estimator, images, drawing), place)
+                options = plots.options_for(each, opened, drawing)
+                pictures.save(plots.draw(each, opened.estimator, images, options), place)
                 print(place)
 
 
@@ -242,7 +243,8 @@ def report(run: tyro.conf.Positional[Path], data: RunData = None, device: Device
         if stale or not place.exists():
             images = None if kind in plots.WITHOUT_IMAGES else opened.part(opened.judged_part)
             with errors_as_notes(among_all=True):
-                pictures.save(plots.draw(kind, opened.estimator, images), place)
+                options = plots.options_for(kind, opened)
+                pictures.save(plots.draw(kind, opened.estimator, images, options), place)
     print(report_room.write(run))
 
 
