@@ -7,8 +7,9 @@
 PHOTOGRAPHS is a folder with train/ and test/, in each a subfolder per class. Every way of a model (of MNIST a VAE, of
 photographs SimCLR with rotations, trained on the class alone) and the default, beside what takes no model: the error of
 principal components, the nearest images by pixels, an isolation forest; and PyOD's AutoEncoder and DeepSVDD with their
-defaults, where PyOD is installed. AUROC on test images: a line of JSON per class, then the means. `false-alarms`: the share of normal images that --false-alarms marks at 1, 5 and 10 %, over five draws
-of the images that are learned from, held out and judged.
+defaults, where PyOD is installed. AUROC on test images: a line of JSON per class, then the means. `false-alarms`: the
+share of normal images that --false-alarms marks at 1, 5 and 10 %, over five draws of the images that are learned from,
+held out and judged.
 """
 
 import argparse
