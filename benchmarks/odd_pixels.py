@@ -40,8 +40,9 @@ def main() -> None:
     else:
         opened = RunImages(Path(flags.data[0]), None, "cpu")
         normal, model = opened.images.images, opened.estimator
-        judged = RunImages(Path(flags.data[0]), flags.data[1], "cpu").images.images
-        if flags.validation:
+        if not flags.validation:
+            judged = RunImages(Path(flags.data[0]), flags.data[1], "cpu").images.images
+        else:
             order = np.random.default_rng(SEED).permutation(len(normal))
             normal, judged = normal[np.sort(order[flags.judged :])], normal[order[: flags.judged]]
     rng = np.random.default_rng(SEED)
