@@ -9,6 +9,7 @@ from PIL import Image
 
 from latently import InputError, data
 from latently.analysis import duplicates as duplicates_room
+from latently.analysis import nearest as nearest_room
 from latently.analysis.duplicates import near_duplicates
 from latently.analysis.nearest import nearest
 
@@ -21,6 +22,25 @@ def test_the_nearest_by_brute_force():
     by_hand = np.linalg.norm(codes[None] - queries[:, None], axis=2)
     assert np.array_equal(places, by_hand.argsort(1)[:, :4])
     assert np.allclose(distances, np.sort(by_hand, 1)[:, :4], atol=1e-5)
+
+
+def test_an_index_finds_nearly_all_that_brute_force_finds(monkeypatch):
+    pytest.importorskip("faiss", reason="no faiss: pip install faiss-cpu")
+    codes = RNG.normal(size=(3000, 8)).astype(np.float32)
+    exact, apart = nearest(codes, codes, 5)
+    monkeypatch.setattr(nearest_room, "INDEXED", 1000)
+    found, distances = nearest(codes, codes, 5)
+    assert np.mean([len(np.intersect1d(a, b)) / 5 for a, b in zip(exact, found, strict=True)]) > 0.9
+    assert np.allclose(distances[:, 0], 0, atol=1e-3)
+    assert (distances >= apart - 1e-3).all()
+
+
+def test_without_an_index_the_search_is_exact_and_a_note_names_it(monkeypatch, capsys):
+    monkeypatch.setattr(nearest_room, "INDEXED", 10)
+    monkeypatch.setattr(nearest_room, "find_spec", lambda name: None)
+    codes = RNG.normal(size=(20, 3))
+    assert (nearest(codes, codes, 1)[0][:, 0] == np.arange(20)).all()
+    assert "latently[index]" in capsys.readouterr().err
 
 
 def test_near_duplicates_by_brute_force(monkeypatch):
