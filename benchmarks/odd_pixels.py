@@ -5,8 +5,8 @@
 
 Into each image to judge one thing is pasted: a square of one grey level or colour, a line, or a part of another image.
 Of MNIST a VAE learns (10,000 images, five epochs); of a FOLDER RUN has learned. `error` is the squared error of its
-reconstruction, `pca` that of as many principal components as a code has dimensions, at most 100; `patches` is the map
-of estimator/anomalies.py, `default` that of `latently score`. A line of JSON per defect.
+reconstruction, `pca` that of as many principal components as a code has dimensions, at most 100; `default` is the map
+of `latently score --out odd.png`. A line of JSON per defect.
 """
 
 import argparse
@@ -48,13 +48,13 @@ def main() -> None:
     rng = np.random.default_rng(SEED)
     judged = judged[rng.permutation(len(judged))[: flags.judged]]
     pca = PCA(min(100, model.transform(normal[:2]).shape[1]), random_state=SEED).fit(flat(normal))
-    ways = {by: fitted_way(by, model, normal) for by in ("error", "patches", "auto")}
+    ways = {by: fitted_way(by, model, normal) for by in ("error", "auto")}
     for defect in DEFECTS:
         pasted, where = with_defect(judged, defect, rng)
         rows = flat(pasted)
         error = (rows - pca.inverse_transform(pca.transform(rows))) ** 2
         maps = {"pca": error.reshape(*where.shape, -1).mean(3)}
-        maps |= {by: way.maps(pasted) for by, way in ways.items()}
+        maps |= {"default" if by == "auto" else by: way.maps(pasted) for by, way in ways.items()}
         figures = {name: float(roc_auc_score(where.ravel(), each.ravel())) for name, each in maps.items()}
         print(
             json.dumps({"data": flags.data[-1], "defect": defect} | {k: round(v, 4) for k, v in figures.items()}),
