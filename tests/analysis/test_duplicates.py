@@ -81,3 +81,13 @@ def test_exact_copies_pair_like_their_originals():
     equal = {(0, 2): 0, (0, 5): 0, (2, 5): 0, (1, 4): 0}
     assert distance_of == equal | {(0, 3): 0.1, (2, 3): 0.1, (3, 5): 0.1}
     assert (np.diff(found.distance) >= 0).all()
+
+
+def test_equal_images_alone_and_one_that_many_are_compared_with(photographs, monkeypatch):
+    found = near_by_pixels(small(photographs[:1]), np.zeros((1, 2), np.float32))
+    assert (len(found.first), found.threshold) == (0, 0)
+    images = small(photographs)
+    one, others = np.zeros(len(images) - 1, int), np.arange(1, len(images))
+    at_once = likeness(images, one, others)
+    monkeypatch.setattr(alignment, "AT_ONCE", 3)
+    assert np.allclose(likeness(images, one, others), at_once, atol=1e-5)

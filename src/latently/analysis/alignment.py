@@ -72,9 +72,17 @@ def worth_varying(score: np.ndarray, first: np.ndarray, second: np.ndarray) -> n
     image, pair = np.concatenate([first[likely], second[likely]]), np.tile(likely, 2)
     order = np.lexsort((-score[pair], image))
     image, pair = image[order], pair[order]
-    _, starts, counts = np.unique(image, return_index=True, return_counts=True)
-    rank = np.arange(len(image)) - np.repeat(starts, counts)
-    return np.unique(pair[rank < MOST_VARIED])
+    return np.unique(pair[rank_within(image) < MOST_VARIED])
+
+
+def rank_within(ordered: np.ndarray) -> np.ndarray:
+    """How many equal values precede each, (N,) ascending -> (N,)
+
+    >>> rank_within(np.array([3, 3, 3, 5, 7, 7])).tolist()
+    [0, 1, 2, 0, 0, 1]
+    """
+    _, starts, counts = np.unique(ordered, return_index=True, return_counts=True)
+    return np.arange(len(ordered)) - np.repeat(starts, counts)
 
 
 def roughly(images: Tensor, of: np.ndarray, like: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,13 +91,13 @@ def roughly(images: Tensor, of: np.ndarray, like: np.ndarray) -> tuple[Tensor, T
     seen = details(cut(images, WINDOWS[:1].expand(len(images), 3), ROUGH))
     wholes = [[unit(each[:, :, rows]) for rows in parts(ROUGH)] for each in (seen, seen.flip(3))]  # 2 x 4 of (N, D)
     best, which = torch.zeros(len(of)), torch.zeros(len(of), dtype=torch.long)
-    known, starts, counts = np.unique(of, return_index=True, return_counts=True)
-    for start in range(0, len(known), AT_ONCE):
-        some, n_pairs = known[start : start + AT_ONCE], counts[start : start + AT_ONCE]
-        first = starts[start]
-        pairs = slice(first, first + n_pairs.sum())
-        row = np.repeat(np.arange(len(some)), n_pairs)
-        column = np.arange(n_pairs.sum()) - np.repeat(n_pairs.cumsum() - n_pairs, n_pairs)
+    rank = rank_within(of)
+    begins = np.flatnonzero(rank % AT_ONCE == 0)  # of blocks of pairs of one image
+    sizes = np.diff(np.append(begins, len(of)))
+    for block in range(0, len(begins), AT_ONCE):
+        some, n_pairs = of[begins[block : block + AT_ONCE]], sizes[block : block + AT_ONCE]
+        pairs = slice(begins[block], begins[block] + n_pairs.sum())
+        row, column = np.repeat(np.arange(len(some)), n_pairs), rank[pairs] % AT_ONCE
         others = np.zeros((len(some), n_pairs.max()), int)  # padded by the first image
         others[row, column] = like[pairs]
         repeated = images[some].repeat_interleave(len(WINDOWS), 0)

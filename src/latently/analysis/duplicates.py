@@ -36,6 +36,7 @@ THUMBNAIL = 8  # pixels per side
 MOST_PAIRS = 1_000_000
 AT_ONCE, PAIRS_AT_ONCE = 1000, 10_000_000
 DRAWN = 20  # pairs in a picture
+SINGLE = "got a single image; near-duplicates need at least two"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def duplicates(estimator: Autoencoder, images: ImageSet, threshold: float | None
     is_picture = len(images.image_shape) > 1 and min(images.image_shape[:2]) >= LEAST_SIDE
     require(by != "pixels" or is_picture, f"--by pixels compares pictures of at least {LEAST_SIDE} x {LEAST_SIDE} "
             f"pixels, and those of {images.source} have shape {images.image_shape}; give --by codes")  # fmt: skip
+    require(len(images) >= 2, SINGLE)
     codes = estimator.features(images.images, images.label_names)
     if by == "codes" or not is_picture:
         return near_duplicates(codes, threshold)
@@ -91,6 +93,8 @@ def duplicates(estimator: Autoencoder, images: ImageSet, threshold: float | None
 
 def near_by_pixels(images: Tensor, codes: np.ndarray, threshold: float | None = None) -> Pairs:
     """Pairs of different small images (N, C, h, w), with their codes (N, Z), that are alike."""
+    if len(images) < 2:  # the others are equal
+        return Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0), 0.0 if threshold is None else threshold, "pixels")
     first, second = likely_pairs(images, codes)
     distance = (1 - likeness(images, first, second)).clip(0)
     if threshold is None:
@@ -169,7 +173,7 @@ def near_duplicates(codes: np.ndarray, threshold: float | None = None) -> Pairs:
     >>> near_duplicates(np.array([[0.0], [8.0], [0.1], [3.0], [5.5]])).second.tolist()
     [2]
     """
-    require(len(codes) >= 2, "got a single image; near-duplicates need at least two")
+    require(len(codes) >= 2, SINGLE)
     _, distances = nearest(codes, codes, 2)
     closest = distances[:, 1]  # the nearest of all is the image itself, or a copy of it
     rest = 1e-6 * float(np.abs(codes).max())  # rounding error between copies
