@@ -42,7 +42,7 @@ class PlotOptions:
 
 def options_for(kind: str, opened: RunImages, drawing: PlotOptions = PlotOptions()) -> PlotOptions:
     """The options with what a picture needs of a run: the worst are scored as `latently score` does."""
-    if kind != "worst":
+    if kind != "worst" or not isinstance(opened.estimator, Autoencoder):
         return drawing
     return replace(drawing, way=way_of(opened.run.path, opened.estimator, own_images(opened)))
 

@@ -87,7 +87,7 @@ def similar(
     part: Part = "all",
     n: CountFlag = 10,
     by: Literal["auto", "pixels", "codes"] = "auto",
-    threshold: Annotated[float | None, default_shown("a quarter of the median distance between nearest images")] = None,
+    threshold: Annotated[float | None, default_shown("a fraction of the usual distance between neighbours")] = None,
     out: Annotated[Path | None, default_shown("no file")] = None,
     device: Device = "auto",
     json: JsonFlag = False,
