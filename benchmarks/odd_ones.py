@@ -6,15 +6,17 @@
 
 PHOTOGRAPHS is a folder with train/ and test/, in each a subfolder per class. Every way of a model (of MNIST a VAE, of
 photographs SimCLR with rotations, trained on the class alone) and the default, beside what takes no model: the error of
-principal components, the nearest images by pixels, an isolation forest. AUROC on test images: a line of JSON per class,
-then the means. `false-alarms`: the share of normal images that --false-alarms marks at 1, 5 and 10 %, over five draws
-of the images that are learned from, held out and judged.
+principal components, the nearest images by pixels, an isolation forest; and PyOD's AutoEncoder and DeepSVDD with their
+defaults, where PyOD is installed. AUROC on test images: a line of JSON per class, then the means. `false-alarms`: the
+share of normal images that --false-alarms marks at 1, 5 and 10 %, over five draws of the images that are learned from,
+held out and judged.
 """
 
 import argparse
 import json
 import time
 from collections import defaultdict
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -84,6 +86,8 @@ def one_class(
     for by in WAYS:
         scores[by] = fitted_way(by, model, normal).scores(judged.images)
     scores["default"] = scores[way_for(model).name]
+    if find_spec("pyod"):
+        scores |= by_pyod(normal, judged.images)
     return {way: float(roc_auc_score(is_odd, -values)) for way, values in scores.items()}
 
 
@@ -106,7 +110,7 @@ def contaminate(train: ImageSet, name: str, share: float) -> np.ndarray:
 
 def simple(normal: np.ndarray, judged: np.ndarray) -> dict[str, np.ndarray]:
     """Scores without a model, the lowest the oddest."""
-    x, seen = (images.reshape(len(images), -1).astype(np.float32) / 255 for images in (normal, judged))
+    x, seen = flat(normal), flat(judged)
     pca = PCA(20, random_state=SEED).fit(x)
     nearest = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(x)
     return {
@@ -114,6 +118,23 @@ def simple(normal: np.ndarray, judged: np.ndarray) -> dict[str, np.ndarray]:
         "pixels": -nearest.kneighbors(seen)[0].mean(1),
         "forest": IsolationForest(random_state=SEED).fit(x).score_samples(seen),
     }
+
+
+def by_pyod(normal: np.ndarray, judged: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of PyOD's networks with their defaults, the lowest the oddest."""
+    from pyod.models.auto_encoder import AutoEncoder
+    from pyod.models.deep_svdd import DeepSVDD
+
+    x, seen = flat(normal), flat(judged)
+    detectors = {
+        "pyod AutoEncoder": AutoEncoder(random_state=SEED, verbose=0),
+        "pyod DeepSVDD": DeepSVDD(n_features=x.shape[1], random_state=SEED, verbose=0),
+    }
+    return {name: -detector.fit(x).decision_function(seen) for name, detector in detectors.items()}
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
 def false_alarms(source: str, draws: int = 5) -> dict[str, Any]:

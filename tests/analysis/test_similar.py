@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from latently import InputError, data
-from latently.analysis import similar as similar_room
-from latently.analysis.similar import near_duplicates, nearest
+from latently.analysis import duplicates as duplicates_room
+from latently.analysis import nearest as nearest_room
+from latently.analysis.duplicates import near_duplicates
+from latently.analysis.nearest import nearest
 
 RNG = np.random.default_rng(0)
 
@@ -22,10 +24,29 @@ def test_the_nearest_by_brute_force():
     assert np.allclose(distances, np.sort(by_hand, 1)[:, :4], atol=1e-5)
 
 
+def test_an_index_finds_nearly_all_that_brute_force_finds(monkeypatch):
+    pytest.importorskip("faiss", reason="no faiss: pip install faiss-cpu")
+    codes = RNG.normal(size=(3000, 8)).astype(np.float32)
+    exact, apart = nearest(codes, codes, 5)
+    monkeypatch.setattr(nearest_room, "INDEXED", 1000)
+    found, distances = nearest(codes, codes, 5)
+    assert np.mean([len(np.intersect1d(a, b)) / 5 for a, b in zip(exact, found, strict=True)]) > 0.9
+    assert np.allclose(distances[:, 0], 0, atol=1e-3)
+    assert (distances >= apart - 1e-3).all()
+
+
+def test_without_an_index_the_search_is_exact_and_a_note_names_it(monkeypatch, capsys):
+    monkeypatch.setattr(nearest_room, "INDEXED", 10)
+    monkeypatch.setattr(nearest_room, "find_spec", lambda name: None)
+    codes = RNG.normal(size=(20, 3))
+    assert (nearest(codes, codes, 1)[0][:, 0] == np.arange(20)).all()
+    assert "latently[index]" in capsys.readouterr().err
+
+
 def test_near_duplicates_by_brute_force(monkeypatch):
     """Also in blocks, and of images that have more than one."""
-    monkeypatch.setattr(similar_room, "AT_ONCE", 7)
-    monkeypatch.setattr(similar_room, "PAIRS_AT_ONCE", 40)
+    monkeypatch.setattr(duplicates_room, "AT_ONCE", 7)
+    monkeypatch.setattr(duplicates_room, "PAIRS_AT_ONCE", 40)
     codes = RNG.normal(size=(60, 3)).astype(np.float32)
     codes[50:] = codes[:10] + 0.01 * RNG.normal(size=(10, 3)).astype(np.float32)
     codes[30:33] = codes[0]
@@ -51,7 +72,7 @@ def test_the_threshold_is_a_quarter_of_the_median_distance_between_nearest_image
 
 
 def test_too_many_pairs_and_too_few_images_are_sentences(monkeypatch):
-    monkeypatch.setattr(similar_room, "MOST_PAIRS", 9)
+    monkeypatch.setattr(duplicates_room, "MOST_PAIRS", 9)
     with pytest.raises(InputError, match="more than 9 pairs are closer than 1; give a smaller --threshold"):
         near_duplicates(np.zeros((5, 2)), 1.0)
     with pytest.raises(InputError, match="a single image"):
@@ -114,6 +135,24 @@ def test_copies_in_a_folder_are_found(latently, small_run, photos, tmp_path):
     assert float(rows[0]["distance"]) == 0
 
 
+def test_duplicates_by_codes_and_of_tiny_images(latently, small_run, digits, photos, tmp_path):
+    assert (
+        latently("similar", small_run, "--duplicates", "--data", photos, "--by", "codes", "--json").json["by"]
+        == "codes"
+    )
+    assert latently("similar", small_run, "--duplicates", "--data", photos, "--json").json["by"] == "pixels"
+    tiny = digits.images[:40, 1:7, 1:7]
+    np.save(tmp_path / "tiny.npy", np.concatenate([tiny, tiny[:1]]))
+    words = ["train", "ae", "--data", tmp_path / "tiny.npy", "--epochs", "1", "--encoder", "dense(8)"]
+    assert latently(*words, "--out", tmp_path / "r").code == 0
+    told = latently("similar", tmp_path / "r", "--duplicates", "--json").json
+    assert told["by"] == "codes"
+    assert (told["pairs"][0]["image"], told["pairs"][0]["like"]) == ("0", "40")
+    refused = latently("similar", tmp_path / "r", "--duplicates", "--by", "pixels")
+    assert refused.code == 2
+    assert "--by pixels compares pictures" in refused.err
+
+
 def test_a_number_that_is_a_position_and_the_name_of_another_image_is_noted(latently, small_run, photos):
     ran = latently("similar", small_run, "--query", 2, "--data", photos, "--json")
     assert "--query 2 is the image at position 2, 'a/10.png', not one of that name" in ran.err
@@ -147,6 +186,7 @@ def test_the_picture_shows_each_query_with_its_nearest(latently, small_run, tmp_
         ("--query 3 -n 0", "-n is 0"),
         ("--query 3 --threshold 1", "--threshold is for --duplicates"),
         ("--duplicates --threshold -1", "--threshold is -1"),
+        ("--query 3 --by codes", "--by is for --duplicates"),
         ("--query 3 --out a.txt", "expected a name that ends in .csv, .npz, .png"),
     ],
 )
@@ -185,5 +225,7 @@ def test_a_classifier_has_no_codes_to_be_near_by(latently, tmp_path):
 
 
 def test_json_is_one_object(latently, small_run):
-    told = json.loads(latently("similar", small_run, "--duplicates", "--threshold", 0.0, "--json").out)
+    told = json.loads(
+        latently("similar", small_run, "--duplicates", "--part", "test", "--threshold", 0.0, "--json").out
+    )
     assert told["threshold"] == 0

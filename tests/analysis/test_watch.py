@@ -20,7 +20,7 @@ from latently.data import load
 from latently.runs.outputs import write_images
 
 DIGITS = load("digits")
-COLUMNS = ["name", "time", "elbo_nats", "problem"]
+COLUMNS = ["name", "time", "minus_patch_distance", "problem"]
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -46,14 +46,12 @@ def once(run: Path, folder: Path, out: Path) -> list[str]:
     return told
 
 
-def test_each_file_has_the_bound_that_the_command_score_gives(small_run, tmp_path, latently):
+def test_each_file_has_the_score_that_the_command_score_gives(small_run, tmp_path, latently):
     write(tmp_path / "in", 0, 20)
     once(small_run, tmp_path / "in", tmp_path / "w.csv")
-    assert (
-        latently("score", small_run, "--by", "elbo", "--data", tmp_path / "in", "--out", tmp_path / "s.csv").code == 0
-    )
-    scored = {row["name"]: float(row["elbo_nats"]) for row in rows_of(tmp_path / "s.csv")}
-    watched = {row["name"]: float(row["elbo_nats"]) for row in rows_of(tmp_path / "w.csv")}
+    assert latently("score", small_run, "--data", tmp_path / "in", "--out", tmp_path / "s.csv").code == 0
+    scored = {row["name"]: float(row["minus_patch_distance"]) for row in rows_of(tmp_path / "s.csv")}
+    watched = {row["name"]: float(row["minus_patch_distance"]) for row in rows_of(tmp_path / "w.csv")}
     assert watched == pytest.approx(scored, abs=1e-4)
     assert len(watched) == 20
 
@@ -74,14 +72,14 @@ def test_a_second_time_does_only_what_is_new(small_run, tmp_path, latently):
 def test_a_file_of_rows_that_was_cut_anywhere_goes_on_with_whole_rows(tmp_path):
     """What kill -9 can leave: the file's first n bytes, for every n; a name may hold line ends and other bytes."""
     names, about = ["a.png", 'b"\n,".png', "c\r.png", "d\udce9.png"], {"folder": "in", "weights": "w"}
-    rows = [{"name": name, "time": "t", "elbo_nats": -1.5, "problem": ""} for name in names]
-    with Journal(tmp_path / "whole.csv", COLUMNS, about, "elbo_nats") as journal:
+    rows = [{"name": name, "time": "t", "minus_patch_distance": -1.5, "problem": ""} for name in names]
+    with Journal(tmp_path / "whole.csv", COLUMNS, about, "minus_patch_distance") as journal:
         journal.append(rows)
     content = (tmp_path / "whole.csv").read_bytes()
     for end in range(len(content) + 1):
         cut = tmp_path / "cut.csv"
         cut.write_bytes(content[:end])
-        with Journal(cut, COLUMNS, about, "elbo_nats") as journal:
+        with Journal(cut, COLUMNS, about, "minus_patch_distance") as journal:
             journal.append([row for row in rows if printable(row["name"]) not in journal.done])
         assert cut.read_bytes() == content, f"cut after {end} bytes"
 
@@ -98,7 +96,7 @@ def test_what_is_no_image_and_what_is_damaged_is_told(small_run, tmp_path, capsy
     told = once(small_run, folder, out)
     rows = {row["name"]: row for row in rows_of(out)}
     assert sorted(rows) == ["0.png", "1.png", "2.png", "empty.png", "half.png", "text.jpg"]
-    assert all(bool(row["problem"]) == (row["elbo_nats"] == "") for row in rows.values())
+    assert all(bool(row["problem"]) == (row["minus_patch_distance"] == "") for row in rows.values())
     assert [name for name in sorted(rows) if rows[name]["problem"]] == ["empty.png", "half.png", "text.jpg"]
     assert "of which 3 cannot be read" in told[-1]
     assert ".txt" in capsys.readouterr().err
@@ -131,7 +129,7 @@ def test_rows_of_other_folders_weights_and_programs_are_left_alone(small_run, tm
         once(small_run, tmp_path / "other", out)
     with (
         pytest.raises(InputError, match="what other weights said"),
-        Journal(out, COLUMNS, {"folder": str(tmp_path / "in"), "weights": "w"}, "elbo_nats"),
+        Journal(out, COLUMNS, {"folder": str(tmp_path / "in"), "weights": "w"}, "minus_patch_distance"),
     ):
         pass
     (tmp_path / "own.csv").write_text("image,label\n")
@@ -143,10 +141,10 @@ def test_rows_of_other_folders_weights_and_programs_are_left_alone(small_run, tm
 def test_two_do_not_write_one_file(tmp_path):
     about = {"folder": "in", "weights": "w"}
     with (
-        Journal(tmp_path / "w.csv", COLUMNS, about, "elbo_nats"),
+        Journal(tmp_path / "w.csv", COLUMNS, about, "minus_patch_distance"),
         pytest.raises(InputError, match="another latently watch"),
     ):
-        Journal(tmp_path / "w.csv", COLUMNS, about, "elbo_nats").__enter__()
+        Journal(tmp_path / "w.csv", COLUMNS, about, "minus_patch_distance").__enter__()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +166,7 @@ def test_a_few_label_run_scores_and_classifies(tmp_path, latently):
     assert latently("watch", tmp_path / "few", "--data", tmp_path / "in", "--once").code == 0
     rows = rows_of(tmp_path / "few" / "watch.csv")
     assert {row["class"] for row in rows} <= set(DIGITS.classes)
-    assert all(float(row["elbo_nats"]) < 0 < float(row["probability"]) <= 1 for row in rows)
+    assert all(float(row["minus_patch_distance"]) < 0 < float(row["probability"]) <= 1 for row in rows)
 
 
 # Drift

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latently.cli.main import main
 from latently.data import read_labels
 from latently.explorer.layers import Writer
 from latently.explorer.scene import to_bytes
@@ -392,6 +393,42 @@ def test_proposals_are_skipped_taken_back_and_go_on(visit):
     page.keyboard.press("4")
     until(page, f"{points}.length === 20", seconds=20)
     assert first not in page.evaluate(points), "what was skipped is proposed again"
+
+
+def test_the_oddest_come_first_and_keys_say_odd_or_fine(visit):
+    page = visit("plane")
+    order = page.served.scene.scores.argsort(kind="stable")
+    page.select_option("#colouring", "odd")
+    until(page, "explorer.colouring.bands")
+    page.click('[data-class="1 % oddest"]')
+    assert set(np.flatnonzero(of(page, "visible"))) == set(order[: len(order) // 100 + (len(order) % 100 > 0)])
+    page.click("#tab-label")
+    page.click("#by-odd")
+    until(page, "document.querySelectorAll('#proposed canvas').length === 20")
+    for place, key in enumerate("of"):
+        until(page, "(p) => explorer.state.get('selection')[0] === p", int(order[place]))
+        page.keyboard.press(key)
+        until(page, "(n) => explorer.labels.count === n", place + 1)
+    assert page.served.labels.labels == {int(order[0]): "odd", int(order[1]): "fine"}
+
+
+def test_a_group_gets_a_name_and_with_it_all_its_images(visit, run_of, scene_of):
+    run = run_of("plane")
+    if not (run / "groups").exists():
+        assert main(["cluster", str(run), "--space", "codes", "--groups", "4"]) == 0
+    scene = scene_of("plane")
+    for name in ("groups", "about"):
+        scene.__dict__.pop(name, None)  # they were computed before there were groups
+    page = visit("plane")
+    page.select_option("#colouring", "group")
+    page.click('[data-class="group 2"]')
+    page.click("#tab-label")
+    page.click("#select-shown")
+    page.fill("#label-name", "twos, mostly")
+    page.keyboard.press("Enter")
+    members = {point for point, group in enumerate(scene.groups) if group == "group 2"}
+    until(page, "(n) => explorer.labels.count === n", len(members))
+    assert page.served.labels.labels == dict.fromkeys(members, "twos, mostly")
 
 
 def test_another_tabs_labels_arrive(visit):

@@ -1,6 +1,7 @@
 """The odd ones among images, by a run, with p-values from images that it did not learn from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from latently import pictures
 from latently.analysis.run_images import RunImages
 from latently.common.errors import InputError, require
 from latently.data import ImageSet
+from latently.estimator import Autoencoder
 from latently.estimator.anomalies import Way, fitted_way, p_values
 from latently.pictures import Figure
 
@@ -40,9 +42,9 @@ class OddOnes:
         """The oddest first."""
         return self.scores.argsort(kind="stable")
 
-    def picture(self) -> Figure:
-        """The oddest images, and below each a map of where it is odd."""
-        worst = self.order[:DRAWN]
+    def picture(self, n: int = DRAWN) -> Figure:
+        """The n oddest images, and below each a map of where it is odd."""
+        worst = self.order[:n]
         images, names = self.images.images[worst], self.images.names[worst]
         told = self.scores if self.p_values is None else self.p_values
         numbers = [f"{'' if self.p_values is None else 'p '}{value:.2g}" for value in told[worst]]
@@ -74,18 +76,23 @@ def odd_ones(opened: RunImages, images: ImageSet, by: str = "auto", false_alarms
     few = f"{path} has {n_held_out:,} validation images, too few for --false-alarms {false_alarms}"
     enough = false_alarms is None or false_alarms * (n_held_out + 1) >= 1
     require(enough, f"{few}; give a larger number, or train with more images")
-    if own is None:
-        gone = f"--by {by} compares with the images that {path} learned from, and they are not where they were"
-        require(by in ("auto", "elbo", "error"), f"{gone}; give --by error")
-        way: Way = fitted_way("error" if by == "auto" else by, opened.estimator, None)
-    else:
-        normal = own.part("train")
-        way = fitted_way(by, opened.estimator, normal.images, normal.label_names)
+    way = way_of(opened.run.path, opened.estimator, own, by)
     scores, p = way.scores(images.images, images.label_names), None
     if own is not None and n_held_out:
         held_out = own.part("validation")
         p = p_values(scores, way.scores(held_out.images, held_out.label_names))
     return OddOnes(images, way, scores, p, false_alarms)
+
+
+def way_of(path: Path, autoencoder: Autoencoder, own: RunImages | None, by: str = "auto") -> Way:
+    """How a run at `path` scores images: `by`, beside the training images of `own`; where these are gone, auto is the
+    error of the reconstruction. Raises InputError where `by` needs images that are gone."""
+    if own is None:
+        gone = f"--by {by} compares with the images that {path} learned from, and they are not where they were"
+        require(by in ("auto", "elbo", "error"), f"{gone}; give --by error")
+        return fitted_way("error" if by == "auto" else by, autoencoder, None)
+    normal = own.part("train")
+    return fitted_way(by, autoencoder, normal.images, normal.label_names)
 
 
 def own_images(opened: RunImages) -> RunImages | None:

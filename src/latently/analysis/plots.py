@@ -1,16 +1,18 @@
 """A fitted estimator and images -> the picture of a given kind. Depends on what the model can do, not on its class."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from latently import pictures
+from latently.analysis.odd_ones import OddOnes, own_images, way_of
+from latently.analysis.run_images import RunImages
 from latently.common.errors import require
 from latently.data import Images, ImageSet, taken
 from latently.estimator import Autoencoder, ClassPredictor
-from latently.estimator.anomalies import score_name
+from latently.estimator.anomalies import Way, fitted_way
 from latently.estimator.code_prior import GUIDANCE
 from latently.models import can
 from latently.pictures import Figure
@@ -26,7 +28,8 @@ class PlotOptions:
     """Options of pictures. grid: tiles per side of a canvas. range: a canvas covers +-range; None: quantiles of the
     prior, or for a plain autoencoder the range of its codes. n: number of images. seed: of samples and noise. noise:
     noise level of the images, None: the model's own; or the standard deviation around a mean code, None: 0.1.
-    label: class of a conditional model's canvas, None: the first."""
+    label: class of a conditional model's canvas, None: the first. way: how the worst are scored, None: by the error of
+    the reconstruction."""
 
     grid: int = 20
     range: float | None = None
@@ -34,6 +37,14 @@ class PlotOptions:
     seed: int = 0
     noise: float | None = None
     label: str | None = None
+    way: Way | None = None
+
+
+def options_for(kind: str, opened: RunImages, drawing: PlotOptions = PlotOptions()) -> PlotOptions:
+    """The options with what a picture needs of a run: the worst are scored as `latently score` does."""
+    if kind != "worst" or not isinstance(opened.estimator, Autoencoder):
+        return drawing
+    return replace(drawing, way=way_of(opened.run.path, opened.estimator, own_images(opened)))
 
 
 def draw(kind: str, estimator: Any, data: ImageSet | None, drawing: PlotOptions = PlotOptions()) -> Figure:
@@ -156,11 +167,8 @@ def draw_traversals(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions
 
 
 def draw_worst(estimator: Autoencoder, data: ImageSet, drawing: PlotOptions) -> Figure:
-    scores = estimator.score_samples(data.images, data.label_names)
-    worst = np.argsort(scores)[: drawing.n or 30]
-    captions = [f"{name}\n{score:.1f}" for name, score in zip(data.names[worst], scores[worst], strict=True)]
-    title = f"The images with the lowest scores ({score_name(estimator)})"
-    return pictures.sheet(estimator.seen(data.images[worst]), captions, title)
+    way = drawing.way or fitted_way("error", estimator, None)
+    return OddOnes(data, way, way.scores(data.images, data.label_names), None, None).picture(drawing.n or 30)
 
 
 # Denoising ------------------------------------------------------------------------------------------------------------

@@ -1,16 +1,13 @@
-"""Images with similar codes: the nearest to a query, and near-duplicates within a set.
+"""The images with the codes nearest to a query. Distances are Euclidean, between unscaled codes."""
 
-Distances are Euclidean, between unscaled codes. Searches run in blocks, so memory is linear in the number of images.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from latently import pictures
+from latently.analysis.nearest import nearest
 from latently.common.console import data_note
 from latently.common.errors import require
 from latently.data import ImageSet, Preparation, read_image, unit
@@ -19,105 +16,7 @@ from latently.data.imageset import UNLABELLED
 from latently.estimator import Autoencoder
 from latently.pictures import Figure
 
-NEAR = 0.25  # default threshold, times the median distance to the nearest neighbour (docs/decisions.md)
-MOST_PAIRS = 1_000_000
-AT_ONCE, PAIRS_AT_ONCE = 1000, 10_000_000
-DRAWN = 20  # queries or pairs in a picture
-
-
-def nearest(codes: np.ndarray, queries: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The n codes (N, Z) nearest to each query (Q, Z), nearest first: indices and distances, (Q, n) each.
-
-    >>> nearest(np.array([[0.0], [5.0], [3.0]]), np.array([[4.5]]), 2)[0].tolist()
-    [[1, 2]]
-    """
-    distances, places = NearestNeighbors(n_neighbors=n, algorithm="brute").fit(codes).kneighbors(queries)
-    return places, distances
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Near-duplicates: indices first and second (P,) and distance (P,) of each pair, closest first; and the largest
-    distance that counts."""
-
-    first: np.ndarray
-    second: np.ndarray
-    distance: np.ndarray
-    threshold: float
-
-    def columns(self, images: ImageSet) -> dict[str, np.ndarray]:
-        """A row per pair: names, distance, whether all pixels are equal, and labels if there are any."""
-        pixels, shown = tuple(range(1, images.images.ndim)), images.images
-        same = [(shown[a] == shown[b]).all(pixels) for a, b in in_parts(self.first, self.second)]
-        told = {"image": images.names[self.first], "like": images.names[self.second], "distance": self.distance}
-        told |= {"same_pixels": np.concatenate([np.zeros(0, bool), *same])}
-        if not images.classes:
-            return told
-        return told | {"label": images.label_names[self.first], "label_of_like": images.label_names[self.second]}
-
-    def picture(self, estimator: Autoencoder, images: ImageSet) -> Figure:
-        """The closest pairs, one image above the other. Raises InputError if there is no pair."""
-        require(len(self.first) > 0, f"no two images are closer than {self.threshold:g}, so there is nothing to draw")
-        one, like = (estimator.seen(images.images[each[:DRAWN]]) for each in (self.first, self.second))
-        captions = [f"{distance:.3g}" for distance in self.distance[:DRAWN]]
-        return pictures.reconstructions(
-            one, like, captions, names=("image", "duplicate"), title="Near-duplicates, and the distance of their codes"
-        )
-
-
-def duplicates(estimator: Autoencoder, images: ImageSet, threshold: float | None = None) -> Pairs:
-    """`near_duplicates` of the codes of images."""
-    return near_duplicates(estimator.features(images.images, images.label_names), threshold)
-
-
-def near_duplicates(codes: np.ndarray, threshold: float | None = None) -> Pairs:
-    """Pairs of codes (N, Z) at most `threshold` apart; None: a quarter of the median distance from an image to its
-    nearest neighbour, exact copies not counted.
-
-    Raises InputError for a single image, and for more than a million pairs.
-
-    >>> near_duplicates(np.array([[0.0], [8.0], [0.1], [3.0], [5.5]])).second.tolist()
-    [2]
-    """
-    require(len(codes) >= 2, "got a single image; near-duplicates need at least two")
-    _, distances = nearest(codes, codes, 2)
-    closest = distances[:, 1]  # the nearest of all is the image itself, or a copy of it
-    rest = 1e-6 * float(np.abs(codes).max())  # rounding error between copies
-    if threshold is None:
-        apart = closest[closest > rest]
-        threshold = NEAR * float(np.median(apart)) if len(apart) else 0.0
-    reach = max(threshold, rest)
-    some = np.flatnonzero(closest <= reach)  # the other images have no near-duplicate
-    near, found = codes[some], [np.zeros((2, 0), int)]
-    at_once = max(1, PAIRS_AT_ONCE // max(1, len(some)))  # all images may be copies
-    for start in range(0, len(some), at_once):
-        part = some[start : start + at_once]
-        search = NearestNeighbors(radius=reach, algorithm="brute").fit(near)
-        graph = search.radius_neighbors_graph(codes[part]).tocoo()
-        pairs = np.stack([part[graph.row], some[graph.col]])  # (2, P)
-        found.append(pairs[:, pairs[0] < pairs[1]])
-        too_many = f"more than {MOST_PAIRS:,} pairs are closer than {threshold:g}; give a smaller --threshold"
-        require(sum(each.shape[1] for each in found) <= MOST_PAIRS, too_many)
-    first, second = np.concatenate(found, axis=1)
-    distance = distances_between(codes, first, second)
-    order = np.lexsort((second, first, distance))[: int((distance <= threshold).sum())]
-    return Pairs(first[order], second[order], distance[order], threshold)
-
-
-def distances_between(codes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Distances of pairs of indices (P,), from differences: exactly 0 for copies, unlike the dot products of the
-    search."""
-    squares = [np.square(codes[a].astype(float) - codes[b]).sum(1) for a, b in in_parts(first, second)]
-    return np.sqrt(np.concatenate([np.zeros(0), *squares]))
-
-
-def in_parts(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The pairs in batches."""
-    for start in range(0, len(first), AT_ONCE):
-        yield first[start : start + AT_ONCE], second[start : start + AT_ONCE]
-
-
-# Queries --------------------------------------------------------------------------------------------------------------
+DRAWN = 20  # queries in a picture
 
 
 def read_queries(

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import ks_2samp
 
+from latently.analysis.odd_ones import own_images, way_of
 from latently.analysis.run_images import RunImages
 from latently.common.console import note
 from latently.common.errors import InputError, printable, require
@@ -26,7 +27,6 @@ from latently.data import read_image
 from latently.data.folder_index import image_names
 from latently.data.reading import UnreadableError, in_threads
 from latently.estimator import Autoencoder, ClassPredictor
-from latently.estimator.anomalies import score_name
 from latently.runs.lock import lock
 from latently.runs.record import weights_hash
 
@@ -81,7 +81,8 @@ class Judge:
             model = self.scorer.model_
             require(not model.takes_labels, f"{run} is conditional on the class, which a new file lacks; train a vae")
             require(model.encodes_new, f"{run} knows only the codes of its own images; train a model with an encoder")
-        self.columns = [] if self.scorer is None else [score_name(self.scorer)]
+            self.way = way_of(run, self.scorer, own_images(opened))
+        self.columns = [] if self.scorer is None else [self.way.column]
         self.statistic = self.columns[0] if self.columns else "probability"
         self.columns += [] if self.classifier is None else ["class", "probability"]
 
@@ -93,7 +94,7 @@ class Judge:
 
     def figures(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """A value per image and column."""
-        told = {} if self.scorer is None else {self.columns[0]: self.scorer.score_samples(images)}
+        told = {} if self.scorer is None else {self.columns[0]: self.way.scores(images)}
         if self.classifier is not None:
             p = self.classifier.predict_proba(images)
             told |= {"class": self.classifier.classes_[p.argmax(1)], "probability": p.max(1)}

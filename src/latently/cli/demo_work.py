@@ -14,6 +14,7 @@ from latently import pictures
 from latently.analysis import plots
 from latently.data import ImageSet, label_budget, load, split, unit
 from latently.estimator import Autoencoder
+from latently.estimator.anomalies import fitted_way
 from latently.evaluation.figures import evaluate
 from latently.models import SimCLR
 from latently.runs.folder import Context, Run
@@ -40,8 +41,9 @@ def demo(run: Run, watchers: Sequence[Watcher] = (), seed: int = 0) -> dict[str,
     figures = {"split": "the training images"} | evaluate(estimator, digits.images)
     figures |= few_labels(estimator.features(digits.images), digits, seed)
     run.write_metrics(figures)
+    drawing = plots.PlotOptions(way=fitted_way("auto", estimator, digits.images))
     for kind in plots.available_kinds(estimator):
-        pictures.save(plots.draw(kind, estimator, digits), run.figure(kind))
+        pictures.save(plots.draw(kind, estimator, digits, drawing), run.figure(kind))
     return figures
 
 

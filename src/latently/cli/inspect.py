@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -86,7 +86,8 @@ def similar(
     data: RunData = None,
     part: Part = "all",
     n: CountFlag = 10,
-    threshold: Annotated[float | None, default_shown("a quarter of the median distance between nearest images")] = None,
+    by: Literal["auto", "pixels", "codes"] = "auto",
+    threshold: Annotated[float | None, default_shown("a fraction of the usual distance between neighbours")] = None,
     out: Annotated[Path | None, default_shown("no file")] = None,
     device: Device = "auto",
     json: JsonFlag = False,
@@ -96,15 +97,19 @@ def similar(
     Args:
         run: Run folder of an autoencoder.
         query: Images to search for: files, or numbers (from 0) or names of images of the data.
-        duplicates: Find pairs of images with nearly the same code: copies, also if recompressed or slightly noisy.
+        duplicates: Find pairs of images that are nearly the same: copies, also if recompressed, scaled, brightened,
+            mirrored, captioned, or cropped by up to a fifth.
         data: Images to search, a name or a path.
         part: Which part of the split to search.
         n: Number of neighbours of each query.
-        threshold: Largest distance between the codes of near-duplicates.
+        by: How near-duplicates are told: by pixels, under the best crop and mirror, of images whose codes or thumbnails
+            are near (distance: 1 - correlation of details), or by codes alone; auto: pixels of pictures, codes of rows.
+        threshold: Largest distance between near-duplicates.
         out: File to write: .png (each query and its nearest, or the pairs), .csv or .npz (a row per neighbour or
             pair). Rows are in the order of the queries, and of distances: nearest first.
     """
     from latently import pictures
+    from latently.analysis import duplicates as duplicates_room
     from latently.analysis import similar as similar_room
     from latently.runs import outputs
 
@@ -112,6 +117,7 @@ def similar(
     require(n >= 1, f"-n is {n}; expected at least 1")
     require(threshold is None or threshold >= 0, f"--threshold is {threshold}; expected a number of at least 0")
     require(threshold is None or duplicates, "--threshold is for --duplicates; leave it out, or give -n")
+    require(by == "auto" or duplicates, "--by is for --duplicates; leave it out")
     if out:
         outputs.check_out(out, (".csv", ".npz", ".png"))
     opened = open_run(run, data, device)
@@ -121,9 +127,10 @@ def similar(
         opened.require_apart(out, adds_images=out.suffix.lower() == ".png")
     found: Any
     if duplicates:
-        found = similar_room.duplicates(autoencoder, images, threshold)
-        about: dict[str, Any] = {"threshold": found.threshold, "n_pairs": len(found.first)}
-        title = f"{len(found.first):,} pairs of {len(images):,} images have a distance of at most {found.threshold:.4g}"
+        found = duplicates_room.duplicates(autoencoder, images, threshold, by)
+        about: dict[str, Any] = {"by": found.by, "threshold": found.threshold, "n_pairs": len(found.first)}
+        near = f"a distance by {found.by} of at most {found.threshold:.4g}"
+        title = f"{len(found.first):,} pairs of {len(images):,} images have {near}"
     else:
         queries = similar_room.read_queries(query, opened.images, opened.preparation_for)
         found, about = similar_room.neighbours(autoencoder, images, queries, n), {}
@@ -204,7 +211,8 @@ def plot(
             if images:
                 opened.require_apart(place, adds_images=True)
             with errors_as_notes(among_all=kind == "all"):
-                pictures.save(plots.draw(each, opened.estimator, images, drawing), place)
+                options = plots.options_for(each, opened, drawing)
+                pictures.save(plots.draw(each, opened.estimator, images, options), place)
                 print(place)
 
 
@@ -235,7 +243,8 @@ def report(run: tyro.conf.Positional[Path], data: RunData = None, device: Device
         if stale or not place.exists():
             images = None if kind in plots.WITHOUT_IMAGES else opened.part(opened.judged_part)
             with errors_as_notes(among_all=True):
-                pictures.save(plots.draw(kind, opened.estimator, images), place)
+                options = plots.options_for(kind, opened)
+                pictures.save(plots.draw(kind, opened.estimator, images, options), place)
     print(report_room.write(run))
 
 

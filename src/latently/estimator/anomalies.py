@@ -13,6 +13,7 @@ A normal image is no neighbour of itself, so images that were learned from are s
 import itertools
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ NEIGHBOURS = 2
 PATCHES = 5  # k; among normal images may be some odd ones, and an odd patch must not find its like among them
 MOST_NEIGHBOURS, MOST_PATCHED = 20_000, 2_000  # normal images that are compared with, drawn at random from more
 LARGEST_SIDE = 32  # of images whose patches are compared; larger ones are averaged down to it
-BLUR = 0.7  # standard deviation in pixels
+BLUR, MAP_BLUR = 0.7, 1.0  # standard deviation in pixels, of images and of maps
 LEAST_SIDE = 8  # of an image that has patches worth comparing
 SAME = 1e-6  # relative distance below which two images are the same, up to rounding
 
@@ -63,6 +64,16 @@ class Way:
         """Where images are anomalous: (n, height, width), the highest the most. By default the squared error."""
         maps: np.ndarray = self.squared_error(X, y).mean(3)
         return maps
+
+    def maps_beside(self, patches: "Patches", X: Any, y: Any) -> np.ndarray:
+        """The same beside normal patches: their squared difference; of colours the geometric mean of it and the squared
+        error, both smoothed (docs/log.md)."""
+        maps = self.autoencoder.map_images(X, patches.maps)
+        if len(self.autoencoder.image_shape_) < 3:
+            return maps
+        both = (torch.from_numpy(each)[:, None] for each in (maps, Way.maps(self, X, y)))
+        first, second = (blurred(each, MAP_BLUR)[:, 0] for each in both)
+        return (first * second).sqrt().numpy()
 
     def squared_error(self, X: Any, y: Any) -> np.ndarray:
         """Of the reconstruction: (n, height, width, channels), rows of features as images one pixel wide."""
@@ -101,12 +112,23 @@ class ByNeighbours(Way):
 
     def learn(self, normal: Images, y: Any) -> None:
         some = drawn(len(normal), MOST_NEIGHBOURS)
+        self.some = taken(normal, drawn(len(normal), MOST_PATCHED))
         self.normal = self.compared(taken(normal, some), None if y is None else np.asarray(y)[some])
 
     def scores(self, X: Any, y: Any = None) -> np.ndarray:
         pairs = zip(self.normal, self.compared(X, y), strict=True)
         scores: np.ndarray = -np.sum([neighbour_distance(normal, seen) for normal, seen in pairs], axis=0)
         return scores
+
+    def maps(self, X: Any, y: Any = None) -> np.ndarray:
+        """Beside normal patches, where images have any."""
+        if not has_patches(self.autoencoder):
+            return super().maps(X, y)
+        return self.maps_beside(self.patches, X, y)
+
+    @cached_property
+    def patches(self) -> "Patches":
+        return patches_of(self.autoencoder, self.some)
 
     def compared(self, X: Any, y: Any) -> np.ndarray:
         """What is compared of each instance, (I, n, width)."""
@@ -128,16 +150,24 @@ class ByPatches(Way):
     def learn(self, normal: Images, y: Any) -> None:
         height, width = (*self.autoencoder.image_shape_, 1)[:2]
         enough = f"patches need images of {LEAST_SIDE} x {LEAST_SIDE} pixels or more, and these are {height} x {width}"
-        require(min(height, width) >= LEAST_SIDE, enough)
-        some = taken(normal, drawn(len(normal), MOST_PATCHED))
-        seen = torch.from_numpy(self.autoencoder.map_images(some, lambda x: x))
-        self.patches = Patches(seen.to(self.autoencoder.trained_.device))
+        require(has_patches(self.autoencoder), enough)
+        self.patches = patches_of(self.autoencoder, taken(normal, drawn(len(normal), MOST_PATCHED)))
 
     def scores(self, X: Any, y: Any = None) -> np.ndarray:
         return -self.autoencoder.map_images(X, lambda x: self.patches.distances(x).amax(1))
 
     def maps(self, X: Any, y: Any = None) -> np.ndarray:
-        return self.autoencoder.map_images(X, self.patches.maps)
+        return self.maps_beside(self.patches, X, y)
+
+
+def has_patches(autoencoder: Autoencoder) -> bool:
+    """Whether images are large enough for patches that are worth comparing."""
+    return bool(min((*autoencoder.image_shape_, 1)[:2]) >= LEAST_SIDE)
+
+
+def patches_of(autoencoder: Autoencoder, normal: Images) -> "Patches":
+    seen = torch.from_numpy(autoencoder.map_images(normal, lambda x: x))
+    return Patches(seen.to(autoencoder.trained_.device))
 
 
 WAYS: dict[str, type[Way]] = {way.name: way for way in (ByBound, ByError, ByNeighbours, ByPatches)}
@@ -148,7 +178,7 @@ def way_for(autoencoder: Autoencoder) -> type[Way]:
     Chosen on held-out training images (docs/log.md)."""
     if can(autoencoder.model_, "compared", "instances") and len(autoencoder.image_shape_) == 3:
         return ByNeighbours
-    return ByPatches if min((*autoencoder.image_shape_, 1)[:2]) >= LEAST_SIDE else ByError
+    return ByPatches if has_patches(autoencoder) else ByError
 
 
 # Of codes and images --------------------------------------------------------------------------------------------------
@@ -184,10 +214,7 @@ class Patches:
     def prepared(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> blurred, and averaged down to at most `LARGEST_SIDE` pixels."""
         x = F.interpolate(x, self.sides, mode="area") if list(x.shape[2:]) != self.sides else x
-        reach = torch.arange(-2.0, 3.0, device=x.device)
-        bell = torch.exp(-(reach**2) / (2 * BLUR**2))
-        square = (bell[:, None] * bell / bell.sum() ** 2).expand(x.shape[1], 1, -1, -1)
-        return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), square, groups=x.shape[1])
+        return blurred(x, BLUR)
 
     def places(self) -> Iterator[tuple[slice, slice]]:
         """Rows and columns of each patch."""
@@ -218,6 +245,15 @@ class Patches:
             total[:, down, across] += (seen - closest).square().mean(1)
             count[down, across] += 1
         return F.interpolate((total / count)[:, None], sides, mode="bilinear")[:, 0]
+
+
+def blurred(x: Tensor, deviation: float) -> Tensor:
+    """(B, C, H, W) with each pixel the Gaussian mean about it, of this standard deviation in pixels."""
+    reach = math.ceil(2.5 * deviation)
+    steps = torch.arange(-reach, reach + 1, device=x.device)
+    bell = torch.exp(-(steps**2) / (2 * deviation**2))
+    square = (bell[:, None] * bell / bell.sum() ** 2).expand(x.shape[1], 1, -1, -1)
+    return F.conv2d(F.pad(x, (reach,) * 4, mode="replicate"), square, groups=x.shape[1])
 
 
 def nearest(normal: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:

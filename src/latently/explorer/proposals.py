@@ -4,7 +4,7 @@ clusters: the image nearest to each cluster centre of the codes, largest cluster
 start without any label. uncertain: images with a small margin between the two best classes (margin sampling, Scheffer
 et al. 2001), by the run's classifier or by label spreading; from ten times as many candidates, the ones nearest to
 cluster centres are taken, because the least certain images are often near-duplicates (cluster-margin, Citovsky et al.
-2021).
+2021). odd: the oddest by the score of `latently score`, of all images.
 """
 
 import numpy as np
@@ -28,6 +28,8 @@ def propose(by: str, n: int, scene: Scene, labels: LabelFile) -> np.ndarray:
     known = labels.known()[scene.shown]
     unlabelled = np.flatnonzero(known == "")
     require(len(unlabelled) > 0, "all images shown are labelled")
+    if by == "odd":
+        return unlabelled[np.argsort(scene.scores[unlabelled], kind="stable")[:n]]
     if len(unlabelled) > CANDIDATES:
         drawn = np.random.default_rng(len(scene.shown) - len(unlabelled)).choice(unlabelled, CANDIDATES, replace=False)
         unlabelled = np.sort(drawn)
@@ -35,7 +37,7 @@ def propose(by: str, n: int, scene: Scene, labels: LabelFile) -> np.ndarray:
         return unlabelled[centres(scene.features[unlabelled], n)]
     if by == "uncertain":
         return unlabelled[apart(margins(scene, known, unlabelled), scene.features[unlabelled], n)]
-    raise InputError(f"there is no method {by[:40]!r} to propose images; there are clusters, uncertain")
+    raise InputError(f"there is no method {by[:40]!r} to propose images; there are clusters, uncertain, odd")
 
 
 def centres(codes: np.ndarray, n: int) -> np.ndarray:

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latently.analysis.nearest import nearest
+from latently.analysis.odd_ones import own_images, way_of
 from latently.analysis.run_images import RunImages
-from latently.analysis.similar import nearest
 from latently.common.console import note
 from latently.common.errors import InputError, require
 from latently.data import Images, ImageSet
 from latently.data.batches import to_channels_first
+from latently.data.label_file import labels_in
+from latently.data.text import decoded
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator.code_prior import GUIDANCE, STRENGTH, CodePrior
 from latently.explorer import planes
@@ -80,6 +83,30 @@ class Scene:
             return self.codes
         return self.cache.of("features", lambda: self.encoder.features(self.images.images))
 
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """(N,) float32, the lowest the oddest, as `latently score` gives them."""
+
+        def score() -> np.ndarray:
+            note(f"scoring {len(self.images):,} images ...")
+            way = way_of(self.run.path, self.encoder, own_images(self.opened))
+            return way.scores(self.images.images, self.images.label_names).astype(np.float32)
+
+        return self.cache.of("scores", score)
+
+    @cached_property
+    def groups(self) -> list[str] | None:
+        """The group of each image shown, "" for none, that `latently cluster` wrote to the run; None if it did not."""
+        path = self.run.path / "groups" / "labels.csv"
+        if not path.is_file():
+            return None
+        try:
+            found = labels_in(decoded(path.read_bytes(), str(path)), str(path), self.all_images)
+        except InputError as error:
+            note(f"groups are not shown: {error}")
+            return None
+        return [found.get(image, "") for image in self.shown.tolist()]
+
     # What it is -------------------------------------------------------------------------------------------------------
 
     @property
@@ -127,6 +154,7 @@ class Scene:
             else None,
             "flow": self._flow(),
             "planes": planes.offered(self.latent_dim),
+            "grouped": self.groups is not None,
             "mean": self.codes.mean(0, dtype=np.float64).tolist(),
             "pad": self._pad(),
             **self._dimensions(),

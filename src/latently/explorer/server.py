@@ -93,6 +93,8 @@ class Api:
             ("GET", "plane/{name}", self.plane),
             ("GET", "labels.bin", self.own_labels),
             ("GET", "predicted.bin", self.predicted),
+            ("GET", "scores.bin", self.scores),
+            ("GET", "groups.json", self.groups),
             ("GET", "names.json", self.names),
             ("POST", "images", self.images),
             ("POST", "codes", self.codes),
@@ -128,6 +130,12 @@ class Api:
 
     async def predicted(self, request: Request) -> Response:
         return raw((await run_in_threadpool(lambda: self.scene.probabilities)).argmax(1).astype("<i4"))
+
+    async def scores(self, request: Request) -> Response:
+        return raw((await run_in_threadpool(lambda: self.scene.scores)).astype("<f4"))
+
+    async def groups(self, request: Request) -> Response:
+        return JSONResponse(self.scene.groups or [])
 
     async def names(self, request: Request) -> Response:
         return JSONResponse(self.scene.names())

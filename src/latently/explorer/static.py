@@ -61,7 +61,7 @@ def write_static(scene: Scene, folder: Path) -> Path:
 def about(scene: Scene, predicts: bool) -> dict[str, Any]:
     about = scene.about
     planes = [plane for plane in about["planes"] if plane["name"] != "umap"]
-    here = {"static": True, "planes": planes, "labels_file": "this browser", "train_command": None}
+    here = {"static": True, "grouped": False, "planes": planes, "labels_file": "this browser", "train_command": None}
     model = {"low": scene.low, "high": scene.high, "binarised": scene.encoder.binarise != "none"}
     return about | here | {"model": model, "key": scene.cache.key} | ({} if predicts else {"predicts": None})
 

@@ -311,9 +311,9 @@ PICTURES = {  # in display order
         "The wrong predictions made with the highest confidence. Expect unusual or mislabelled images.",
     ),
     "worst": Picture(
-        "Lowest-scoring images",
-        "The images with the lowest score under the model, lowest first. Expect unusual, damaged or mislabelled "
-        "images; if they look ordinary, the model is not trained well enough.",
+        "Oddest images",
+        "The images that `latently score` puts first, and below each where it is odd. Expect unusual, damaged or "
+        "mislabelled images.",
     ),
 }
 

@@ -4,6 +4,13 @@ import { colourOf, css, onSchemeChange } from "./colours.js";
 import { $, element, say } from "./dom.js";
 import { failed } from "./page.js";
 
+const BANDS = [
+  [0.01, "1 % oddest"],
+  [0.05, "5 % oddest"],
+  [0.2, "20 % oddest"],
+  [1, "the others"],
+];
+
 export class Colouring {
   constructor(page) {
     this.page = page;
@@ -13,6 +20,8 @@ export class Colouring {
     for (const name of [...page.run.classes, ...(page.run.predicts ?? [])]) this.#slot(name);
     const choices = [["label", "label"]];
     if (page.run.predicts) choices.push(["prediction", "prediction"]);
+    if (page.run.grouped) choices.push(["group", "group"]);
+    if (!page.run.static) choices.push(["odd", "how odd"]);
     choices.push(["yours", "your labels"], ["none", "nothing"]);
     for (const [value, words] of choices) $("colouring").append(element("option", { value }, words));
     $("colouring").addEventListener("change", () => this.choose($("colouring").value));
@@ -27,6 +36,12 @@ export class Colouring {
       this.predicted = await this.page.source.predicted().catch(failed);
       say("");
     }
+    if (by === "group") this.groups ??= await this.page.source.groups().catch(failed);
+    if (by === "odd" && !this.bands) {
+      say("Scoring every image …", true);
+      this.bands = bandsOf(await this.page.source.scores().catch(failed));
+      say("");
+    }
     this.apply();
   }
 
@@ -38,6 +53,8 @@ export class Colouring {
   nameOf(point, by = this.by) {
     if (by === "prediction") return this.predictedName(point);
     if (by === "none") return "";
+    if (by === "group") return this.groups?.[point] ?? "";
+    if (by === "odd") return this.bands?.[point] ?? "";
     return this.page.labels.of(point) || (by === "label" ? this.page.ownName(point) : "");
   }
 
@@ -97,4 +114,14 @@ export class Colouring {
     if (!this.only.delete(name)) this.only.add(name);
     this.apply();
   }
+}
+
+// The band of each point by the rank of its score, the lowest first.
+function bandsOf(scores) {
+  const order = Array.from(scores.keys()).sort((a, b) => scores[a] - scores[b]);
+  const bands = [];
+  order.forEach((point, rank) => {
+    bands[point] = BANDS.find(([share]) => rank < share * order.length)[1];
+  });
+  return bands;
 }

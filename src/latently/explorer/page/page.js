@@ -151,6 +151,12 @@ export class Page {
     this.state.set("selection", adds ? [...new Set([...this.state.get("selection"), ...points])] : points);
   }
 
+  // Points that the legend's filter leaves.
+  shown() {
+    const visible = this.state.get("visible");
+    return Array.from(visible.keys()).filter((point) => visible[point]);
+  }
+
   enclose(points, adds) {
     this.state.set("near", []);
     this.select(points, adds);

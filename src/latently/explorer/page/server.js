@@ -31,6 +31,16 @@ export class Server extends Source {
     return asPlane(await array(`api/plane/${name}?i=${i}&j=${j}`, Float32Array), this.run);
   }
 
+  // The lowest is the oddest.
+  scores() {
+    return array("api/scores.bin", Float32Array);
+  }
+
+  // The name of each point's group, "" for none.
+  async groups() {
+    return (await ask("api/groups.json")).json();
+  }
+
   images(points) {
     return this.#images.of(points);
   }

@@ -59,6 +59,8 @@ export function labelling(page) {
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key.toLowerCase() === "s") return skip.click();
+    const judged = by === "odd" && { o: "odd", f: "fine" }[event.key.toLowerCase()];
+    if (judged) return give(judged);
     if (!/^[0-9]$/.test(event.key)) return;
     const { keys, allDigits } = keyed();
     const found = keys.find(([, key]) => key === event.key);
@@ -166,6 +168,10 @@ export function labelling(page) {
     button("by-clusters", () => propose("clusters"), "Cluster centres"),
     button("by-uncertain", () => propose("uncertain"), "Least certain"),
   ];
+  const oddest = [button("by-odd", () => propose("odd"), "Oddest"), " then ", element("kbd", {}, "O"), "dd or "];
+  if (!run.static) ways.push(...oddest, element("kbd", {}, "F"), "ine");
+  const shown = button("select-shown", () => page.select(page.shown()), "Select all shown");
+  shown.title = "All that the legend leaves: choose a group there, select it, and give it a name";
   return element(
     "section",
     {},
@@ -175,7 +181,7 @@ export function labelling(page) {
     preview,
     form,
     chips,
-    element("div", { className: "row" }, skip, undo, remove),
+    element("div", { className: "row" }, shown, skip, undo, remove),
     ...labelFile(page),
   );
 }
