@@ -92,14 +92,16 @@ def grid_encoder(image_shape: Shape, channels: int) -> str:
 
 
 def grid_decoder(image_shape: Shape, channels: int) -> str:
-    """From such a code to an image, by doubling and convolution as in `upsampling_decoder`."""
+    """From such a code to an image. Kernels of 4 at strides of 2 overlap evenly: no chessboard once it has learned."""
     sides = grid_sides(image_shape)
     widths = grid_widths(sides)
-    steps = (
-        f"conv({width}, 3, silu) residual({width}, 3, silu, norm=weight) upsample({h}, {w})"
-        for (h, w), width in zip(sides[-2::-1], reversed(widths), strict=True)
-    )
-    return f"reshape({channels}, {sides[-1][0]}, {sides[-1][1]}) {' '.join(steps)} conv(16, 3, silu) conv(out, 3)"
+    steps = [f"reshape({channels}, {sides[-1][0]}, {sides[-1][1]}) conv({widths[-1]}, 3, silu)"]
+    for width, following, small, large in zip(widths[::-1], [*widths[-2::-1], 0], sides[::-1], sides[-2::-1], strict=False):
+        doubled = f"deconv({following}, 4, silu, stride=2)" if following else "deconv(out, 4, stride=2)"
+        steps.append(f"residual({width}, 3, silu, norm=weight) {doubled}")
+        if large != (2 * small[0], 2 * small[1]):
+            steps.append(f"upsample({large[0]}, {large[1]})")  # an odd side
+    return " ".join(steps)
 
 
 def default_decoder(image_shape: Shape) -> str:
