@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class CodePrior(ImageEstimator):
     usual_epochs: ClassVar[int] = 40
     least_steps: ClassVar[int] = 2000
 
-    batch_size: Count = field(default=512, kw_only=True)
+    batch_size: Count | Literal["auto"] = field(default="auto", kw_only=True)
     lr: Positive = field(default=2e-3, kw_only=True)
     ema: Probability | None = field(default=0.998, kw_only=True)
     encoder: str = field(default="", kw_only=True)
@@ -85,7 +85,7 @@ class CodePrior(ImageEstimator):
     def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray | None]:
         require_setting("grid", self.grid, Grid | None)
         codes = self._prepare(X)
-        require(codes.ndim == 2 or self.grid, f"codes have shape {codes.shape}; expected (n, width)")
+        require(codes.ndim == 2 or self.grid is not None, f"codes have shape {codes.shape}; expected (n, width)")
         for name in ("classes_", "shares_"):
             self.__dict__.pop(name, None)  # of an earlier fit
         if y is None or len(set(as_labels(y)[~is_missing(as_labels(y))].tolist())) < 2:

@@ -30,6 +30,7 @@ from latently.models.networks import EncoderDecoder, Network, grid_decoder, grid
 CHANNELS = 4  # of a grid's code
 WIDTHS = (32, 64, 128)  # of the adversary's layers, each of which halves the image
 MATCHED = 1500.0  # errors of one pixel that an error of 1 all over a map counts for
+EPOCHS, STEPS = 20, 2000  # of a training that leaves them open
 LEAST_SIDE = 8  # of an image, in pixels: the adversary halves it three times
 
 
@@ -96,6 +97,10 @@ class AEGAN(AE):
     def mirrored(self, x: Tensor) -> Tensor:
         """Half of the images, at random, left to right."""
         return torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5, x.flip(3), x)
+
+    def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
+        """Small batches need fewer passes."""
+        return EPOCHS, STEPS
 
     # The network ----------------------------------------------------------------------------------
 

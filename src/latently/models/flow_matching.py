@@ -18,7 +18,7 @@ The page sees codes and never images, so it serves every model that has codes. C
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,8 @@ from latently.models.velocity import GridVelocity, VectorVelocity, Velocity
 
 MEASURED_FROM = 100_000  # codes from which mean and spread are taken
 WIDTHS = {"vector": 384, "grid": 64}  # of a network whose width is `auto`
+BATCHES = {"vector": 512, "grid": 64}  # codes of a step
+GRID_EPOCHS = 24  # of a training that leaves them open
 
 
 @dataclass
@@ -53,11 +55,17 @@ class FlowMatching(Model):
     def build(self, image_shape: Shape, n_classes: int = 0) -> Velocity:
         """For codes (Z,), which the loop holds as images (1, 1, Z), or for grids of codes (C, H, W)."""
         self.check()
-        is_grid = image_shape[1] > 1
-        width = WIDTHS["grid" if is_grid else "vector"] if self.width == "auto" else self.width
-        if is_grid:
+        kind = kind_of(image_shape)
+        width = WIDTHS[kind] if self.width == "auto" else self.width
+        if kind == "grid":
             return GridVelocity(image_shape, n_classes, width, self.blocks)
         return VectorVelocity(math.prod(image_shape), n_classes, width, self.blocks)
+
+    def suited(self, image_shape: Shape) -> dict[str, Any]:
+        return {"batch_size": BATCHES[kind_of(image_shape)]}
+
+    def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
+        return (GRID_EPOCHS if kind_of(image_shape) == "grid" else epochs), steps
 
     def prepare(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:
         assert isinstance(net, Velocity)
@@ -97,3 +105,8 @@ class FlowMatching(Model):
             v = velocity(x, t)
             x = x + dt / 2 * (v + velocity(x + dt * v, t + dt))
         return net.scale.undone(x)
+
+
+def kind_of(image_shape: Shape) -> Literal["vector", "grid"]:
+    """Of codes that the loop holds as images of this shape."""
+    return "grid" if image_shape[1] > 1 else "vector"

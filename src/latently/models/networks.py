@@ -96,9 +96,10 @@ def grid_decoder(image_shape: Shape, channels: int) -> str:
     sides = grid_sides(image_shape)
     widths = grid_widths(sides)
     steps = [f"reshape({channels}, {sides[-1][0]}, {sides[-1][1]}) conv({widths[-1]}, 3, silu)"]
-    for width, following, small, large in zip(widths[::-1], [*widths[-2::-1], 0], sides[::-1], sides[-2::-1], strict=False):
-        doubled = f"deconv({following}, 4, silu, stride=2)" if following else "deconv(out, 4, stride=2)"
-        steps.append(f"residual({width}, 3, silu, norm=weight) {doubled}")
+    for level in reversed(range(len(widths))):
+        small, large = sides[level + 1], sides[level]
+        doubled = f"deconv({widths[level - 1]}, 4, silu, stride=2)" if level else "deconv(out, 4, stride=2)"
+        steps.append(f"residual({widths[level]}, 3, silu, norm=weight) {doubled}")
         if large != (2 * small[0], 2 * small[1]):
             steps.append(f"upsample({large[0]}, {large[1]})")  # an odd side
     return " ".join(steps)

@@ -6,6 +6,7 @@ its sides are 4 to 7, where a few convolutions see all of it.
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -103,29 +104,29 @@ class GridVelocity(Velocity):
 
         some = math.ceil(blocks / 2)
         self.down = nn.ModuleList(stage(each, some) for each in widths[:-1])
-        self.halve = nn.ModuleList(nn.Conv2d(each, 2 * each, 3, 2, 1) for each in widths[:-1])
+        self.shrink = nn.ModuleList(nn.Conv2d(each, 2 * each, 3, 2, 1) for each in widths[:-1])
         self.middle = stage(widths[-1], blocks)
-        self.double = nn.ModuleList(nn.Conv2d(2 * each, each, 3, padding=1) for each in widths[:-1])
+        self.grow = nn.ModuleList(nn.Conv2d(2 * each, each, 3, padding=1) for each in widths[:-1])
         self.up = nn.ModuleList(stage(each, some) for each in widths[:-1])
         self.norm = group_norm(width)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        about, h = self.about(t, y), self.enter(x.unflatten(1, self.grid)) + self.place
+        about, h = self.about(t, y), self.enter(x.view(-1, *self.grid)) + self.place
         before: list[Tensor] = []  # h at each size, on the way down
-        for blocks, halve in zip(self.down, self.halve, strict=True):
-            h = through(blocks, h, about)  # type: ignore[arg-type]
+        for blocks, shrink in zip(self.down, self.shrink, strict=True):
+            h = through(blocks, h, about)
             before.append(h)
-            h = halve(h)
+            h = shrink(h)
         h = through(self.middle, h, about)
-        for blocks, double in reversed(list(zip(self.up, self.double, strict=True))):
+        for blocks, grow in zip(reversed(list(self.up)), reversed(list(self.grow)), strict=True):
             straight = before.pop()
-            h = straight + double(F.interpolate(h, straight.shape[2:]))
-            h = through(blocks, h, about)  # type: ignore[arg-type]
+            h = straight + grow(F.interpolate(h, straight.shape[2:]))
+            h = through(blocks, h, about)
         velocity: Tensor = self.leave(F.silu(self.norm(h)))
         return velocity.flatten(1)
 
 
-def through(blocks: nn.ModuleList, h: Tensor, about: Tensor) -> Tensor:
+def through(blocks: Iterable[nn.Module], h: Tensor, about: Tensor) -> Tensor:
     for block in blocks:
         h = block(h, about)
     return h
