@@ -1,7 +1,7 @@
 """An autoencoder of photographs that keeps edges: absolute error, and an adversary that looks at patches.
 
     z = encoder(x) + noise, x' = decoder(z)
-    loss(x) = |x - x'| - a sum_p log D_p(x') + s sum_l mean |f_l(x) - f_l(x')| + b KL(N(encoder(x), I) || N(0, I))
+    loss(x) = |x - x'| - a sum_p log D_p(x') + s sum_l |f_l(x) - f_l(x')| + b KL(N(encoder(x), I) || N(0, I))
     and, for D alone:  - sum_p [log D_p(x) + log(1 - D_p(x'))]
 
 D_p is the probability that the patch p is of a photograph, not of one rebuilt: an adversary (Goodfellow et al. 2014) of
@@ -29,7 +29,6 @@ from latently.models.networks import EncoderDecoder, Network, grid_decoder, grid
 
 CHANNELS = 4  # of a grid's code
 WIDTHS = (32, 64, 128)  # of the adversary's layers, each of which halves the image
-MATCHED = 1500.0  # errors of one pixel that an error of 1 all over a map counts for
 EPOCHS, STEPS = 20, 2000  # of a training that leaves them open
 LEAST_SIDE = 8  # of an image, in pixels: the adversary halves it three times
 
@@ -71,8 +70,8 @@ class AEGAN(AE):
     """absolute-error and squared-error: summed over pixels, of any range; bernoulli: cross-entropy, for 0..1."""
     adversary: NonNegative = 0.5
     """Weight of the adversary, a."""
-    similarity: NonNegative = 1.0
-    """Weight of the difference between the adversary's maps, s."""
+    similarity: NonNegative = 0.15
+    """Weight of the relative difference between the adversary's maps, s: as an error of so much in every pixel."""
     beta: NonNegative = 0.01
     """Weight of the KL, b; 0: codes have no noise, either."""
     mirror: bool = True
@@ -89,8 +88,8 @@ class AEGAN(AE):
         adversary = -Bernoulli(real).log_prob(torch.ones_like(real)) - Bernoulli(fake).log_prob(torch.zeros_like(fake))
         maps, fake = as_it_is(net.adversary, rebuilt)
         told_apart = -Bernoulli(fake).log_prob(torch.ones_like(fake))
-        unlike = sum(map(absolute_difference, maps, real_maps), torch.zeros(len(x), device=x.device))
-        loss = reconstruction + self.adversary * told_apart + self.similarity * MATCHED * unlike
+        unlike = torch.stack([relative_difference(*pair) for pair in zip(maps, real_maps, strict=True)]).mean(0)
+        loss = reconstruction + self.adversary * told_apart + self.similarity * x[0].numel() * unlike
         loss = loss + self.beta * sum_per_image(q.kl_to_standard_normal())
         return {"loss": loss + adversary, "reconstruction": reconstruction, "adversary": adversary / real[0].numel()}
 
@@ -149,6 +148,7 @@ def as_it_is(network: nn.Module, x: Tensor) -> Any:
     return torch.func.functional_call(network, weights, (x,))
 
 
-def absolute_difference(a: Tensor, b: Tensor) -> Tensor:
-    """Of maps (B, ...), the mean of each image, (B,); b is a target, without a gradient."""
-    return (a.float() - b.detach().float()).abs().flatten(1).mean(1)
+def relative_difference(a: Tensor, b: Tensor) -> Tensor:
+    """mean |a - b| / mean |b| of maps (B, ...), for each image (B,); b is a target, without a gradient."""
+    a, b = a.float().flatten(1), b.detach().float().flatten(1)
+    return (a - b).abs().mean(1) / b.abs().mean(1).clamp(min=1e-6)
