@@ -9,7 +9,6 @@ import latently as package
 from latently import AE, AEGAN, Autoencoder, Network
 from latently.common.errors import InputError
 from latently.estimator.code_prior import CodePrior
-from latently.models.densities import AbsoluteError
 from latently.models.flow_matching import FlowMatching
 
 PLAIN = {"adversary": 0.0, "similarity": 0.0, "beta": 0.0, "mirror": False}
@@ -53,12 +52,6 @@ def test_an_adversary_that_knows_nothing_costs_two_coins_a_patch():
     torch.nn.init.zeros_(net.adversary.logits.bias)
     terms = AEGAN().loss(net, torch.rand(2, 3, 16, 16), None, 0.0)
     torch.testing.assert_close(terms["adversary"], torch.full((2,), 2 * np.log(2.0)).float())
-
-
-def test_absolute_error_is_a_laplaces_log_density_but_for_its_constant():
-    mean, x = torch.randn(3, 2, 5), torch.randn(3, 2, 5)
-    density = torch.distributions.Laplace(mean, 1.0).log_prob(x).sum((1, 2))
-    torch.testing.assert_close(AbsoluteError(mean).log_prob(x), density + 10 * np.log(2.0))
 
 
 def test_half_of_the_images_of_a_step_are_mirrored_and_none_of_an_evaluation():
