@@ -1,6 +1,6 @@
 """New photographs beside those of the default VAE and of a mixture, by one judge; are they sharp, or copies?
 
-    python benchmarks/photo_samples.py TRAIN TEST [--n 500] [--runs DIR] [--out benchmarks/results/photo-samples.json]
+    python benchmarks/photo_samples.py TRAIN TEST [--runs DIR] [--out benchmarks/results/photo-samples.json]
 
 TRAIN and TEST are folders of photographs with a subfolder for each class. On those of TRAIN, at 64 x 64 pixels: an
 autoencoder with an adversary (`latently train ae-gan`), its prior (`latently train prior`), a mixture of its codes, and
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train")
     parser.add_argument("test")
-    parser.add_argument("--n", type=int, default=500)
+    parser.add_argument("--n", type=int, help="samples of each; default: as many as photographs in TEST")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--judge-epochs", type=int, default=20)
     parser.add_argument("--vae-epochs", type=int, help="default: as many as the VAE takes by itself")
@@ -41,6 +41,7 @@ def main() -> None:
     flags = parser.parse_args()
     prepared = data.Preparation(image_size=(SIDE, SIDE), fit="crop")
     train, test = (data.load(folder, prepared) for folder in (flags.train, flags.test))
+    n = flags.n or len(test)
     vae_epochs = {"epochs": flags.vae_epochs} if flags.vae_epochs else {}
     made: dict[str, Any] = {}
     seconds: dict[str, float] = {}
@@ -53,20 +54,20 @@ def main() -> None:
         made[name], seconds[name] = trained(flags.runs / name, new)
     ae, vae = made["prior"], made["vae"]
     ae.mixture_ = CodeMixture.fit(ae.transform(train.images), 10, flags.seed)
-    about = {"n": flags.n, "judge": judge.score(test.images, test.label_names), "seconds": seconds}
-    about["epochs"] = {name: len(each.history_) for name, each in made.items()}
+    about = {"n": n, "judge": judge.score(test.images, test.label_names), "seconds": seconds}
+    about["epochs"] = {"ae": len(ae.history_), "prior": len(ae.prior_.history_), "vae": len(vae.history_)}
     about["rebuilt"] = rebuilt(ae, vae, test.images)
     about["nearest of test photographs"] = nearest(as_floats(train.images), as_floats(test.images))
     found: dict[str, Any] = {"about": about, "rows": []}
     print(json.dumps(about), flush=True)
-    asked = np.random.default_rng(flags.seed).choice(train.label_names, flags.n)
+    asked = np.random.default_rng(flags.seed).choice(train.label_names, n)
     samplers: dict[str, Callable[[], np.ndarray]] = {
-        PERFECT: lambda: as_floats(train.images[train.spread(flags.n)]),
+        PERFECT: lambda: as_floats(train.images[train.spread(n)]),
         "test photographs, rebuilt": lambda: ae.reconstruct(test.images),
-        "flow matching, guidance 1": lambda: ae.sample(flags.n, flags.seed, asked, guidance=1.0),
-        "flow matching, guidance 1.5": lambda: ae.sample(flags.n, flags.seed, asked),
-        "mixture of 10": lambda: ae.sample(flags.n, flags.seed, sampler="mixture"),
-        "vae, its prior": lambda: vae.sample(flags.n, flags.seed),
+        "flow matching, guidance 1": lambda: ae.sample(n, flags.seed, asked, guidance=1.0),
+        "flow matching, guidance 1.5": lambda: ae.sample(n, flags.seed, asked),
+        "mixture of 10": lambda: ae.sample(n, flags.seed, sampler="mixture"),
+        "vae, its prior": lambda: vae.sample(n, flags.seed),
     }
     real, sharp = judge.features(test.images), sharpness(as_floats(test.images))
     for name, draw in samplers.items():

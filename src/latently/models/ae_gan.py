@@ -75,7 +75,7 @@ class AEGAN(AE):
     beta: NonNegative = 0.01
     """Weight of the KL, b; 0: codes have no noise, either."""
     mirror: bool = True
-    """Mirror half of the images of a step, left to right; a prior then learns from the mirrored, too."""
+    """Whether half of the images of a step are mirrored, left to right; a prior then learns from the mirrored, too."""
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         x = self.mirrored(x) if self.mirror and net.training else x
