@@ -6,7 +6,6 @@ its sides are 4 to 7, where a few convolutions see all of it.
 """
 
 import math
-from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -86,6 +85,15 @@ class GridBlock(nn.Module):
         return h + step
 
 
+class Stage(nn.ModuleList):
+    """Blocks at one size, one after the other."""
+
+    def forward(self, h: Tensor, about: Tensor) -> Tensor:
+        for block in self:
+            h = block(h, about)
+        return h
+
+
 class GridVelocity(Velocity):
     """Of grids of codes, (channels, height, width), each flattened to (B, Z). `width` channels at the grid's own size,
     twice as many at each half; `blocks` at the smallest size, half as many on the way down and up at each other."""
@@ -99,8 +107,8 @@ class GridVelocity(Velocity):
         halvings = max(0, int(math.log2(min(sides) / LEAST_SIDE)))
         widths = [width * 2**level for level in range(halvings + 1)]
 
-        def stage(channels: int, n: int) -> nn.ModuleList:
-            return nn.ModuleList(GridBlock(channels, 2 * width) for _ in range(n))
+        def stage(channels: int, n: int) -> Stage:
+            return Stage(GridBlock(channels, 2 * width) for _ in range(n))
 
         some = math.ceil(blocks / 2)
         self.down = nn.ModuleList(stage(each, some) for each in widths[:-1])
@@ -114,19 +122,13 @@ class GridVelocity(Velocity):
         about, h = self.about(t, y), self.enter(x.view(-1, *self.grid)) + self.place
         before: list[Tensor] = []  # h at each size, on the way down
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
-            h = through(blocks, h, about)
+            h = blocks(h, about)
             before.append(h)
             h = shrink(h)
-        h = through(self.middle, h, about)
+        h = self.middle(h, about)
         for blocks, grow in zip(reversed(list(self.up)), reversed(list(self.grow)), strict=True):
             straight = before.pop()
             h = straight + grow(F.interpolate(h, straight.shape[2:]))
-            h = through(blocks, h, about)
+            h = blocks(h, about)
         velocity: Tensor = self.leave(F.silu(self.norm(h)))
         return velocity.flatten(1)
-
-
-def through(blocks: Iterable[nn.Module], h: Tensor, about: Tensor) -> Tensor:
-    for block in blocks:
-        h = block(h, about)
-    return h
