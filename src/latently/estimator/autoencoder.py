@@ -170,9 +170,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
     def features(self, X: Any, y: Any = None) -> np.ndarray:
         """What stands for X in neighbours, clusters and classifiers: the code, or that part of it which the model made
         for them. -> (n, width) float32"""
-        if not can(self.model_, "features"):
-            return self.transform(X, y)
-        return self.map_images(X, self._trained.features)
+        return self.map_images(X, self._trained.features) if can(self.model_, "features") else self.transform(X, y)
 
     @property
     def feature_dim(self) -> int:
