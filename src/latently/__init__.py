@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from latently.evaluation.figures import evaluate as evaluate
     from latently.explorer.notebook import explore as explore
     from latently.models import AE as AE
+    from latently.models import AEGAN as AEGAN
     from latently.models import CVAE as CVAE
     from latently.models import DAE as DAE
     from latently.models import M2 as M2

@@ -83,10 +83,22 @@ def test_guidance_is_a_line_through_the_two_velocities():
         torch.testing.assert_close(ends, torch.full_like(ends, expected))
 
 
-def test_every_weight_gets_a_gradient():
-    net = SMALL.build((1, 1, 4), 3)
-    SMALL.loss(net, torch.randn(64, 1, 1, 4), torch.arange(64) % 4 - 1, 0.0)["loss"].sum().backward()
+@pytest.mark.parametrize("shape", [(1, 1, 4), (4, 8, 8), (2, 5, 17), (3, 2, 2)], ids=str)
+def test_every_weight_gets_a_gradient(shape):
+    """Of codes that are vectors, and of grids of any sides."""
+    net = SMALL.build(shape, 3)
+    SMALL.loss(net, torch.randn(64, *shape), torch.arange(64) % 4 - 1, 0.0)["loss"].sum().backward()
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in net.parameters())
+
+
+def test_a_grid_s_network_sees_the_places():
+    """What one place is like reaches its neighbours at once, and all places of a map of this size in the end; the same
+    values at other places are another grid."""
+    net, x = SMALL.build((1, 8, 8), 0), torch.zeros(1, 64, requires_grad=True)
+    t, y = torch.zeros(1), torch.full((1,), -1)
+    (reached,) = torch.autograd.grad(net(x, t, y)[0, 9], x)
+    assert (reached != 0).all()
+    assert reached.view(8, 8)[:3, :3].abs().mean() > reached.view(8, 8)[5:, 5:].abs().mean(), "near places tell more"
 
 
 def test_draws_repeat_and_are_kept(ae, digits, tmp_path):
@@ -101,7 +113,8 @@ def test_draws_repeat_and_are_kept(ae, digits, tmp_path):
     np.testing.assert_allclose(whole[:, 0], again.reconstruct(digits[0][:2]), atol=1e-5)
 
 
-def test_a_fit_is_repeatable_and_resumes_to_the_same_bits(ae, digits, tmp_path):
+@pytest.mark.parametrize("grid", [None, (1, 2, 2)], ids=str)
+def test_a_fit_is_repeatable_and_resumes_to_the_same_bits(ae, digits, tmp_path, grid):
     codes = ae.transform(digits[0])
 
     class Stop(Watcher):
@@ -110,7 +123,7 @@ def test_a_fit_is_repeatable_and_resumes_to_the_same_bits(ae, digits, tmp_path):
                 raise KeyboardInterrupt
 
     def prior():
-        return CodePrior(SMALL, **SHORT | {"epochs": 3})
+        return CodePrior(SMALL, **SHORT | {"epochs": 3}, grid=grid)
 
     with pytest.raises(KeyboardInterrupt):  # before the second epoch's checkpoint: that of the first is taken up
         prior().fit(codes, digits[1], run=Run(tmp_path / "p"), watchers=[Stop()])
@@ -136,6 +149,8 @@ def test_bad_input_is_a_sentence(ae, digits):
         (lambda: ae.variations(digits[0][:2], strength=2.0), "strength is 2.0"),
         (lambda: CodePrior(SMALL, **SHORT).fit(digits[0]), r"expected \(n, width\)"),
         (lambda: CodePrior(SMALL, **SHORT).fit(np.ones((40, 2))).sample(2, y=1), "knows no classes"),
+        (lambda: CodePrior(SMALL, **SHORT, grid=(1, 3, 3)).fit(np.ones((40, 2))), r"expected \(n, 9\), for grids"),
+        (lambda: CodePrior(SMALL, **SHORT, grid=(0, 3, 3)).fit(np.ones((40, 2))), r"grid is \(0, 3, 3\)"),
     ):
         with pytest.raises(InputError, match=sentence):
             ask()

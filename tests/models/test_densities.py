@@ -10,7 +10,15 @@ from scipy import stats
 from torch import distributions
 
 from latently.models import densities
-from latently.models.densities import Bernoulli, Categorical, DiscretisedLogistic, Mixture, Normal, SquaredError
+from latently.models.densities import (
+    AbsoluteError,
+    Bernoulli,
+    Categorical,
+    DiscretisedLogistic,
+    Mixture,
+    Normal,
+    SquaredError,
+)
 
 
 @pytest.fixture
@@ -173,6 +181,12 @@ def test_an_unknown_class_says_nothing():
     unknown = torch.tensor([-1, -1])
     p = Categorical(torch.tensor([[1.0, 2.0], [5.0, -5.0]]))
     assert p.log_prob(unknown).tolist() == p.smoothed_log_prob(unknown, 0.1).tolist() == [0, 0]
+
+
+def test_absolute_error_is_a_laplaces_log_density_but_for_its_constant():
+    mean, x = torch.randn(3, 2, 5), torch.randn(3, 2, 5)
+    density = torch.distributions.Laplace(mean, 1.0).log_prob(x).sum((1, 2))
+    torch.testing.assert_close(AbsoluteError(mean).log_prob(x), density + 10 * np.log(2.0))
 
 
 def test_squared_error_sums_over_pixels():

@@ -118,7 +118,7 @@ def budgets(largest: int, n_classes: int) -> list[int]:
 
 def training(largest: int) -> Training:
     """Settings of all classifiers of a curve, whatever their budget: as many steps as the largest budget needs."""
-    steps = max(LEAST_STEPS, PASSES * largest / Training().batch_size)
+    steps = max(LEAST_STEPS, PASSES * largest / Training().images_per_step)
     return Training(epochs=round(steps / STEPS_PER_EPOCH), lr=2e-3)
 
 
@@ -138,7 +138,7 @@ def stacked_accuracies(
         drawn,
         seeds=[draw] * len(drawn),
         training=settings,
-        epoch_images=STEPS_PER_EPOCH * settings.batch_size,
+        epoch_images=STEPS_PER_EPOCH * settings.images_per_step,
     )
     predicted = fitted.predict_proba(X[task.test]).argmax(2)  # (K, n)
     return [task.accuracy(each, members) for each, members in zip(predicted, drawn, strict=True)]

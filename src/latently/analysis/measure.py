@@ -148,7 +148,7 @@ def load_or_train_judge(opened: RunImages, train: ImageSet, given: Path | None) 
     none = f"samples are evaluated with a classifier, and the training images of {run} have no labels to train one"
     require(len(classes) >= 2, f"{none}; give --judge, a run of a classifier of such images")
     judge = Classifier(device=device, random_state=0)
-    judge.epochs = max(JUDGE_EPOCHS, math.ceil(JUDGE_STEPS / math.ceil(len(train) / judge.batch_size)))
+    judge.epochs = max(JUDGE_EPOCHS, math.ceil(JUDGE_STEPS / math.ceil(len(train) / judge.images_per_step)))
     told = f"on {len(train):,} images for {judge.epochs} epochs"
     note(f"training a judge, our default classifier, {told}; it is saved in {place}")
     try:

@@ -105,7 +105,7 @@ class TrainingPlan:
             f"{data['n_validation']:,} validation images; {rehearsal.n_parameters:,} weights; {decided.device}, "
             f"{decided.precision}{compiled}"
         ]
-        long = decided.n_epochs * ceil(data["n_train"] / decided.batch_size) >= COMPILE_FROM_STEPS
+        long = decided.n_epochs * ceil(data["n_train"] / decided.images_per_step) >= COMPILE_FROM_STEPS
         asked = self.request.training.compile == "auto" and decided.device == "cpu"
         if long and asked and not has_compiler(torch.device("cpu")):
             lines.append(

@@ -291,7 +291,8 @@ def score_name(autoencoder: Autoencoder) -> str:
     """Name, with unit, of what `score_samples` returns."""
     if can(autoencoder.model_, "prior"):
         return "elbo_nats"
-    return "minus_reconstruction_nats" if autoencoder.model_.loss_unit == "nats" else "minus_squared_error"
+    unit = autoencoder.model_.loss_unit
+    return "minus_reconstruction_nats" if unit == "nats" else f"minus_{unit.replace(' ', '_')}"
 
 
 def fitted_way(by: str, autoencoder: Autoencoder, normal: Images | None, y: Any = None) -> Way:

@@ -169,9 +169,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
     def features(self, X: Any, y: Any = None) -> np.ndarray:
         """What stands for X in neighbours, clusters and classifiers: the code, or that part of it which the model made
         for them. -> (n, width) float32"""
-        if not can(self.model_, "features"):
-            return self.transform(X, y)
-        return self.map_images(X, self._trained.features)
+        return self.map_images(X, self._trained.features) if can(self.model_, "features") else self.transform(X, y)
 
     @property
     def feature_dim(self) -> int:
@@ -264,7 +262,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         """
         prior = CodePrior(random_state=self.seed_, device=self.device) if prior is None else prior
         codes = self.transform(X, y)
-        self.prior_ = prior.set_params(encoder=weights_hash(self.net_)).fit(codes, y, **fit_params)
+        if getattr(self.model_, "mirror", False):  # garments, faces and the like: twice as many
+            codes = np.concatenate([codes, self.map_images(X, lambda x: self._trained.code_means(x.flip(3)))])
+            y = None if y is None else np.tile(as_labels(y), 2)
+        grid = self.model_.code_grid(self._tensor_shape) if can(self.model_, "code_grid") else None
+        self.prior_ = prior.set_params(encoder=weights_hash(self.net_), grid=grid).fit(codes, y, **fit_params)
         return self
 
     def sample(

@@ -37,7 +37,7 @@ from latently.training.resolve import build_on_meta, check_memory, resolve
 from latently.training.settings import LEAST_STEPS, USUAL_EPOCHS, Training
 from latently.training.state import Watcher
 
-RESOLVED = ("optimiser", "epochs", "device", "precision", "compile")  # settings that may be "auto"
+RESOLVED = ("batch_size", "optimiser", "epochs", "device", "precision", "compile")  # settings that may be "auto"
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@
 (4, 2)
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ from latently.training.state import Watcher
 FOLDER = "prior"  # in the folder of the run whose codes they are
 GUIDANCE = 1.5
 STRENGTH = 0.5  # of variations
+Grid = tuple[Count, Count, Count]  # channels, height and width
 
 
 def unfinished(folder: Path) -> str:
@@ -43,19 +45,21 @@ def unfinished(folder: Path) -> str:
 class CodePrior(ImageEstimator):
     """The distribution of codes (n, width), learned by flow matching; told the classes of those that have one.
 
-    Parameters: `model` (default `FlowMatching()`), `encoder` (the hash of the weights that made the codes),
-    `random_state`, and every setting of `Training`, some with other defaults.
+    Parameters: `model` (default `FlowMatching()`), `encoder` (the hash of the weights that made the codes), `grid`
+    (the shape of codes that are grids), `random_state`, and every setting of `Training`, some with other defaults.
     """
 
     kind: ClassVar[str] = "prior"
     usual_epochs: ClassVar[int] = 40
     least_steps: ClassVar[int] = 2000
 
-    batch_size: Count = field(default=512, kw_only=True)
+    batch_size: Count | Literal["auto"] = field(default="auto", kw_only=True)
     lr: Positive = field(default=2e-3, kw_only=True)
     ema: Probability | None = field(default=0.998, kw_only=True)
     encoder: str = field(default="", kw_only=True)
     """The hash of the weights that made the codes; empty for codes of another source."""
+    grid: Grid | None = field(default=None, kw_only=True)
+    """Channels, height and width of codes that are grids, flattened in this order; none: codes have no places."""
 
     def fit(
         self,
@@ -79,8 +83,9 @@ class CodePrior(ImageEstimator):
         return self._fit_net(codes, labels, held_out, run, watchers, processes)
 
     def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray | None]:
+        require_setting("grid", self.grid, Grid | None)
         codes = self._prepare(X)
-        require(codes.ndim == 2, f"codes have shape {codes.shape}; expected (n, width)")
+        require(codes.ndim == 2 or self.grid is not None, f"codes have shape {codes.shape}; expected (n, width)")
         for name in ("classes_", "shares_"):
             self.__dict__.pop(name, None)  # of an earlier fit
         if y is None or len(set(as_labels(y)[~is_missing(as_labels(y))].tolist())) < 2:
@@ -90,6 +95,16 @@ class CodePrior(ImageEstimator):
         counts = np.bincount(labels + 1, minlength=len(self.classes_) + 1)
         self.shares_ = (counts / counts.sum()).tolist()
         return codes, labels
+
+    def _images(self, X: Any, reset: bool = False) -> Images:
+        """Codes (n, width); those that are grids as images (n, height, width, channels)."""
+        if self.grid is None:
+            return super()._images(X, reset)
+        X = np.asarray(X)
+        width = math.prod(self.grid)
+        fits = X.ndim == 2 and X.shape[1] == width
+        require(fits, f"codes have shape {X.shape}; expected (n, {width}), for grids of {self.grid}")
+        return super()._images(X.reshape(-1, *self.grid).transpose(0, 2, 3, 1), reset)
 
     def _n_classes(self) -> int:
         return len(self.classes_) if self.knows_classes else 0
@@ -102,13 +117,16 @@ class CodePrior(ImageEstimator):
         return FlowMatching()
 
     def _describe_own(self) -> dict[str, Any]:
-        own: dict[str, Any] = {"encoder": self.encoder}
+        own: dict[str, Any] = {"encoder": self.encoder, "grid": self.grid and list(self.grid)}
         return own | ({"classes": self.classes_.tolist(), "shares": self.shares_} if self._n_classes() else {})
 
     @classmethod
     def _own_settings(cls, params: dict[str, Any]) -> dict[str, Any]:
-        require_setting("encoder", params["encoder"], str)
-        return {"encoder": params["encoder"]}
+        encoder, grid = params["encoder"], params.get("grid")
+        grid = tuple(grid) if isinstance(grid, list) else grid
+        require_setting("encoder", encoder, str)
+        require_setting("grid", grid, Grid | None)
+        return {"encoder": encoder, "grid": grid}
 
     def restore(self, run: Run) -> Self:
         super().restore(run)
@@ -175,7 +193,8 @@ class CodePrior(ImageEstimator):
         require(n >= 1, f"n is {n}; expected at least 1")
         require_setting("random_state", random_state, Seed)
         require_setting("strength", strength, Fraction)
-        codes = np.repeat(self._images(Z), n, axis=0)
+        self._images(Z)  # of the shape that was fitted, and finite
+        codes = np.repeat(np.asarray(Z, np.float32), n, axis=0)
         labels = self._indices(y, len(Z), given=True).numpy().repeat(n)
         noise, w = self._noise(len(codes), random_state), self._guidance(guidance, 1.0)
         return self._flow(noise, labels, w, torch.from_numpy(codes), 1 - strength).reshape(len(Z), n, -1)
@@ -189,7 +208,7 @@ class CodePrior(ImageEstimator):
         return usual if given is None else given
 
     def _noise(self, n: int, seed: int) -> Tensor:
-        return torch.randn(n, self.image_shape_[0], generator=torch.Generator().manual_seed(int(seed)))
+        return torch.randn(n, math.prod(self.image_shape_), generator=torch.Generator().manual_seed(int(seed)))
 
     def _flow(
         self, noise: Tensor, labels: np.ndarray, guidance: float, codes: Tensor | None = None, t: float = 0.0

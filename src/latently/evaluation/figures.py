@@ -55,7 +55,8 @@ def importance_figures(estimator: Autoencoder, X: Any, y: Any, samples: int) -> 
 def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[str, Any]:
     """With a prior: `elbo_nats` (at KL weight 1, one sample of z per image); `reconstruction_nats` and `kl_nats`, whose
     sum is minus the ELBO; `bits_per_dim`; `active_units` of the code, and whether it has `collapsed` (no active unit).
-    Without a prior: only the reconstruction, in nats (`reconstruction_nats`) or squared pixel units (`squared_error`).
+    Without a prior: only the reconstruction, in nats (`reconstruction_nats`) or in the pixels' unit (`squared_error`,
+    `absolute_error`).
     Always: the metrics of `reconstruction_figures`, `n_images`, and `likelihood` with the kind of data it was taken on.
     For a denoising model also those of `denoising_figures`. Of a model that infers classes the bound is on log p(x),
     whether there are labels or not.
@@ -72,7 +73,7 @@ def evaluate_autoencoder(estimator: Autoencoder, X: Any, y: Any = None) -> dict[
         figures |= {"bits_per_dim": bits_per_dim(elbo, math.prod(estimator.image_shape_))}
         figures |= {"active_units": active_units(codes), "collapsed": collapsed(codes)}
     else:
-        name = "reconstruction_nats" if model.loss_unit == "nats" else "squared_error"
+        name = "reconstruction_nats" if model.loss_unit == "nats" else model.loss_unit.replace(" ", "_")
         figures |= {name: reconstruction}
 
     def rebuilt(some: slice) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from latently.common.errors import require
 
 if TYPE_CHECKING:
     from latently.models.ae import AE as AE
+    from latently.models.ae_gan import AEGAN as AEGAN
     from latently.models.base import Model as Model
     from latently.models.base import can as can
     from latently.models.cvae import CVAE as CVAE
@@ -31,6 +32,11 @@ PAGES = {
     "vae": ("vae", "VAE", "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`."),
     "cvae": ("cvae", "CVAE", "Conditional variational autoencoder: given a class, it makes new images of it."),
     "vamp": ("vamp", "VampVAE", "Variational autoencoder with a VampPrior: its prior is a mixture, learned with it."),
+    "ae-gan": (
+        "ae_gan",
+        "AEGAN",
+        "Autoencoder of photographs: an adversary keeps edges sharp; the code is a grid, to draw new images from.",
+    ),
     "simclr": (
         "simclr",
         "SimCLR",

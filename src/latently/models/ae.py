@@ -3,6 +3,7 @@
 loss(x) = -log p(x | z),  z = encoder(x)
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -10,10 +11,15 @@ from torch import Tensor
 
 from latently.common.settings import Count
 from latently.models.base import Model, check_unit_interval
-from latently.models.densities import Bernoulli, Point, SquaredError
+from latently.models.densities import AbsoluteError, Bernoulli, Point, SquaredError
 from latently.models.layers import ActivationName, Shape
 from latently.models.modules import activation
 from latently.models.networks import EncoderDecoder, Network
+
+Pixels = Bernoulli | SquaredError | AbsoluteError
+LIKELIHOODS: dict[str, type[Pixels]] = {
+    "bernoulli": Bernoulli, "squared-error": SquaredError, "absolute-error": AbsoluteError,
+}  # fmt: skip
 
 
 @dataclass
@@ -27,12 +33,13 @@ class AE(Model):
     network: Network = field(default_factory=Network)
     code_activation: ActivationName = "linear"
     """Activation of the code itself."""
-    likelihood: Literal["bernoulli", "squared-error"] = "bernoulli"
-    """bernoulli: cross-entropy in nats, for pixels in 0..1; squared-error: summed over pixels, of any range."""
+    likelihood: Literal["bernoulli", "squared-error", "absolute-error"] = "bernoulli"
+    """bernoulli: cross-entropy in nats, for pixels in 0..1; squared-error and absolute-error: summed over pixels, of
+    any range."""
 
     @property
     def loss_unit(self) -> str:
-        return "nats" if self.likelihood == "bernoulli" else "squared error"
+        return "nats" if self.likelihood == "bernoulli" else self.likelihood.replace("-", " ")
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
@@ -47,12 +54,17 @@ class AE(Model):
     def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
         return Point(activation(self.code_activation)(net.encoder(x).float()))  # (B, Z)
 
-    def decode(self, net: EncoderDecoder, z: Tensor) -> Bernoulli | SquaredError:
+    def decode(self, net: EncoderDecoder, z: Tensor) -> Pixels:
         return self.pixels(net.decoder(z))  # (B, C, H, W)
 
-    def pixels(self, made: Tensor) -> Bernoulli | SquaredError:
+    def pixels(self, made: Tensor) -> Pixels:
         """The likelihood that a decoder's output (B, C, H, W) stands for."""
-        return Bernoulli(made) if self.likelihood == "bernoulli" else SquaredError(made)
+        return LIKELIHOODS[self.likelihood](made)
+
+    def code_grid(self, image_shape: Shape) -> Shape | None:
+        """(channels, height, width) of a code that is a grid; None: it has no places."""
+        grid = self.network.code_grid(image_shape)
+        return grid if grid and math.prod(grid) == self.latent_dim else None
 
     def bound(self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Minus log p(x | encoder(x)): no bound on log p(x), for there is no prior. `noise` is not used."""

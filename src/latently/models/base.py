@@ -34,7 +34,7 @@ from latently.models.layers import Shape
 from latently.models.modules import PrincipalComponents, WhitenedPatches
 from latently.models.networks import Network
 
-SUITED: dict[str, Any] = {"optimiser": "adamw", "lr": 4e-3}  # settings of a training that are `auto`
+SUITED: dict[str, Any] = {"batch_size": 128, "optimiser": "adamw", "lr": 4e-3}  # settings of a training that are `auto`
 PREPARED_FROM = 2000  # images from which patches are taken
 Parts = Iterable[Tensor]  # of images, (n, C, H, W) each, as in an evaluation
 
@@ -55,7 +55,7 @@ class Model(Settings):
     """Whether `encode`, `decode`, `bound` and `log_weights` are told the class of every image."""
 
     def suited(self, image_shape: Shape) -> dict[str, Any]:
-        """What `auto` is for images of this shape: `optimiser` and `lr`."""
+        """What `auto` is of `batch_size`, `optimiser` and `lr`, where it is not as in `SUITED`."""
         return SUITED
 
     def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:

@@ -97,6 +97,9 @@ class Decoder(AE):
         finally:
             net.encoder.forget()
 
+    def code_grid(self, image_shape: Shape) -> Shape | None:
+        return None  # the encoder is others'
+
     @property
     def encodes_new(self) -> bool:
         return not isinstance(self.network.encoder, CodeTable)

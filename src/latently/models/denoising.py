@@ -15,8 +15,7 @@ from torch import Tensor
 
 from latently.common.errors import require
 from latently.common.settings import NonNegative
-from latently.models.ae import AE
-from latently.models.densities import Bernoulli, SquaredError
+from latently.models.ae import AE, Pixels
 from latently.models.networks import EncoderDecoder
 
 
@@ -56,7 +55,7 @@ class DAE(AE):
             return self.level
         return self.lowest_level + (self.level - self.lowest_level) * torch.rand(len(x), 1, 1, 1, device=x.device)
 
-    def denoise(self, net: EncoderDecoder, x: Tensor) -> Bernoulli | SquaredError:
+    def denoise(self, net: EncoderDecoder, x: Tensor) -> Pixels:
         """p(clean image | damaged image x)"""
         return self.decode(net, self.encode(net, self.clipped(x)).mean)
 

@@ -18,58 +18,21 @@ The page sees codes and never images, so it serves every model that has codes. C
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latently.common.settings import Count, Probability
 from latently.models.base import Model
 from latently.models.densities import SquaredError
-from latently.models.frozen import Standardised
 from latently.models.layers import Shape
+from latently.models.velocity import GridVelocity, VectorVelocity, Velocity
 
 MEASURED_FROM = 100_000  # codes from which mean and spread are taken
-FREQUENCIES = 32  # of sines and cosines of the time
-
-
-class ResidualBlock(nn.Module):
-    """h + MLP(normalised h, with time and class added)"""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm, self.told = nn.LayerNorm(width), nn.Linear(width, width)
-        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, h: Tensor, about: Tensor) -> Tensor:
-        step: Tensor = self.second(F.silu(self.first(self.norm(h)) + self.told(about)))
-        return h + step
-
-
-class Velocity(nn.Module):
-    """v(x, t, y) over standardised codes, and the `scale` that standardises them."""
-
-    def __init__(self, dim: int, n_classes: int, width: int, blocks: int) -> None:
-        super().__init__()
-        self.scale = Standardised(dim)
-        self.n_classes = n_classes
-        self.enter, self.leave = nn.Linear(dim, width), nn.Linear(width, dim)
-        self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
-        self.label = nn.Embedding(n_classes + 1, width)  # the last: no class
-        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        """x (B, Z), t (B,) in 0..1, y (B,) class indices, -1 = none -> (B, Z)"""
-        steps = torch.arange(FREQUENCIES, device=x.device) / (FREQUENCIES - 1)
-        angles = t[:, None] * (0.5 * math.pi * 64.0**steps)  # (B, F): from a quarter of a turn to 16 turns
-        about = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1)) + self.label(y % (self.n_classes + 1)))
-        h = self.enter(x)
-        for block in self.blocks:
-            h = block(h, about)
-        velocity: Tensor = self.leave(F.silu(self.norm(h)))
-        return velocity
+WIDTHS = {"vector": 384, "grid": 64}  # of a network whose width is `auto`
+BATCHES = {"vector": 512, "grid": 64}  # codes of a step
+GRID_EPOCHS = 24  # of a training that leaves them open
 
 
 @dataclass
@@ -78,10 +41,10 @@ class FlowMatching(Model):
 
     name: ClassVar[str] = "flow-matching"
 
-    width: Count = 384
-    """Units of each layer."""
+    width: Count | Literal["auto"] = "auto"
+    """Units of each layer; of codes on a grid channels, at the grid's own size. auto: 384, on a grid 64."""
     blocks: Count = 4
-    """Residual blocks."""
+    """Residual blocks; of codes on a grid those at its smallest size."""
     hidden_classes: Probability = 0.1
     """Fraction of the codes whose class is hidden in a step; guidance needs some."""
 
@@ -90,9 +53,19 @@ class FlowMatching(Model):
         return "squared error"
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> Velocity:
-        """For codes (Z,), which the loop holds as images (1, 1, Z)."""
+        """For codes (Z,), which the loop holds as images (1, 1, Z), or for grids of codes (C, H, W)."""
         self.check()
-        return Velocity(math.prod(image_shape), n_classes, self.width, self.blocks)
+        kind = kind_of(image_shape)
+        width = WIDTHS[kind] if self.width == "auto" else self.width
+        if kind == "grid":
+            return GridVelocity(image_shape, n_classes, width, self.blocks)
+        return VectorVelocity(math.prod(image_shape), n_classes, width, self.blocks)
+
+    def suited(self, image_shape: Shape) -> dict[str, Any]:
+        return {"batch_size": BATCHES[kind_of(image_shape)]}
+
+    def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
+        return (GRID_EPOCHS if kind_of(image_shape) == "grid" else epochs), steps
 
     def prepare(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:
         assert isinstance(net, Velocity)
@@ -132,3 +105,8 @@ class FlowMatching(Model):
             v = velocity(x, t)
             x = x + dt / 2 * (v + velocity(x + dt * v, t + dt))
         return net.scale.undone(x)
+
+
+def kind_of(image_shape: Shape) -> Literal["vector", "grid"]:
+    """Of codes that the loop holds as images of this shape."""
+    return "grid" if image_shape[1] > 1 else "vector"

@@ -70,6 +70,42 @@ def upsampling_decoder(image_shape: Shape) -> str:
     return f"{first} {' '.join(steps)} conv(out, 3)"
 
 
+GRID_SIDE = 8  # most places along a side of a code that is a grid
+
+
+def grid_sides(image_shape: Shape) -> list[tuple[int, int]]:
+    """Height and width of an image, halved until neither is above `GRID_SIDE`, once at least."""
+    halvings = max(1, math.ceil(math.log2(max(image_shape[1:]) / GRID_SIDE)))
+    _, height, width = image_shape
+    return [(math.ceil(height / 2**level), math.ceil(width / 2**level)) for level in range(halvings + 1)]
+
+
+def grid_widths(sides: list[tuple[int, int]]) -> list[int]:
+    """Channels at each of the halved sizes."""
+    return [min(32 * 2**level, 128) for level in range(len(sides) - 1)]
+
+
+def grid_encoder(image_shape: Shape, channels: int) -> str:
+    """From an image to a code that is a grid of so many channels."""
+    widths = grid_widths(grid_sides(image_shape))
+    halving = " ".join(f"conv({width}, 4, silu, stride=2, norm=weight)" for width in widths)
+    return f"{halving} residual({widths[-1]}, 3, silu, norm=weight) conv({channels}, 3, linear) code()"
+
+
+def grid_decoder(image_shape: Shape, channels: int) -> str:
+    """From such a code to an image. Kernels of 4 at strides of 2 overlap evenly: no chessboard once it has learned."""
+    sides = grid_sides(image_shape)
+    widths = grid_widths(sides)
+    steps = [f"reshape({channels}, {sides[-1][0]}, {sides[-1][1]}) conv({widths[-1]}, 3, silu)"]
+    for level in reversed(range(len(widths))):
+        small, large = sides[level + 1], sides[level]
+        doubled = f"deconv({widths[level - 1]}, 4, silu, stride=2)" if level else "deconv(out, 4, stride=2)"
+        steps.append(f"residual({widths[level]}, 3, silu, norm=weight) {doubled}")
+        if large != (2 * small[0], 2 * small[1]):
+            steps.append(f"upsample({large[0]}, {large[1]})")  # an odd side
+    return " ".join(steps)
+
+
 def default_decoder(image_shape: Shape) -> str:
     """Of an encoder that cannot be mirrored."""
     if math.prod(image_shape) <= 1024 or min(image_shape[1:]) < 8:
@@ -120,6 +156,17 @@ class Network(Settings):
         require(isinstance(self.encoder, str), "the encoder is a module, which has no layers to read")
         layers = parse(str(self.encoder) or default_encoder(image_shape), image_shape)
         return [activated(layer, self.activation) for layer in layers]
+
+    def code_grid(self, image_shape: Shape) -> Shape | None:
+        """(channels, height, width) of a code that is a grid, flattened in this order: what the encoder has before its
+        `code()`. None: the code has no places."""
+        if not isinstance(self.encoder, str):
+            return None
+        *layers, last = self.encoder_layers(image_shape)
+        shape = image_shape
+        for layer in layers:
+            shape = layer.shape(shape)
+        return shape if isinstance(last, Code) and len(shape) == 3 and min(shape[1:]) > 1 else None
 
     def decoder_layers(self, image_shape: Shape) -> list[Layer]:
         decoder = self.decoder
@@ -313,6 +360,7 @@ class EncoderDecoder(nn.Module):
     classifier: Any  # (B, C, H, W) -> (B, classes), logits of q(y|x); only of a model that infers classes
     view_sides: tuple[int, int]  # of the views that are compared, in pixels; only where they are
     projector: Any  # (B, H) -> (B, P), in which features are compared; only where they are
+    adversary: Any  # (B, C, H, W) -> its maps and logits of patches; only of a model that has one
     readout: Any  # of the encoder's maps, as features; only where features are more than a part of the code
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 
 from latently.common.errors import require
 from latently.common.settings import Count, Fraction, Positive, Probability
-from latently.models.ae import AE
+from latently.models.ae import AE, Pixels
 from latently.models.augmentation import Augmentation
-from latently.models.densities import Bernoulli, Point, SquaredError, in_float32, logits_of, nt_xent
+from latently.models.densities import Point, in_float32, logits_of, nt_xent
 from latently.models.layers import Code, Shape
 from latently.models.modules import PrincipalComponents
 from latently.models.networks import EncoderDecoder, Network, Trunk, feature_encoder, upsampling_decoder
@@ -112,7 +112,7 @@ class SimCLR(AE):
     def encode(self, net: EncoderDecoder, x: Tensor) -> Point:
         return Point(self.joined(net, net.encoder(x), x).float())  # (B, Z)
 
-    def decode(self, net: EncoderDecoder, z: Tensor) -> Bernoulli | SquaredError:
+    def decode(self, net: EncoderDecoder, z: Tensor) -> Pixels:
         """p(x | z)"""
         made = net.decoder(z)  # (B, C, H, W)
         if has_components(net):

@@ -155,9 +155,11 @@ def training_rows(history: Mapping[str, Sequence[float]], in_parts: bool) -> lis
 
 def term_rows(history: Mapping[str, Sequence[float]], params: Mapping[str, Any]) -> list[Row]:
     """The terms of the objective in the last epoch."""
-    squared = params["model"].get("likelihood") == "squared-error"
+    error = {"squared-error", "absolute-error"} & {params["model"].get("likelihood")}
     nats = {"loss": words.NATS, "reconstruction": words.NATS, "kl": words.NATS}
-    units = nats | dict.fromkeys(("loss", "reconstruction"), "squared error per image") if squared else nats
+    units = nats | {
+        term: f"{each.replace('-', ' ')} per image" for each in error for term in ("loss", "reconstruction")
+    }
     names = dict.fromkeys(key.partition("_")[2] for key in history if key.startswith(("train_", "val_")))
     return [
         {

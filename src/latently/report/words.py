@@ -82,6 +82,11 @@ METRICS = {
         "per image",
         "Squared error between an image and its reconstruction, summed over pixels. Lower is better.",
     ),
+    "absolute_error": Metric(
+        "Absolute error",
+        "per image",
+        "Absolute error between an image and its reconstruction, summed over pixels. Lower is better.",
+    ),
     "kl_nats": Metric(
         "KL divergence",
         NATS,

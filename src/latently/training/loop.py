@@ -100,7 +100,7 @@ class Loop:
         require_validation(self.settings, self.validation is not None)
         couples = self.settings.clip_norm is not None and isinstance(self.net, Stack)
         require(not couples, "clip_norm would bound one gradient of all nets that train together: leave it out")
-        least = min(len(self.images), self.settings.batch_size)
+        least = min(len(self.images), self.settings.images_per_step)
         n = self.processes.n
         require(n <= least, f"{n} processes were started to share batches of {least} images; start {least} at most")
 
@@ -122,7 +122,7 @@ class Loop:
 
     def begin(self) -> None:
         settings, device, nets = self.settings, self.images.device, self.images.nets
-        self.n_steps = math.ceil(len(self.images) / settings.batch_size)
+        self.n_steps = math.ceil(len(self.images) / settings.images_per_step)
         self.net.train()
         average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.state = State(
@@ -145,7 +145,9 @@ class Loop:
         """Compile for the full batch, before the timer starts: take a first step, then undo it and its use of noise."""
         step = CompiledStep(self.batch_loss, self.net, self.state.optimiser, self.settings.clip_norm)
         device = self.images.device
-        index = torch.zeros((*self.images.nets, self.settings.batch_size), dtype=torch.int64, device=self.images.home)
+        index = torch.zeros(
+            (*self.images.nets, self.settings.images_per_step), dtype=torch.int64, device=self.images.home
+        )
         with seeded(self.seed, device), step.undone():
             try:
                 step(
@@ -168,7 +170,7 @@ class Loop:
         steps = enumerate(zip(progress, rates, strict=True), before + 1)
         rows = [step_scalars(*each, state.optimiser, t) for t, each in steps]
         on_device = torch.tensor(rows, device=self.images.device)
-        batches = order.split(self.settings.batch_size, dim=-1)
+        batches = order.split(self.settings.images_per_step, dim=-1)
         self.clock = time.perf_counter()
         while state.step < self.n_steps:
             self.take_step(batches[state.step], on_device[state.step], rates[state.step])

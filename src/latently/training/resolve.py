@@ -31,15 +31,17 @@ def resolve(
 ) -> Training:
     """The settings with every `auto` resolved by rules, never by timing, so the same machine always decides the same.
 
-    suited: what optimiser and rate are for the model and its images. epochs: `usual_epochs`, or more if there are few
-    images, for at least `least_steps` steps. On a CPU, compiling does not pay for convolutions and stacks: torch's own
-    kernels are faster (docs/log.md).
+    suited: what batch, optimiser and rate are for the model and its images. epochs: `usual_epochs`, or more if there
+    are few images, for at least `least_steps` steps. On a CPU, compiling does not pay for convolutions and stacks:
+    torch's own kernels are faster (docs/log.md).
 
     Raises InputError for a setting that is out of range or needs hardware that this machine does not have.
     """
     settings.check()
     device = resolve_device(settings.device)
-    steps_per_epoch = math.ceil(n_images / settings.batch_size)
+    decided = {name: value for name, value in (SUITED | suited).items() if getattr(settings, name) == "auto"}
+    settings = replace(settings, **decided)
+    steps_per_epoch = math.ceil(n_images / settings.images_per_step)
     epochs = (
         settings.epochs if settings.epochs != "auto" else max(usual_epochs, math.ceil(least_steps / steps_per_epoch))
     )
@@ -58,8 +60,7 @@ def resolve(
     require(
         not moves, "compile is 'on', but a network keeps running statistics, which a compiled step cannot: give 'off'"
     )
-    decided = {name: value for name, value in suited.items() if getattr(settings, name) == "auto"}
-    return replace(settings, **decided, epochs=epochs, device=str(device), precision=precision, compile=compiled)
+    return replace(settings, epochs=epochs, device=str(device), precision=precision, compile=compiled)
 
 
 def build_on_meta(model: Model, image_shape: tuple[int, ...], n_classes: int) -> nn.Module:
@@ -86,7 +87,7 @@ def check_memory(
         with torch.device("meta"):
             model.objective(net, torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64), 0.0)
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    largest_batch = min(settings.batch_size, n_images)
+    largest_batch = min(settings.images_per_step, n_images)
     kept = 4 + (settings.ema is not None) + (settings.patience is not None)  # weights, gradient, two moments, copies
     pixels = n_images * math.prod(image_shape)
     needed = 4 * (kept * parameters + 2 * largest_batch * sum(activations)) + pixels * bytes_per_pixel

@@ -18,8 +18,9 @@ class Training(Settings):
     epochs: Count | Literal["auto"] = "auto"
     """Passes over the training images; auto: 30, or 15 for a classifier, and more if there are few images; fewer for a
     simclr of more than 32 x 32 pixels."""
-    batch_size: Count = 128
-    """Images per step; the last batch of an epoch may be smaller."""
+    batch_size: Count | Literal["auto"] = 128
+    """Images per step; the last batch of an epoch may be smaller. auto: 128; of a prior 512 codes, or 64 that are
+    grids."""
     optimiser: OptimiserName = "adamw"
     """adamw: decoupled weight decay; muon: adamw, with orthogonalised updates of convolutions (Jordan et al. 2024);
     rmsprop: squared gradients averaged with decay 0.9, as in Keras; auto: muon for a classifier of photographs, else
@@ -55,6 +56,12 @@ class Training(Settings):
         if self.epochs == "auto":  # AttributeError, so that dir() and what a notebook lists leave it out
             raise AttributeError("epochs is 'auto', which is decided by fit")
         return int(self.epochs)
+
+    @property
+    def images_per_step(self) -> int:
+        """`batch_size` as a number, after `resolve`."""
+        assert self.batch_size != "auto", "not decided yet"
+        return int(self.batch_size)
 
     @property
     def rate(self) -> float:

@@ -112,7 +112,7 @@ class Bar(LiveBar, Watcher):
         if not state.losses.is_cuda:  # reading the loss would wait for a GPU; there the last epoch's is shown
             shown["terms"] = f"train {state.losses[: state.step].mean():.2f}{self.validation}"
         if self.drawn_at_step:
-            rate = (done - self.drawn_at_step) * settings.batch_size / (now - self.drawn)
+            rate = (done - self.drawn_at_step) * settings.images_per_step / (now - self.drawn)
             shown["rate"] = f"{rate:,.0f} images/s"
         self.bar.update(self.task, completed=done, total=settings.n_epochs * n_steps, **shown)
         self.drawn, self.drawn_at_step = now, done
