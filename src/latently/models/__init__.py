@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from latently.models.feedforward import FeedForward as FeedForward
     from latently.models.fixmatch import FixMatch as FixMatch
     from latently.models.flow_matching import FlowMatching as FlowMatching
+    from latently.models.hierarchical import HierarchicalVAE as HierarchicalVAE
     from latently.models.m2 import M2 as M2
     from latently.models.simclr import SimCLR as SimCLR
     from latently.models.vae import VAE as VAE
@@ -31,6 +32,11 @@ PAGES = {
     "vae": ("vae", "VAE", "Variational autoencoder; beta-VAE (Higgins et al. 2017) is `VAE(beta=4)`."),
     "cvae": ("cvae", "CVAE", "Conditional variational autoencoder: given a class, it makes new images of it."),
     "vamp": ("vamp", "VampVAE", "Variational autoencoder with a VampPrior: its prior is a mixture, learned with it."),
+    "hierarchical": (
+        "hierarchical",
+        "HierarchicalVAE",
+        "Variational autoencoder with two layers of codes, the upper one under a VampPrior.",
+    ),
     "simclr": (
         "simclr",
         "SimCLR",
