@@ -27,6 +27,8 @@ from latently.models.networks import EncoderDecoder
 from latently.models.posterior import TopDown, posterior
 from latently.models.vamp import VampVAE
 
+LOG_VARIANCES = -6.0, 2.0  # of z1 where z2 is known, as in Tomczak & Welling's code; without limits a run may diverge
+
 
 @dataclass
 class HierarchicalVAE(VampVAE):
@@ -90,4 +92,4 @@ class Between(nn.Module):
     def forward(self, z2: Tensor) -> Normal:
         with in_float32(z2):  # bfloat16 gradients of prior and posterior, both large, would not cancel
             mean, log_variance = self.last(self.layers(z2)).chunk(2, 1)
-            return Normal(mean, log_variance)
+            return Normal(mean, log_variance.clamp(*LOG_VARIANCES))
