@@ -114,10 +114,10 @@ def errors_of(bench: Bench, line: Line, n_labels: int, draw: int) -> dict[str, f
     settings |= {"encoder": line.encoder and trial_settings(bench, line.encoder)}
 
     def find() -> dict[str, float]:
-        X = bench.images.images if line.encoder is None else cached_codes(bench, line.encoder)
         train, test = bench.split("auto").train, bench.split("auto").test
         y = bench.images.labels
-        X = X if line.encoder is None else label_curve.scaled(X, train)
+        encoder = line.encoder
+        X = bench.images.images if encoder is None else label_curve.scaled(cached_codes(bench, encoder), train)
         known = np.full(len(train), -1)
         drawn = label_budget(y[train], n_labels, draw)
         known[drawn] = y[train][drawn]
@@ -138,7 +138,8 @@ NOTES = (
     "or codes, trained on the labels alone.",
     "The paper's: M1 784-600-600-50, M2 with one hidden layer of 500 softplus units (300 on codes, as its code has), "
     "codes of 50, Adam at 3e-4, alpha 0.1; M2 sees means of M1's codes here, samples there. It trains for 3,000 "
-    "epochs, this for 30. Ours: one-cycle, 8 epochs, alpha 1; for M1+M2, features of SimCLR with warps as M1, and a code of 20.",
+    "epochs, this for 30. Ours: one-cycle, 8 epochs, alpha 1; for M1+M2, features of SimCLR with warps as M1, a code "
+    "of 20.",
     "Published: Kingma et al. 2014, table 1, its standard errors; the best that public code reports. The interval here "
     "is over draws of the labels, with one encoder.",
 )
