@@ -103,3 +103,13 @@ def test_what_does_not_go_with_two_layers_says_so():
     with pytest.raises(InputError, match="two layers"):
         Autoencoder(HierarchicalVAE(1, TINY), epochs=1).fit(digits)
     assert issubclass(HierarchicalVAE, VampVAE)
+
+
+@pytest.mark.slow
+def test_it_is_exported(tmp_path):
+    """The decoder of a code of two layers, and the code's mean, by the check that `export` makes of its files."""
+    from latently.analysis.onnx_export import export
+
+    digits = load_digits().images / 16
+    fitted = Autoencoder(HierarchicalVAE(4, TINY, pseudo_inputs=5, between=8), epochs=1, random_state=0).fit(digits)
+    assert [row["outputs"] for row in export(fitted, tmp_path / "m.onnx")] == [["codes", "reconstructed"], ["decoded"]]
