@@ -1,19 +1,22 @@
 """What `train few-label` reaches on MNIST: test accuracy by number of labels, over draws of them.
 
     python benchmarks/few_label.py --n-labels 100 2000 --draws 5 [--alone]
+    python benchmarks/few_label.py --n-labels 100 --encoder RUN --class-shares equal --spread 0.9 --epochs 3
 
-One VAE by our defaults learns codes from the 55,000 training images; for each draw of labels, `FewLabelClassifier` by
-its defaults. With --alone: the same convolutional classifier, with as many images shown, on the labelled images alone.
-A line of JSON for each draw; accuracy on the 10,000 test images, processor seconds of the classifier's part.
+One VAE by our defaults learns codes from the 55,000 training images, or RUN has learned them; for each draw of labels,
+`FewLabelClassifier` by its defaults, or with the settings given. With --alone: the same convolutional classifier, with
+as many images shown, on the labelled images alone. A line of JSON for each draw; accuracy on the 10,000 test images,
+processor seconds of the classifier's part.
 """
 
 import argparse
 import json
 import time
+from typing import Any
 
 import numpy as np
 
-from latently import Autoencoder, Classifier, FewLabelClassifier, data
+from latently import Autoencoder, Classifier, FewLabelClassifier, data, load
 from latently.data import ImageSet, within_budget
 
 
@@ -22,23 +25,33 @@ def main() -> None:
     parser.add_argument("--n-labels", type=int, nargs="+", default=[100, 2000])
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--alone", action="store_true", help="on the labelled images alone")
+    parser.add_argument("--encoder", help="run folder of an autoencoder")
+    parser.add_argument("--class-shares", choices=["unknown", "equal"], default="unknown")
+    parser.add_argument("--spread", type=float, help="as in FewLabelClassifier")
+    parser.add_argument("--epochs", type=int, default=4, help="of the classifier")
     asked = parser.parse_args()
     mnist = data.load("mnist")
     parts = data.split(mnist)
     train, test = mnist.take(parts.train), mnist.take(parts.test)
-    encoder = None if asked.alone else Autoencoder(random_state=0).fit(train.images)
+    encoder = None if asked.alone else load(asked.encoder) if asked.encoder else Autoencoder(random_state=0)
+    if encoder is not None and not asked.encoder:
+        encoder.fit(train.images)
+    settings = {"class_shares": asked.class_shares, "spread": "auto" if asked.spread is None else asked.spread}
     for n_labels in asked.n_labels:
         for draw in range(asked.draws):
             few, _ = within_budget(train, n_labels, draw, choosing=False)
             started = time.process_time()
-            fitted = alone(few, draw) if asked.alone else spread(encoder, few, draw)
+            fitted = alone(few, draw) if asked.alone else spread(encoder, few, draw, asked.epochs, settings)
             row = {"n_labels": n_labels, "draw": draw, "alone": asked.alone}
             row |= {"processor_seconds": round(time.process_time() - started, 1)}
             print(json.dumps(row | {"accuracy": fitted.score(test.images, test.labels)}), flush=True)
 
 
-def spread(encoder: Autoencoder | None, few: ImageSet, draw: int) -> FewLabelClassifier:
-    return FewLabelClassifier(encoder, random_state=draw).fit(few.images, few.labels)
+def spread(
+    encoder: Autoencoder | None, few: ImageSet, draw: int, epochs: int, settings: dict[str, Any]
+) -> FewLabelClassifier:
+    classifier = Classifier(epochs=epochs)
+    return FewLabelClassifier(encoder, classifier, random_state=draw, **settings).fit(few.images, few.labels)
 
 
 def alone(few: ImageSet, draw: int, images_shown: int = 336_000) -> Classifier:

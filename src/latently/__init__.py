@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from latently.models import VAE as VAE
     from latently.models import Decoder as Decoder
     from latently.models import FeedForward as FeedForward
+    from latently.models import HierarchicalVAE as HierarchicalVAE
     from latently.models import VampVAE as VampVAE
     from latently.models.augmentation import Augmentation as Augmentation
     from latently.models.code_table import CodeTable as CodeTable

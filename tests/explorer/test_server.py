@@ -332,18 +332,20 @@ def test_explore_wants_a_decoder_and_a_place(latently, run_of, tmp_path):
 
 def test_priors_and_posteriors_of_every_kind(tmp_path):
     """A learned prior is drawn from; where the KL belongs to no dimension, the codes' variance sorts the sliders."""
-    from latently import VAE, Autoencoder, InputError, Network, VampVAE, data
+    from latently import VAE, Autoencoder, HierarchicalVAE, InputError, Network, VampVAE, data
     from latently.analysis.run_images import RunImages
     from latently.explorer.scene import Scene
     from latently.explorer.static import write_static
 
     digits, small = data.load("digits").images, Network("dense(8)")
     np.save(tmp_path / "digits.npy", digits[:100])
-    for name, model in (("vamp", VampVAE(3, small, pseudo_inputs=9)), ("flow", VAE(3, small, flow_steps=2))):
+    models = {"vamp": VampVAE(3, small, pseudo_inputs=9), "flow": VAE(3, small, flow_steps=2)}
+    models["hierarchical"] = HierarchicalVAE(3, small, pseudo_inputs=9)
+    for name, model in models.items():
         Autoencoder(model, epochs=1, random_state=0).fit(digits).save(tmp_path / name)
         scene = Scene(RunImages(tmp_path / name, str(tmp_path / "digits.npy"), "cpu"), 100)
         assert scene.about["activity_unit"] == "variance"
-        if name == "vamp":
+        if name != "flow":
             assert np.array(scene.about["prior"]["draws"]).shape == (256, 3)
         else:
             with pytest.raises(InputError, match="flow posterior cannot be exported"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from latently.models import MODELS, VAE, VampVAE, can, model_from_json, model_to_json
+from latently.models import MODELS, VAE, HierarchicalVAE, VampVAE, can, model_from_json, model_to_json
 from latently.models.base import Model
 
 SHAPES = [(1, 8, 8), (1, 17, 23), (3, 32, 32)]
@@ -22,6 +22,7 @@ VARIANTS = {name: model for name, model in MODELS.items() if name != "decoder"} 
     "vae, flow": partial(VAE, flow_steps=2),
     "vae, flow, 3 samples": partial(VAE, flow_steps=2, importance_samples=3),
     "vamp, 3 samples": partial(VampVAE, importance_samples=3),
+    "hierarchical, 3 samples": partial(HierarchicalVAE, importance_samples=3),
 }
 
 

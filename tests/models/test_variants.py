@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from latently import CVAE, VAE, Autoencoder, Network, VampVAE, load
+from latently import CVAE, VAE, Autoencoder, HierarchicalVAE, Network, VampVAE, load
 from latently.analysis.plots import available_kinds, draw
 from latently.runs.folder import Run
 from latently.training.state import Watcher
@@ -19,6 +19,7 @@ KINDS = {
     "flow, told labels": CVAE(2, SMALL, flow_steps=2, flow_width=8),
     "vamp": VampVAE(2, SMALL, pseudo_inputs=20),
     "vamp, importance-weighted": VampVAE(2, SMALL, pseudo_inputs=20, importance_samples=3),
+    "hierarchical": HierarchicalVAE(2, SMALL, pseudo_inputs=20, between=16),
 }
 pytestmark = pytest.mark.parametrize("model", KINDS.values(), ids=KINDS)
 

@@ -328,7 +328,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         check_is_fitted(self)
         with torch.no_grad():
             prior = self.model_.prior(self.net_)
-        return prior.mean[0].cpu().numpy(), prior.stddev[0].cpu().numpy()
+            return prior.mean[0].cpu().numpy(), prior.stddev[0].cpu().numpy()
 
     def analogies(self, X: Any, y: Any) -> np.ndarray:
         """Each image encoded under its label, then decoded under every label. -> (n, classes, *the shape of an image)

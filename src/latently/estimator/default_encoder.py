@@ -5,6 +5,7 @@ from typing import Any
 from latently.common.errors import require
 from latently.estimator.autoencoder import Autoencoder
 from latently.models import SimCLR
+from latently.models.layers import Shape
 from latently.models.networks import Network, feature_encoder
 from latently.models.views import is_photograph
 from latently.training.inference import tensor_shape
@@ -29,10 +30,14 @@ def default_encoder(image_shape: tuple[int, ...]) -> Autoencoder:
         return Autoencoder(SimCLR(), **SimCLR.suited_training)
     if min(shape[1:]) < LEAST_SIDE:
         return Autoencoder()
-    encoder = f"{feature_encoder(shape, DRAWN_FEATURES, before=DRAWN_CHANNELS)} code()"
     appearance = DRAWN_FEATURES // 2
     model = SimCLR(
         DRAWN_FEATURES + appearance, appearance=appearance / (DRAWN_FEATURES + appearance),
-        network=Network(encoder), features_of="layers",
+        network=Network(drawings_encoder(shape)), features_of="layers",
     )  # fmt: skip
     return Autoencoder(model, **SimCLR.suited_training)
+
+
+def drawings_encoder(image_shape: Shape) -> str:
+    """Layers for drawings (C, H, W): an eighth of the arithmetic of those for photographs."""
+    return f"{feature_encoder(image_shape, DRAWN_FEATURES, before=DRAWN_CHANNELS)} code()"

@@ -68,9 +68,10 @@ def cached_codes(bench: Bench, trial: Trial) -> np.ndarray:
 
 @torch.no_grad()
 def encode(fit: Autoencoder, images: np.ndarray, feature: Feature = "mean") -> np.ndarray:
-    """sample: one per image, with the image's own noise. A plain autoencoder has only means."""
+    """sample: one per image, with the image's own noise. A plain autoencoder has only means; of a self-supervised code
+    they are its features."""
     if feature == "mean":
-        return fit.transform(images)
+        return fit.features(images)
 
     def values(part: torch.Tensor) -> torch.Tensor:
         x = scale(part)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from latently.models.feedforward import FeedForward as FeedForward
     from latently.models.fixmatch import FixMatch as FixMatch
     from latently.models.flow_matching import FlowMatching as FlowMatching
+    from latently.models.hierarchical import HierarchicalVAE as HierarchicalVAE
     from latently.models.m2 import M2 as M2
     from latently.models.simclr import SimCLR as SimCLR
     from latently.models.vae import VAE as VAE
@@ -36,6 +37,11 @@ PAGES = {
         "ae_gan",
         "AEGAN",
         "Autoencoder of photographs: an adversary keeps edges sharp; the code is a grid, to draw new images from.",
+    ),
+    "hierarchical": (
+        "hierarchical",
+        "HierarchicalVAE",
+        "Variational autoencoder with two layers of codes, the upper one under a VampPrior.",
     ),
     "simclr": (
         "simclr",

@@ -76,6 +76,13 @@ class Normal:
         """n draws from a single distribution, mean (1, Z), by a generator of the CPU. -> (n, Z)"""
         return self.rsample(torch.randn(n, self.mean.shape[1], generator=generator).to(self.mean.device))
 
+    def times(self, other: "Normal") -> "Normal":
+        """The normal whose density is proportional to the product of both: precisions add (Sonderby et al. 2016, eq. 11
+        and 12)."""
+        log_variance = -torch.logaddexp(-self.log_variance, -other.log_variance)
+        own, others = (torch.exp(log_variance - each.log_variance) for each in (self, other))  # shares of the precision
+        return Normal(own * self.mean + others * other.mean, log_variance)
+
     def repeated(self, k: int) -> "Normal":
         """The B distributions over codes k times, one whole batch after the other. -> (k B, Z)"""
         return Normal(self.mean.repeat(k, 1), self.log_variance.repeat(k, 1))

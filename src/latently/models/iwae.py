@@ -19,8 +19,8 @@ from torch import Tensor
 
 from latently.common.settings import Count
 from latently.models.base import Model
-from latently.models.densities import Mixture, Normal, log_mean_exp
-from latently.models.posterior import Posterior
+from latently.models.densities import log_mean_exp
+from latently.models.posterior import Posterior, Prior
 
 
 @dataclass
@@ -40,7 +40,7 @@ class ImportanceWeighted(Model):
         return {"loss": loss, "reconstruction": -log_px.mean(0), "kl": log_ratio.mean(0)}
 
     def log_weights(
-        self, net: Any, x: Tensor, q: Posterior, prior: Normal | Mixture, noise: Tensor, y: Tensor | None = None
+        self, net: Any, x: Tensor, q: Posterior, prior: Prior, noise: Tensor, y: Tensor | None = None
     ) -> Tensor:
         """log w of K codes z ~ q(z|x) for each image, from noise (K, B, Z). -> (K, B)
 
@@ -50,7 +50,7 @@ class ImportanceWeighted(Model):
         return log_px - log_ratio
 
     def sampled(
-        self, net: Any, x: Tensor, q: Posterior, prior: Normal | Mixture, noise: Tensor, y: Tensor | None
+        self, net: Any, x: Tensor, q: Posterior, prior: Prior, noise: Tensor, y: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """log p(x|z) and log q(z|x) - log p(z) for K codes z ~ q(z|x) of each image, (K, B) each."""
         k, shape = len(noise), noise.shape[:2]
@@ -73,7 +73,7 @@ class ImportanceWeighted(Model):
         """p(x|z)"""
         raise NotImplementedError
 
-    def prior(self, net: Any) -> Normal | Mixture:
+    def prior(self, net: Any) -> Prior:
         """p(z)"""
         raise NotImplementedError
 

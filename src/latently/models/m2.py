@@ -29,11 +29,11 @@ from torch import Tensor
 from latently.common.errors import require
 from latently.common.settings import NonNegative
 from latently.models.cvae import CVAE
-from latently.models.densities import Categorical, Mixture, Normal, log_mean_exp, sum_per_image
+from latently.models.densities import Categorical, log_mean_exp, sum_per_image
 from latently.models.fixmatch import share
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder
-from latently.models.posterior import Posterior
+from latently.models.posterior import Posterior, Prior
 
 
 @dataclass
@@ -74,7 +74,7 @@ class M2(CVAE):
         return {"reconstruction": reconstruction, "kl": kl, "class_kl": class_kl}
 
     def sampled(
-        self, net: EncoderDecoder, x: Tensor, q: Posterior, prior: Normal | Mixture, noise: Tensor, y: Tensor | None
+        self, net: EncoderDecoder, x: Tensor, q: Posterior, prior: Prior, noise: Tensor, y: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """log p(x|y,z), or log p(x|z) = log sum_y p(y) p(x|y,z) where y is not known, and log q(z|x,y) - log p(z)."""
         y, (k, n), n_classes = unknown_as_minus_one(x, y), noise.shape[:2], self.classify(net, x[:1]).n_classes

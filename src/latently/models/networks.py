@@ -356,6 +356,7 @@ class EncoderDecoder(nn.Module):
     log_variance: Tensor  # of a gaussian likelihood; only where one is learned
     flow: Any  # of the posterior; only where it has one
     pseudo_inputs: Tensor  # images (M, C, H, W) that make up a learned prior; only where there is one
+    between: Any  # p(z1|z2) of a code of two layers, z2 (B, Z2) -> a normal over z1; only where there are two
     appearance: Any  # (B, C, H, W) -> (B, A), the part of a code that features leave out; only where there is one
     classifier: Any  # (B, C, H, W) -> (B, classes), logits of q(y|x); only of a model that infers classes
     view_sides: tuple[int, int]  # of the views that are compared, in pixels; only where they are

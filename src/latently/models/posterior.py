@@ -1,16 +1,70 @@
 """Distributions from network outputs: an encoder's output as q(z|x), a decoder's as p(x|z)."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latently.models.densities import Bernoulli, DiscretisedLogistic, Normal
+from latently.models.densities import Bernoulli, DiscretisedLogistic, Mixture, Normal
 from latently.models.flows import Flow, Flowed
 
-Posterior = Normal | Flowed
+TRIED = 2000  # draws by which the spread of a density without a closed form is measured
+
+
+@dataclass
+class TopDown:
+    """One density over codes z = [z2, z1] of two layers: `upper` over z2 (B, Z2) and then, given z2, `lower(z2)` over
+    z1, times what is `known` of z1 without it, if anything is (hierarchical.py)."""
+
+    upper: Normal | Mixture
+    lower: Callable[[Tensor], Normal]
+    known: Normal | None = None
+
+    def given(self, z2: Tensor) -> Normal:
+        """The density of z1 where z2 is known. (B, Z1)"""
+        expected = self.lower(z2)
+        return expected if self.known is None else expected.times(self.known)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of z2, and that of z1 given it: a point in the midst, not the expectation of z1. (B, Z)"""
+        return torch.cat([self.upper.mean, self.given(self.upper.mean).mean], 1)
+
+    @property
+    def stddev(self) -> Tensor:
+        """Of a single density, by draws. (1, Z)"""
+        return self.sample(TRIED, torch.Generator().manual_seed(0)).std(0, keepdim=True)
+
+    def rsample(self, noise: Tensor | None = None) -> Tensor:
+        """noise (B, Z) ~ N(0, I) where it is given. -> (B, Z)"""
+        assert isinstance(self.upper, Normal)
+        n_upper = self.upper.mean.shape[1]
+        z2 = self.upper.rsample(None if noise is None else noise[:, :n_upper])
+        return torch.cat([z2, self.given(z2).rsample(None if noise is None else noise[:, n_upper:])], 1)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """n draws from a single density, by a generator of the CPU. -> (n, Z)"""
+        z2 = self.upper.sample(n, generator)
+        z1 = self.given(z2)
+        return torch.cat([z2, z1.rsample(torch.randn(z1.mean.shape, generator=generator).to(z2.device))], 1)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z2) + log p(z1|z2) -> (B,)"""
+        z2, z1 = z.tensor_split([self.upper.mean.shape[1]], 1)
+        return self.upper.log_prob(z2) + self.given(z2).log_prob(z1)
+
+    def repeated(self, k: int) -> "TopDown":
+        """The B densities k times, one whole batch after the other. -> (k B, Z)"""
+        assert isinstance(self.upper, Normal)
+        return TopDown(self.upper.repeated(k), self.lower, self.known and self.known.repeated(k))
+
+
+Posterior = Normal | Flowed | TopDown
+Prior = Normal | Mixture | TopDown
 Likelihood = Bernoulli | Normal | DiscretisedLogistic
 LikelihoodName = Literal["bernoulli", "gaussian", "discretised-logistic"]
 Spread = Literal["log-variance", "softplus", "stddev"]

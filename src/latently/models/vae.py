@@ -19,12 +19,21 @@ from torch import Tensor, nn
 from latently.common.errors import require
 from latently.common.settings import Count, Fraction, NonNegative, Positive, WholeNumber
 from latently.models.base import check_unit_interval
-from latently.models.densities import Mixture, Normal, free_bits, sum_per_image
+from latently.models.densities import Normal, free_bits, sum_per_image
 from latently.models.flows import Flow
 from latently.models.iwae import ImportanceWeighted
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder, Network
-from latently.models.posterior import Likelihood, LikelihoodName, Posterior, Spread, likelihood, posterior
+from latently.models.posterior import (
+    Likelihood,
+    LikelihoodName,
+    Posterior,
+    Prior,
+    Spread,
+    TopDown,
+    likelihood,
+    posterior,
+)
 
 
 @dataclass
@@ -74,13 +83,14 @@ class VAE(ImportanceWeighted):
         """p(x|z)"""
         return likelihood(net.decoder(z), self.likelihood, self.pixel_variance(net))
 
-    def prior(self, net: EncoderDecoder) -> Normal | Mixture:
+    def prior(self, net: EncoderDecoder) -> Prior:
         """p(z) = N(0, I)"""
         zeros = torch.zeros(1, self.latent_dim, device=next(net.parameters()).device)
         return Normal(zeros, zeros)
 
     def kl(self, net: EncoderDecoder, q: Posterior, z: Tensor) -> Tensor:
         """KL(q(z|x) || N(0, I)) of each dimension (B, Z), in closed form; after a flow by the sample z, (B,)."""
+        assert not isinstance(q, TopDown)
         return q.kl_to_standard_normal(z)
 
     def weight(self, progress: Tensor | float) -> Tensor | float:

@@ -21,7 +21,7 @@ from latently.common.settings import Count, Fraction
 from latently.models.densities import Mixture, Normal
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder
-from latently.models.posterior import Posterior
+from latently.models.posterior import Posterior, Prior
 from latently.models.vae import VAE
 
 
@@ -42,11 +42,14 @@ class VampVAE(VAE):
         net.pseudo_inputs = nn.Parameter(torch.randn(self.pseudo_inputs, *image_shape))  # (M, C, H, W)
         return net
 
-    def prior(self, net: EncoderDecoder) -> Mixture:
-        pixels = net.pseudo_inputs.sigmoid() if self.likelihood == "bernoulli" else net.pseudo_inputs
-        parts = self.encode(net, pixels)
+    def prior(self, net: EncoderDecoder) -> Prior:
+        parts = self.encode(net, self.pseudo_images(net))
         assert isinstance(parts, Normal)  # as `check` demands
         return Mixture(parts)
+
+    def pseudo_images(self, net: EncoderDecoder) -> Tensor:
+        """u_1 .. u_M as the encoder takes images, (M, C, H, W)"""
+        return net.pseudo_inputs.sigmoid() if self.likelihood == "bernoulli" else net.pseudo_inputs
 
     def kl(self, net: EncoderDecoder, q: Posterior, z: Tensor) -> Tensor:
         """KL(q(z|x) || p(z)), estimated from one sample z ~ q(z|x). -> (B,)"""
