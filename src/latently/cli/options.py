@@ -183,15 +183,15 @@ class FewLabelOptions(ClassifierOptions):
     encoder: Path | None = None
     """Run folder of an autoencoder to compute codes with; default: one that is trained on all the images first."""
     encoder_model: Literal["auto", "simclr", "vae"] = "auto"
-    """The encoder that is trained first; auto: simclr for photographs, vae for grey images."""
+    """The encoder that is trained first; auto: simclr, or vae for small grey images."""
     latent_dim: Count | Literal["auto"] = "auto"
-    """Width of the code of the encoder that is trained first; auto: 384 of simclr, 20 of a vae."""
+    """Width of the code of the encoder that is trained first; auto: 384 of simclr, 192 for drawings, 20 of a vae."""
     encoder_epochs: Count | Literal["auto"] = "auto"
-    """Epochs of the encoder that is trained first; auto: 30, or more if there are few images."""
+    """Epochs of the encoder that is trained first; auto: 30, for drawings 4, or more if there are few images."""
     spread: Fraction | Literal["auto"] = "auto"
     """Fraction of the unlabelled images, most confident first, that train the classifier with labels spread to them;
-    auto: 0.8, or 0 with the features of a simclr of photographs, on which a linear classifier is trained; and 0 if
-    labels held out show that either is worse than a classifier of the given labels alone."""
+    auto: 0.8, with a simclr of drawings 0.95, of photographs 0, for a linear classifier is trained; and 0 if labels
+    held out show that either is worse than a classifier of the given labels alone."""
     consistency: Literal["auto", "true", "false"] = "false"
     """Whether the classifier begins as the encoder, and learns from unlabelled images what it is sure of (FixMatch);
     takes a simclr. auto: with a simclr, unless labels held out show that its features are worse than a classifier of

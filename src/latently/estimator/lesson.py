@@ -106,11 +106,14 @@ def learns_by_itself(classifier: Any, spread: float | str, consistency: bool | s
 def propagated(
     labels: np.ndarray, taught: np.ndarray, spread: float, classifier: Any, certainty: np.ndarray | None = None
 ) -> Lesson:
-    """The labelled images, and a fraction `spread` of the others, the most certain, of the classes `taught`."""
+    """The labelled images, and a fraction `spread` of the others of each class of `taught`, the most certain: of all at
+    once, few would be of a class of which little is certain."""
     labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
     surest = unlabelled[:0]
     if certainty is not None:
-        surest = unlabelled[np.argsort(-certainty[unlabelled], kind="stable")[: round(spread * len(unlabelled))]]
+        sorted_ = unlabelled[np.argsort(-certainty[unlabelled], kind="stable")]
+        by_class = [sorted_[taught[sorted_] == each] for each in np.unique(taught[unlabelled])]
+        surest = np.concatenate([each[: round(spread * len(each))] for each in by_class])
     chosen = np.concatenate([labelled, surest])
     classes = np.where(labels >= 0, labels, taught)[chosen]
     return Lesson(chosen, classes, repeats(len(labelled), len(surest)), classifier)
