@@ -90,6 +90,15 @@ def test_labels_that_spread_help(encoder):
     assert spread.score(X[60:], Y[60:]) > alone.score(X[60:], Y[60:])
 
 
+def test_the_surest_are_taken_from_each_class():
+    """Of all at once, none would be of the class of which little is certain."""
+    taught, certainty = np.repeat([0, 1], 50), np.concatenate([np.linspace(0.9, 1, 50), np.linspace(0.3, 0.5, 50)])
+    labels = np.where(np.arange(100) % 50 == 0, taught, -1)
+    chosen = lesson.propagated(labels, taught, 0.5, None, certainty)
+    assert np.bincount(chosen.classes).tolist() == [25, 25], "the given label, and half of 49"
+    assert sorted(chosen.images[2:].tolist()) == [*range(26, 50), *range(76, 100)]
+
+
 def test_what_the_classifier_sees(encoder):
     codes = FewLabelClassifier(encoder, small(), sees="codes").fit(X, FEW)
     assert codes.classifier_.n_features_in_ == 6
