@@ -299,6 +299,8 @@ def test_photographs_and_drawings_get_features_and_small_grey_images_a_vae():
     assert default_encoder((8, 8)).model is default_encoder((8, 8, 1)).model is None
     drawings = default_encoder((28, 28)).model
     assert drawings.length((1, 28, 28), 30, 1200) == (4, 860)
+    assert default_encoder((28, 28), 9).model.build((1, 28, 28)).readout.directions.shape[1] == 6, "a third appearance"
+    assert default_encoder((8, 8, 3), 9).model.latent_dim == default_encoder((8, 8), 9).model.latent_dim == 9
     net = drawings.build((1, 28, 28))
     assert net.readout(torch.zeros(2, sum(net.readout.widths))).shape == (2, drawings.feature_dim)
 

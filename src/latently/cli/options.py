@@ -220,12 +220,13 @@ class FewLabelOptions(ClassifierOptions):
         )  # fmt: skip
 
     def new_encoder(self, device: str, image_shape: tuple[int, ...]) -> Autoencoder:
+        latent_dim = None if self.latent_dim == "auto" else self.latent_dim
         if self.encoder_model == "auto":
-            encoder = default_encoder(image_shape)
+            encoder = default_encoder(image_shape, latent_dim)
         else:
             encoder = Autoencoder(MODELS[self.encoder_model](), **MODELS[self.encoder_model].suited_training)
-        if self.latent_dim != "auto":
-            encoder.set_params(model__latent_dim=self.latent_dim)
+            if latent_dim is not None:
+                encoder.set_params(model__latent_dim=latent_dim)
         return encoder.set_params(epochs=self.encoder_epochs, random_state=self.seed, device=device)
 
     def own(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from latently.models.views import is_photograph
 from latently.training.inference import tensor_shape
 
 LEAST_SIDE = 20  # of a drawing whose features are made by comparison; of digits of 8 x 8 a VAE's codes are as good
-DRAWN_FEATURES, DRAWN_CHANNELS = 128, (32, 64)  # of drawings, and channels of the layers before
+DRAWN_DIM, DRAWN_CHANNELS = 192, (32, 64)  # of the code of drawings, and channels of the first layers
 
 
 def given_encoder(given: Any, image_shape: tuple[int, ...]) -> Autoencoder:
@@ -22,22 +22,21 @@ def given_encoder(given: Any, image_shape: tuple[int, ...]) -> Autoencoder:
     return default_encoder(image_shape) if given is None else given
 
 
-def default_encoder(image_shape: tuple[int, ...]) -> Autoencoder:
+def default_encoder(image_shape: tuple[int, ...], latent_dim: int | None = None) -> Autoencoder:
     """For images (h, w, c): features made by comparison of photographs, and of drawings that are not small; for others
-    a VAE's codes."""
+    a VAE's codes. latent_dim: width of the code; None: what is usual."""
     shape = tensor_shape(image_shape)
     if is_photograph("auto", shape[0]):
-        return Autoencoder(SimCLR(), **SimCLR.suited_training)
-    if min(shape[1:]) < LEAST_SIDE:
-        return Autoencoder()
-    appearance = DRAWN_FEATURES // 2
-    model = SimCLR(
-        DRAWN_FEATURES + appearance, appearance=appearance / (DRAWN_FEATURES + appearance),
-        network=Network(drawings_encoder(shape)), features_of="layers",
-    )  # fmt: skip
-    return Autoencoder(model, **SimCLR.suited_training)
+        encoder = Autoencoder(SimCLR(), **SimCLR.suited_training)
+    elif min(shape[1:]) < LEAST_SIDE:
+        encoder = Autoencoder()
+    else:
+        model = SimCLR(latent_dim or DRAWN_DIM, features_of="layers")
+        model.network = Network(drawings_encoder(shape, model.feature_dim))
+        return Autoencoder(model, **SimCLR.suited_training)
+    return encoder if latent_dim is None else encoder.set_params(model__latent_dim=latent_dim)
 
 
-def drawings_encoder(image_shape: Shape) -> str:
-    """Layers for drawings (C, H, W): an eighth of the arithmetic of those for photographs."""
-    return f"{feature_encoder(image_shape, DRAWN_FEATURES, before=DRAWN_CHANNELS)} code()"
+def drawings_encoder(image_shape: Shape, width: int) -> str:
+    """Layers that make `width` features of drawings (C, H, W): an eighth of the arithmetic of those for photographs."""
+    return f"{feature_encoder(image_shape, width, before=DRAWN_CHANNELS)} code()"

@@ -14,7 +14,7 @@ from latently.analysis import label_curve
 from latently.common.errors import require
 from latently.data import label_budget
 from latently.estimator import Autoencoder, Classifier
-from latently.estimator.default_encoder import DRAWN_FEATURES, drawings_encoder
+from latently.estimator.default_encoder import drawings_encoder
 from latently.evaluation.intervals import estimate, percent
 from latently.experiments.encoders import cached, cached_codes, trial_settings
 from latently.experiments.study import Result, Study
@@ -35,6 +35,7 @@ PUBLIC = {"M2": {100: 7.15}, "M1+M2": {100: 2.80}}
 # Adam of the paper, and batches that hold one of a hundred labels each; it trains for 3,000 epochs.
 PAPERS: dict[str, Any] = {"optimiser": "adam", "lr": 3e-4, "schedule": "constant", "batch_size": 500}
 PAPERS_ALPHA = 0.1
+FEATURES = 128  # of SimCLR
 LINES = ("m2-the-papers", "m2-ours", "m1-m2-the-papers", "m1-m2-ours")  # as --presets names them
 ALONE = Training(epochs=100, lr=3e-3, weight_decay=0.01)
 
@@ -80,8 +81,8 @@ def lines(bench: Bench) -> list[Line]:
 
 def features() -> SimCLR:
     """What `train few-label` learns of drawings, without the appearance."""
-    network = Network(drawings_encoder((1, 28, 28)), "dense(256) dense(out)")
-    return SimCLR(DRAWN_FEATURES, network, appearance=0.0, features_of="layers")
+    network = Network(drawings_encoder((1, 28, 28), FEATURES), "dense(256) dense(out)")
+    return SimCLR(FEATURES, network, appearance=0.0, features_of="layers")
 
 
 def run(bench: Bench) -> Result:
