@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,8 @@ def test_a_notebook_is_kept_with_what_it_shows(path):
     pictures = [output for cell in cells for output in cell["outputs"] if "image/png" in output.get("data", {})]
     assert len(pictures) >= 3
     assert len(text) < 600_000
-    for trace in ("/tmp/", "/home/", "/root/", "Traceback"):
-        assert trace not in text, f"{path.name} holds {trace}"
+    trace = re.search(r"/(tmp|home|root)/|Traceback", text)  # of the machine that ran it, or of an error
+    assert trace is None, f"{path.name} holds {trace}"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latently.models.views import LUMA
+
 SIDE = 32  # of the images that are compared, which are larger ones averaged down
 ROUGH, FINE = 16, 20  # pixels per side of a window
 BLUR = 5  # pixels per side of the square whose mean is not a detail
@@ -21,7 +23,6 @@ STEPS = (0.05, 0.025, 0.0125)  # by which a window is varied, in halves of the i
 PLACES = [(0.0, x, y) for x in (0.0, -1.0, 1.0) for y in (0.0, -1.0, 1.0)]  # steps of size, across and down
 SIZES = [(-0.5, 0.0, 0.0), (0.5, 0.0, 0.0)]
 LIKELY, MOST_VARIED = 0.7, 5  # windows are varied of pairs with this rough likeness, of each image the best few
-LUMA = (0.299, 0.587, 0.114)
 AT_ONCE = 64  # images or pairs
 LEAST = 0.01  # length of details below which an image is even
 WINDOWS = torch.tensor(  # size, and centre across and down in -1..1
