@@ -15,6 +15,7 @@ from latently.estimator.anomalies import (
     fitted_way,
     neighbour_distance,
     p_values,
+    way_for,
 )
 
 SMALL = Network(encoder="dense(32)")
@@ -172,3 +173,13 @@ def test_settings_are_refused_in_a_sentence(digits):
         AnomalyDetector(contamination=0).fit(X)
     with pytest.raises(InputError, match="a conditional autoencoder wants the label"):
         AnomalyDetector(Autoencoder(CVAE())).fit(X)
+
+
+def test_grey_images_are_scored_by_patches_whatever_learned_them():
+    """Also of a SimCLR of drawings, whose neighbours nobody measured."""
+    model = SimCLR(4, Network("conv(4, 3, gelu) mean()", "dense(out)"), appearance=0.0)
+    images = (load_digits().images[:40] * 15).astype(np.uint8)
+    grey = Autoencoder(model, epochs=1, random_state=0).fit(images)
+    assert way_for(grey).__name__ == "ByPatches"
+    colours = Autoencoder(model, epochs=1, random_state=0).fit(np.repeat(images[..., None], 3, axis=3))
+    assert way_for(colours).__name__ == "ByNeighbours"

@@ -173,10 +173,15 @@ def patches_of(autoencoder: Autoencoder, normal: Images) -> "Patches":
 WAYS: dict[str, type[Way]] = {way.name: way for way in (ByBound, ByError, ByNeighbours, ByPatches)}
 
 
+def sees_colours(image_shape: tuple[int, ...]) -> bool:
+    """Whether images (h, w, c) have more than one channel."""
+    return len(image_shape) == 3 and image_shape[2] > 1
+
+
 def way_for(autoencoder: Autoencoder) -> type[Way]:
     """The way `auto`: of colours, neighbours by what comparison learned; else patches of images, and the error of rows.
     Chosen on held-out training images (docs/log.md)."""
-    if can(autoencoder.model_, "compared", "instances") and len(autoencoder.image_shape_) == 3:
+    if can(autoencoder.model_, "compared", "instances") and sees_colours(autoencoder.image_shape_):
         return ByNeighbours
     return ByPatches if has_patches(autoencoder) else ByError
 

@@ -21,7 +21,7 @@ from latently.common.errors import require
 from latently.common.settings import Range, Seed, require_setting
 from latently.data import Mapped
 from latently.data.mapped import left_on_disk
-from latently.estimator.anomalies import By, Way, fitted_way, p_values
+from latently.estimator.anomalies import By, Way, fitted_way, p_values, sees_colours
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.default_encoder import given_encoder
 from latently.estimator.inputs import as_array
@@ -35,7 +35,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     X is as for `Autoencoder`.
 
-    autoencoder: learns from X (default: `default_encoder`, SimCLR for colours, a VAE for grey); a fitted one is used
+    autoencoder: learns from X (default: SimCLR for colours, a VAE for grey); a fitted one is used
     without training.
     by: the way to score (estimator/anomalies.py); auto: by what the model can do (`way_for`).
     contamination: the fraction of X that is called anomalous.
@@ -64,7 +64,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def _fitted(self, X: Any) -> Autoencoder:
         """The autoencoder if it is fitted, else a copy of it fitted to X."""
-        given = given_encoder(self.autoencoder, X.shape[1:])
+        usual = None if sees_colours(X.shape[1:]) else Autoencoder()  # patches score grey images
+        given = given_encoder(usual if self.autoencoder is None else self.autoencoder, X.shape[1:])
         told = given.model is not None and given.model.takes_labels
         require(not told, "a conditional autoencoder wants the label of every image; give one that takes none")
         if hasattr(given, "net_"):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from latently.common.errors import require
 from latently.common.settings import Count, NonNegative
 from latently.models.ae import AE
-from latently.models.densities import Bernoulli, Normal, sum_per_image
+from latently.models.densities import Bernoulli, Normal, relative_difference, sum_per_image
 from latently.models.layers import Shape
 from latently.models.modules import activation
 from latently.models.networks import EncoderDecoder, Network, grid_decoder, grid_encoder, grid_sides
@@ -146,9 +146,3 @@ def as_it_is(network: nn.Module, x: Tensor) -> Any:
     """What a network makes of x, without a gradient for its weights."""
     weights = {name: weight.detach() for name, weight in network.named_parameters()}
     return torch.func.functional_call(network, weights, (x,))
-
-
-def relative_difference(a: Tensor, b: Tensor) -> Tensor:
-    """mean |a - b| / mean |b| of maps (B, ...), for each image (B,); b is a target, without a gradient."""
-    a, b = a.float().flatten(1), b.detach().float().flatten(1)
-    return (a - b).abs().mean(1) / b.abs().mean(1).clamp(min=1e-6)

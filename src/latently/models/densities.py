@@ -278,3 +278,9 @@ def nats_to_bits(nats: float) -> float:
 def bits_per_dim(elbo_nats: float, n_dimensions: int) -> float:
     """-ELBO in bits, spread over the pixels and channels of one image."""
     return nats_to_bits(-elbo_nats) / n_dimensions
+
+
+def relative_difference(a: Tensor, b: Tensor) -> Tensor:
+    """mean |a - b| / mean |b| of maps (B, ...), for each image (B,); b is a target, without a gradient."""
+    a, b = a.float().flatten(1), b.detach().float().flatten(1)
+    return (a - b).abs().mean(1) / b.abs().mean(1).clamp(min=1e-6)

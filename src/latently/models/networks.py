@@ -42,7 +42,7 @@ def default_encoder(image_shape: Shape) -> str:
     _, height, width = image_shape
     if math.prod(image_shape) <= 1024 or min(height, width) < 8:
         return "dense(512) dense(512)"
-    halvings = max(1, math.ceil(math.log2(max(height, width) / 7)))
+    halvings = len(halved_sides(image_shape)) - 1
     convs = " ".join(f"conv({min(32 * 2**level, 256)}, 4, stride=2)" for level in range(halvings))
     return f"{convs} dense(256)"
 
@@ -61,10 +61,8 @@ def feature_encoder(image_shape: Shape, width: int, norm: str = "weight", before
 
 def upsampling_decoder(image_shape: Shape) -> str:
     """From a code to an image by doubling and convolution, which leave no chessboard (Odena et al. 2016)."""
-    _, height, width = image_shape
-    doublings = max(1, math.ceil(math.log2(max(height, width) / 7)))
-    sides = [(math.ceil(height / 2**level), math.ceil(width / 2**level)) for level in range(doublings + 1)]
-    channels = [min(16 * 2**level, 128) for level in range(doublings + 1)]
+    sides = halved_sides(image_shape)
+    channels = [min(16 * 2**level, 128) for level in range(len(sides))]
     first = f"dense({channels[-1] * math.prod(sides[-1])}) reshape({channels[-1]}, {sides[-1][0]}, {sides[-1][1]})"
     steps = (f"upsample({h}, {w}) conv({c}, 3)" for (h, w), c in zip(sides[-2::-1], channels[-2::-1], strict=True))
     return f"{first} {' '.join(steps)} conv(out, 3)"
@@ -74,9 +72,13 @@ GRID_SIDE = 8  # most places along a side of a code that is a grid
 
 
 def grid_sides(image_shape: Shape) -> list[tuple[int, int]]:
-    """Height and width of an image, halved until neither is above `GRID_SIDE`, once at least."""
-    halvings = max(1, math.ceil(math.log2(max(image_shape[1:]) / GRID_SIDE)))
+    return halved_sides(image_shape, GRID_SIDE)
+
+
+def halved_sides(image_shape: Shape, most: int = 7) -> list[tuple[int, int]]:
+    """Height and width of an image, halved until neither is above `most` pixels, once at least."""
     _, height, width = image_shape
+    halvings = max(1, math.ceil(math.log2(max(height, width) / most)))
     return [(math.ceil(height / 2**level), math.ceil(width / 2**level)) for level in range(halvings + 1)]
 
 
@@ -241,7 +243,7 @@ def default_trunk(image_shape: Shape) -> str:
     _, height, width = image_shape
     if min(height, width) < 12:
         return "dense(256)"
-    halvings = max(1, math.ceil(math.log2(max(height, width) / 7)))
+    halvings = len(halved_sides(image_shape)) - 1
     convs = " ".join(f"conv({min(32 * 2**level, 256)}, 5) pool(2)" for level in range(halvings))
     return f"{convs} dense(256, dropout=0.5)"
 
