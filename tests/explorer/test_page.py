@@ -468,6 +468,38 @@ def test_both_renderers_draw_each_point_at_its_place_in_its_colour(visit, render
     assert (np.abs(seen - wanted).max(1) < 60).mean() > 0.5
 
 
+def test_where_few_points_are_in_view_their_images_stand_in_their_places(visit):
+    page = visit("plane")
+    shown = "explorer.map.thumbnails.shown"
+    assert page.evaluate(f"{shown}.length") == 0, "among all images no point is an image"
+    x, y = place_on_screen(page, place_of(page, 9))
+    page.mouse.move(x, y)
+    page.asked.clear()
+    for _ in range(5):
+        page.mouse.wheel(0, -200)  # twice as near each time
+    until(page, f"{shown}.includes(9)")
+    in_view = page.evaluate("""() => {
+        const { map } = explorer, inside = ([x, y]) =>
+            x >= 0 && y >= 0 && x <= map.plot.clientWidth && y <= map.plot.clientHeight;
+        return Array.from({ length: 1797 }, (_, point) => point).filter((p) => inside(map.pixelAt(map.placeOf(p))));
+    }""")
+    assert sorted(page.evaluate(shown)) == in_view, "an image is missing, or of a point out of view"
+    assert 1 < len(in_view) <= 150
+    drawn_from = [url for url in page.asked if url.endswith("api/images")]
+    assert len(drawn_from) <= 4, "images come one by one"
+    page.evaluate("explorer.map.setVisible(Uint8Array.from({ length: 1797 }, (_, point) => Number(point === 9)))")
+    until(page, f"{shown}.length === 1")
+    seen = page.evaluate("""() => {
+        const { map } = explorer, [left, top, width, height] = map.thumbnails.box(9);
+        const at = (x, y) => map.overlay.getContext("2d").getImageData(x, y, 1, 1).data[0];
+        return Array.from({ length: 64 }, (_, i) =>
+            at(left + (width / 8) * ((i % 8) + 0.5), top + (height / 8) * (Math.floor(i / 8) + 0.5)));
+    }""")
+    np.testing.assert_allclose(np.reshape(seen, (8, 8)), page.served.scene.pixels(np.array([9]))[0], atol=1)
+    page.evaluate("explorer.map.setVisible(new Uint8Array(1797).fill(1)); explorer.map.fit()")
+    until(page, f"{shown}.length === 0")
+
+
 def test_two_dimensions_of_a_wide_code_decode_about_the_code_shown(visit):
     page = visit("vae")
     page.select_option("#plane", "dimensions")

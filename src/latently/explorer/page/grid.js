@@ -64,6 +64,24 @@ export class Grid {
     }
   }
 
+  // The visible points within a rectangle of the plane; none if there are more than `most`.
+  within({ left, right, bottom, top }, visible, most) {
+    const cell = (value, low, n) => Math.min(Math.max(Math.floor((value - low) / this.cell), 0), n - 1);
+    const found = [];
+    for (let r = cell(bottom, this.low[1], this.rows); r <= cell(top, this.low[1], this.rows); r++) {
+      for (let c = cell(left, this.low[0], this.columns); c <= cell(right, this.low[0], this.columns); c++) {
+        const start = r * this.columns + c;
+        for (let i = this.starts[start]; i < this.starts[start + 1]; i++) {
+          const point = this.members[i];
+          const [x, y] = [this.positions[2 * point], this.positions[2 * point + 1]];
+          if (!visible[point] || x < left || x > right || y < bottom || y > top) continue;
+          if (found.push(point) > most) return [];
+        }
+      }
+    }
+    return found;
+  }
+
   // The visible points inside a polygon [[x, y], ...], by the even-odd rule.
   inside(polygon, visible) {
     const [low, high] = bounds(polygon.flat());

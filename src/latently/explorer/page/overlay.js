@@ -1,4 +1,4 @@
-// The overlay on the points: axis ticks, rings of marks, the lasso, and the keyboard cursor.
+// The overlay on the points: images in their places, axis ticks, rings of marks, the lasso, and the keyboard cursor.
 
 const CROWDED = 200; // with more marks, each is small
 const APART = 90; // minimum pixels between ticks
@@ -13,6 +13,7 @@ export function drawOverlay(map) {
   );
   context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
   context.clearRect(0, 0, plot.clientWidth, plot.clientHeight);
+  map.thumbnails?.draw(context);
   if (map.axes) drawAxes(context, map, colours);
   for (const mark of map.marks) drawMark(context, map, mark, colours);
   if (map.lasso) drawLasso(context, map.lasso, colours.accent);
@@ -70,6 +71,9 @@ function drawMark(context, map, { kind, point, place }, { ink, accent, card }) {
   const [x, y] = map.pixelAt(place ?? map.placeOf(point));
   if (kind === "selected" && map.marks.length > CROWDED) return ring(context, x, y, 3, ink, 1);
   const big = kind === "picked" || kind === "drawn";
+  if (map.thumbnails?.shown.includes(point)) {
+    return frame(context, map.thumbnails.box(point), kind === "near" ? ink : accent, big ? 4 : 2);
+  }
   ring(context, x, y, big ? 8 : 4.5, card, big ? 5 : 3);
   ring(context, x, y, big ? 8 : 4.5, kind === "selected" || big ? accent : ink, big ? 2.5 : 1.5);
   if (kind === "drawn") ring(context, x, y, 2, accent, 3);
@@ -81,6 +85,12 @@ function ring(context, x, y, radius, colour, width) {
   context.lineWidth = width;
   context.strokeStyle = colour;
   context.stroke();
+}
+
+function frame(context, box, colour, width) {
+  context.lineWidth = width;
+  context.strokeStyle = colour;
+  context.strokeRect(...box);
 }
 
 function drawLasso(context, corners, accent) {

@@ -5,6 +5,7 @@ import { paint } from "./images.js";
 import { Labels } from "./labels.js";
 import { MapView } from "./map.js";
 import { newest, State } from "./state.js";
+import { Thumbnails } from "./thumbnails.js";
 
 const MARKED = 600; // rings of a selection; of more points, an evenly spaced subset
 const NEAR = 8; // points to interpolate between on a nonlinear plane
@@ -37,6 +38,7 @@ export class Page {
     };
     const renderer = new URLSearchParams(location.search).get("points");
     this.map = new MapView($("plot"), $("points"), $("overlay"), told, renderer ?? "");
+    this.map.thumbnails = new Thumbnails(this.map, source, this.shape);
     this.showDecoded = newest((code, words) => this.#decoded(code, words));
     this.showHover = newest((point, at) => this.#hovered(point, at));
   }
