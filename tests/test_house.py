@@ -14,15 +14,16 @@ PLAN = {
     "data": """classes ranges pixels noise preparation reading image_file folder_survey mapped imageset folder_index
         batches download cache splits arrays text columns table idx folder chunks image_names label_file code_file
         sources __init__""",
-    "models": """modules layers code_table given networks densities flows augmentation views base pretrained frozen ae
-        denoising ae_gan posterior iwae vae cvae vamp hierarchical readout simclr decoder feedforward fixmatch m2
+    "models": """modules layers code_table given networks densities flows augmentation views base readout pretrained
+        frozen ae denoising ae_gan posterior iwae vae cvae vamp hierarchical simclr decoder feedforward fixmatch m2
         velocity flow_matching stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
     "runs": "tensors record lock folder hub outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
-    "estimator": """inputs face base classifier mixture code_prior conditional autoencoder default_encoder anomalies
-        anomaly_detector label_spreading poisson_learning lesson linear_head fine_tuning few_label __init__ stacked""",
+    "estimator": """inputs face base classifier mixture code_prior conditional autoencoder default_encoder patches
+        anomalies anomaly_detector label_spreading poisson_learning lesson linear_head fine_tuning few_label
+        __init__ stacked""",
     "evaluation": "intervals figures codes label_noise samples verdict",
     "analysis": """run_images measure nearest alignment duplicates similar copies cluster odd_ones watch label_curve
         plots onnx_export parquet_export""",

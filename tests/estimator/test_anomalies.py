@@ -9,14 +9,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latently import AE, CVAE, VAE, AnomalyDetector, Autoencoder, InputError, Network, SimCLR
-from latently.estimator.anomalies import (
-    WAYS,
-    Patches,
-    fitted_way,
-    neighbour_distance,
-    p_values,
-    way_for,
-)
+from latently.estimator.anomalies import fitted_way, neighbour_distance, p_values, way_for
+from latently.estimator.patches import PaDiM, PatchCore, Patches, k_centres
 
 SMALL = Network(encoder="dense(32)")
 RNG = np.random.default_rng(0)
@@ -75,6 +69,67 @@ def test_a_map_of_patches_is_brightest_where_something_is_pasted():
     assert maps[0, 4:9, 18:23].min() > 5 * maps[1].max()
 
 
+def test_padim_is_the_mahalanobis_distance_at_each_place():
+    from scipy.spatial.distance import mahalanobis
+
+    maps, queries = (torch.from_numpy(RNG.normal(size=(n, 3, 2, 2)).cumsum(1)).float() for n in (40, 5))
+    found = PaDiM(iter(maps.split(15))).distances(queries)
+    covariances = [np.cov(maps[:, :, i, j].T.numpy()) for i in range(2) for j in range(2)]
+    ridge = 0.01 * np.mean([np.diag(each) for each in covariances]) * np.eye(3)
+    for place, covariance in enumerate(covariances):
+        i, j = divmod(place, 2)
+        inverse, mean = np.linalg.inv(covariance + ridge), maps[:, :, i, j].mean(0)
+        by_hand = [mahalanobis(query[:, i, j], mean, inverse) for query in queries]
+        assert np.allclose(found[:, i, j], by_hand, rtol=1e-4)
+
+
+def test_the_coreset_leaves_nothing_far_away():
+    """Greedy k-centre: no point is farther from the chosen than twice the best possible (Gonzalez 1985)."""
+    rows = torch.from_numpy(np.concatenate([RNG.normal(centre, 0.1, (30, 2)) for centre in ((0, 0), (9, 0), (0, 9))]))
+    chosen = k_centres(rows, 3)
+    assert sorted((chosen // 30).tolist()) == [0, 1, 2], "one of each group"
+    by_hand = [0]
+    for _ in range(11):
+        away = torch.cdist(rows, rows[by_hand]).amin(1)
+        by_hand.append(int(away.argmax()))
+    assert k_centres(rows, 12).tolist() == by_hand
+
+
+def test_patchcore_is_the_distance_to_the_nearest_kept_patch_at_any_place():
+    maps = torch.from_numpy(RNG.normal(size=(30, 4, 3, 3))).float()
+    core = PatchCore(iter(maps.split(10)))
+    assert len(core.bank) == 27, "a tenth of the patches"
+    queries = torch.from_numpy(RNG.normal(size=(5, 4, 3, 3))).float()
+    by_hand = torch.cdist(queries.permute(0, 2, 3, 1).flatten(0, 2), core.bank).amin(1).view(5, 3, 3)
+    assert torch.allclose(core.distances(queries), by_hand, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def with_maps(digits):
+    """Of the first hundred threes, convolutions whose maps have 8 x 8 and 4 x 4 places."""
+    X, y = digits
+    network = Network("conv(8, 3) pool(2) conv(16, 3) dense(out)")
+    return Autoencoder(AE(4, network=network), epochs=30, random_state=0).fit(X[y == 3][:100])
+
+
+@pytest.mark.parametrize("by", ["patchcore", "padim"])
+def test_maps_of_an_encoder_tell_what_is_odd_and_where(digits, with_maps, of_threes, by):
+    X, y = digits
+    threes, others = X[y == 3], X[y != 3][:300]
+    way = fitted_way(by, with_maps, threes[:100])
+    scores = way.scores(np.concatenate([threes[100:], others]))
+    assert roc_auc_score(np.r_[np.ones(len(threes) - 100), np.zeros(len(others))], scores) > 0.9
+    pasted = threes[100:150].copy()
+    pasted[:, 5:, :3] = 1  # where a three has nothing
+    maps = way.maps(pasted)
+    assert maps.shape == (50, 8, 8)
+    where = np.zeros((8, 8), bool)
+    where[5:, :3] = True
+    assert roc_auc_score(np.tile(where.ravel(), 50), maps.ravel()) > 0.8
+    with pytest.raises(InputError, match=f"{by} compares places of an encoder's maps, and this encoder has none"):
+        fitted_way(by, of_threes, threes[:100])
+
+
 def test_p_values_are_uniform_where_images_are_normal():
     """At most a of normal images have p <= a; with ties they are larger, never smaller."""
     rates = []
@@ -101,7 +156,7 @@ def test_false_alarms_are_as_many_as_were_asked_for(digits):
 # Ways -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by", list(WAYS))
+@pytest.mark.parametrize("by", ["elbo", "error", "neighbours", "patches"])
 def test_other_digits_score_lower_than_held_out_threes(digits, of_threes, by):
     X, y = digits
     threes, others = X[y == 3], X[y != 3][:400]

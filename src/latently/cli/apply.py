@@ -111,7 +111,7 @@ def score(
     out: Path,
     data: RunData = None,
     part: PartOfImages = "all",
-    by: Literal["auto", "elbo", "error", "neighbours", "patches"] = "auto",
+    by: Literal["auto", "elbo", "error", "neighbours", "patches", "patchcore", "padim"] = "auto",
     false_alarms: Annotated[float | None, default_shown("none is marked")] = None,
     device: Device = "auto",
 ) -> None:
@@ -124,8 +124,8 @@ def score(
             lowest-scoring images, and where they are anomalous).
         data: Images to score, a name or a path.
         by: elbo: the bound on log p(x), or minus the reconstruction loss; error: minus the squared error of the
-            reconstruction; neighbours: of the code; patches: of parts of the image. auto: neighbours of self-supervised
-            features of photographs, else patches.
+            reconstruction; neighbours: of the code; patches: of parts of the image; patchcore, padim: of the encoder's
+            maps. auto: neighbours of self-supervised features of photographs, else patches.
         false_alarms: Mark as odd what has a p-value of at most this, so that of normal images this fraction is marked.
     """
     from latently import pictures

@@ -4,15 +4,15 @@
     error       -|x - decode(encode(x))|^2: what the code cannot rebuild (replicator networks, Hawkins et al. 2002)
     neighbours  minus the mean distance of its features to the k nearest normal ones (Ramaswamy et al. 2000; of learned
                 features Bergman et al. 2020)
-    patches     minus the largest distance of one of its patches to the k-th nearest normal patch at the same place: the
-                score of PatchCore (Roth et al. 2022), with the places of PaDiM (Defard et al. 2021), on pixels
+    patches     minus the largest distance of one of its patches to the k-th nearest normal patch at the same place
+    patchcore   the same of patches of the encoder's maps, to the nearest normal one anywhere (Roth et al. 2022)
+    padim       minus the largest Mahalanobis distance of such a patch from the normal ones at its place (Defard et al.
+                2021)
 
-A normal image is no neighbour of itself, so images that were learned from are scored beside the others.
+The formulas of the last three stand in patches.py. A normal image is no neighbour of itself, so images that were
+learned from are scored beside the others.
 """
 
-import itertools
-import math
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -25,16 +25,15 @@ from latently.common.errors import require
 from latently.common.settings import require_setting
 from latently.data import Images, taken
 from latently.estimator.autoencoder import Autoencoder
+from latently.estimator.patches import MAP_BLUR, SAME, PaDiM, PatchCore, Patches, blurred, joined_maps
 from latently.models import can
+from latently.models.readout import maps_of
 
-By = Literal["auto", "elbo", "error", "neighbours", "patches"]
+By = Literal["auto", "elbo", "error", "neighbours", "patches", "patchcore", "padim"]
 NEIGHBOURS = 2
-PATCHES = 5  # k; among normal images may be some odd ones, and an odd patch must not find its like among them
 MOST_NEIGHBOURS, MOST_PATCHED = 20_000, 2_000  # normal images that are compared with, drawn at random from more
-LARGEST_SIDE = 32  # of images whose patches are compared; larger ones are averaged down to it
-BLUR, MAP_BLUR = 0.7, 1.0  # standard deviation in pixels, of images and of maps
+AT_ONCE = 256  # images whose maps are in memory
 LEAST_SIDE = 8  # of an image that has patches worth comparing
-SAME = 1e-6  # relative distance below which two images are the same, up to rounding
 
 
 class Way:
@@ -160,6 +159,51 @@ class ByPatches(Way):
         return self.maps_beside(self.patches, X, y)
 
 
+class ByMaps(Way):
+    """Minus the largest distance of a place of the encoder's maps from normal places."""
+
+    compares = True
+    kind: ClassVar[type[PaDiM | PatchCore]]
+
+    def learn(self, normal: Images, y: Any) -> None:
+        some = drawn(len(normal), MOST_PATCHED)
+        parts = np.array_split(some, -(-len(some) // AT_ONCE))
+        maps = (torch.from_numpy(self.autoencoder.map_images(taken(normal, part), self.joined)) for part in parts)
+        self.normal = self.kind(maps, self.autoencoder.trained_.device)
+
+    def joined(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) -> a feature of each place, (B, D, h, w)."""
+        encoder = getattr(self.autoencoder.net_, "encoder", None)
+        maps = [] if encoder is None else maps_of(encoder, x)
+        none = f"{self.name} compares places of an encoder's maps, and this encoder has none; take one of convolutions"
+        require(len(maps) > 0, none)
+        return joined_maps(maps, self.kind.around)
+
+    def distances(self, x: Tensor) -> Tensor:
+        """Of each place from normal ones, (B, h, w)."""
+        return self.normal.distances(self.joined(x))
+
+    def scores(self, X: Any, y: Any = None) -> np.ndarray:
+        return -self.autoencoder.map_images(X, lambda x: self.distances(x).flatten(1).amax(1))
+
+    def maps(self, X: Any, y: Any = None) -> np.ndarray:
+        """Squared distances, enlarged and smoothed."""
+
+        def enlarged(x: Tensor) -> Tensor:
+            distances = F.interpolate(self.distances(x)[:, None], x.shape[2:], mode="bilinear")
+            return blurred(distances, MAP_BLUR)[:, 0].square()
+
+        return self.autoencoder.map_images(X, enlarged)
+
+
+class ByPatchCore(ByMaps):
+    name, column, kind = "patchcore", "minus_feature_distance", PatchCore
+
+
+class ByPaDiM(ByMaps):
+    name, column, kind = "padim", "minus_mahalanobis_distance", PaDiM
+
+
 def has_patches(autoencoder: Autoencoder) -> bool:
     """Whether images are large enough for patches that are worth comparing."""
     return bool(min((*autoencoder.image_shape_, 1)[:2]) >= LEAST_SIDE)
@@ -170,7 +214,9 @@ def patches_of(autoencoder: Autoencoder, normal: Images) -> "Patches":
     return Patches(seen.to(autoencoder.trained_.device))
 
 
-WAYS: dict[str, type[Way]] = {way.name: way for way in (ByBound, ByError, ByNeighbours, ByPatches)}
+WAYS: dict[str, type[Way]] = {
+    way.name: way for way in (ByBound, ByError, ByNeighbours, ByPatches, ByPatchCore, ByPaDiM)
+}
 
 
 def sees_colours(image_shape: tuple[int, ...]) -> bool:
@@ -203,75 +249,6 @@ def neighbour_distance(normal: np.ndarray, queries: np.ndarray, k: int = NEIGHBO
     itself = distances[:, 0] <= SAME * np.abs(normal).max()
     mean: np.ndarray = np.where(itself, distances[:, 1:].mean(1), distances[:, : min(k, n)].mean(1))
     return mean
-
-
-class Patches:
-    """The patches of normal images x (N, C, H, W), a third of an image's side wide, a quarter of that apart. Those at
-    one place are compared with one another, blurred a little: strokes half a pixel apart are nearly the same."""
-
-    def __init__(self, x: Tensor, k: int = PATCHES) -> None:
-        self.k = k
-        self.sides = [min(side, LARGEST_SIDE) for side in x.shape[2:]]
-        self.widths = [max(1, round(side / 3)) for side in self.sides]
-        self.steps = [max(1, round(width / 4)) for width in self.widths]
-        self.normal = self.prepared(x)
-
-    def prepared(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> blurred, and averaged down to at most `LARGEST_SIDE` pixels."""
-        x = F.interpolate(x, self.sides, mode="area") if list(x.shape[2:]) != self.sides else x
-        return blurred(x, BLUR)
-
-    def places(self) -> Iterator[tuple[slice, slice]]:
-        """Rows and columns of each patch."""
-        edges = (
-            [*range(0, side - width, step), side - width]
-            for side, width, step in zip(self.sides, self.widths, self.steps, strict=True)
-        )
-        for top, left in itertools.product(*edges):
-            yield slice(top, top + self.widths[0]), slice(left, left + self.widths[1])
-
-    def distances(self, x: Tensor) -> Tensor:
-        """Of each patch of x (B, C, H, W) to the k-th nearest normal one: root mean square, (B, patches)."""
-        x = self.prepared(x)
-        found = [
-            nearest(self.normal[:, :, down, across].flatten(1), x[:, :, down, across].flatten(1), self.k)[0]
-            for down, across in self.places()
-        ]
-        return torch.stack(found, 1) / math.sqrt(x.shape[1] * math.prod(self.widths))
-
-    def maps(self, x: Tensor) -> Tensor:
-        """The squared difference of each pixel from those normal patches, mean over the patches that hold it and over
-        channels, (B, H, W)."""
-        sides, x = x.shape[2:], self.prepared(x)
-        total, count = x.new_zeros(len(x), *self.sides), x.new_zeros(self.sides)
-        for down, across in self.places():
-            normal, seen = self.normal[:, :, down, across], x[:, :, down, across]
-            closest = normal[nearest(normal.flatten(1), seen.flatten(1), self.k)[1]]
-            total[:, down, across] += (seen - closest).square().mean(1)
-            count[down, across] += 1
-        return F.interpolate((total / count)[:, None], sides, mode="bilinear")[:, 0]
-
-
-def blurred(x: Tensor, deviation: float) -> Tensor:
-    """(B, C, H, W) with each pixel the Gaussian mean about it, of this standard deviation in pixels."""
-    reach = math.ceil(2.5 * deviation)
-    steps = torch.arange(-reach, reach + 1, device=x.device)
-    bell = torch.exp(-(steps**2) / (2 * deviation**2))
-    square = (bell[:, None] * bell / bell.sum() ** 2).expand(x.shape[1], 1, -1, -1)
-    return F.conv2d(F.pad(x, (reach,) * 4, mode="replicate"), square, groups=x.shape[1])
-
-
-def nearest(normal: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Of each query (B, D): its distance to the k-th nearest normal row (N, D) that is not itself, or to the last there
-    is, and that row's place: (B,) and (B,)."""
-    centre = normal.mean(0)  # about which squares are small, and rounding with them
-    normal, queries = normal - centre, queries - centre
-    squares = queries.square().sum(1, keepdim=True)
-    distances = squares + normal.square().sum(1) - 2 * queries @ normal.T
-    found, at = distances.topk(min(k + 1, len(normal)), largest=False)
-    itself = found[:, :1] <= 10 * SAME * squares
-    last = torch.where(itself, k, k - 1).clamp(max=found.shape[1] - 1)  # (B, 1)
-    return found.gather(1, last)[:, 0].clamp(min=0).sqrt(), at.gather(1, last)[:, 0]
 
 
 def p_values(scores: np.ndarray, held_out: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from latently.common.errors import require
 from latently.data.noise import image_key
 from latently.models.code_table import CodeTable
 from latently.models.modules import principal_components
+from latently.models.readout import maps_of
 
 LEAST_SPREAD = 1e-6  # share of the largest standard deviation below which a feature counts as constant
 
@@ -75,6 +76,9 @@ class FrozenEncoder(nn.Module):
         fits = features.shape[1:] == (self.n_features,)
         require(fits, f"the encoder makes {tuple(features.shape)} of {tuple(x.shape)}, not (B, {self.n_features})")
         return features
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        return maps_of(self.network, x)
 
     def as_code(self, features: Tensor) -> Tensor:
         if self.scale is None:

@@ -54,6 +54,15 @@ class Pretrained(nn.Module):
         features: Tensor = self.network((self.fitted(x) - self.mean) / self.std)
         return features
 
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """The maps before the last two, (B, C, h, w): of a ResNet those of layers 2 and 3, as PatchCore takes (Roth et
+        al. 2022). Of the whole image: what is odd may be at its edge. None where timm's network does not give them."""
+        if not hasattr(self.network, "forward_intermediates"):
+            return []
+        x = F.interpolate(x, self.size, mode="bilinear", antialias=True).expand(-1, 3, -1, -1)
+        maps: list[Tensor] = self.network.forward_intermediates((x - self.mean) / self.std, intermediates_only=True)
+        return maps[-3:-1]
+
     def fitted(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 3, *size), in 0..1"""
         sides = tuple(x.shape[-2:])

@@ -68,6 +68,15 @@ def pooled_maps(encoder: nn.Sequential, x: Tensor, mirrored: bool) -> Tensor:
     return (pooled + pooled_maps(encoder, x.flip(3), mirrored=False)) / 2 if mirrored else pooled
 
 
+def maps_of(encoder: nn.Module, x: Tensor) -> list[Tensor]:
+    """The maps (B, C, H, W) of any encoder at two sizes, the larger first: its own `maps`, or those of its layers; none
+    where it has no places."""
+    if isinstance(encoder, nn.Sequential):
+        return last_maps(encoder, x)
+    own = getattr(encoder, "maps", None)
+    return own(x) if callable(own) else []
+
+
 def last_maps(encoder: nn.Sequential, x: Tensor) -> list[Tensor]:
     """The outputs (B, C, H, W) of the last layer at each of the last sizes."""
     by_size = {}
