@@ -1,12 +1,12 @@
 """Where images are odd: AUROC per pixel of maps of oddness, ours beside the plain squared error, on pasted defects.
 
     python benchmarks/odd_pixels.py mnist [--validation] [--judged 300]
-    python benchmarks/odd_pixels.py RUN FOLDER [--judged 300]
+    python benchmarks/odd_pixels.py RUN FOLDER [--judged 300] [--by patchcore padim]
 
 Into each image to judge one thing is pasted: a square of one grey level or colour, a line, or a part of another image.
 Of MNIST a VAE learns (10,000 images, five epochs); of a FOLDER RUN has learned. `error` is the squared error of its
 reconstruction, `pca` that of as many principal components as a code has dimensions, at most 100; `default` is the map
-of `latently score --out odd.png`. A line of JSON per defect.
+of `latently score --out odd.png`. A line of JSON per defect: of pixels, and of images, with the defect and without it.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from latently import VAE, Autoencoder, data
 from latently.analysis.run_images import RunImages
-from latently.estimator.anomalies import fitted_way
+from latently.estimator.anomalies import Way, fitted_way
 
 SEED = 0
 DEFECTS = ("square", "line", "patch")
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("data", nargs="+", help="mnist, or RUN FOLDER")
     parser.add_argument("--judged", type=int, default=300)
     parser.add_argument("--validation", action="store_true", help="judge images of the training set, to choose by")
+    parser.add_argument("--by", nargs="*", default=[], help="further ways, of runs whose encoder has maps")
     flags = parser.parse_args()
     if len(flags.data) == 1:
         images = data.load(flags.data[0])
@@ -48,18 +49,33 @@ def main() -> None:
     rng = np.random.default_rng(SEED)
     judged = judged[rng.permutation(len(judged))[: flags.judged]]
     pca = PCA(min(100, model.transform(normal[:2]).shape[1]), random_state=SEED).fit(flat(normal))
-    ways = {by: fitted_way(by, model, normal) for by in ("error", "auto")}
+    ways = {by: fitted_way(by, model, normal) for by in ("error", "auto", *flags.by)}
+    before = scored(judged, pca, ways)
     for defect in DEFECTS:
         pasted, where = with_defect(judged, defect, rng)
-        rows = flat(pasted)
-        error = (rows - pca.inverse_transform(pca.transform(rows))) ** 2
-        maps = {"pca": error.reshape(*where.shape, -1).mean(3)}
+        maps = {"pca": pca_error(pasted, pca).reshape(*where.shape, -1).mean(3)}
         maps |= {"default" if by == "auto" else by: way.maps(pasted) for by, way in ways.items()}
         figures = {name: float(roc_auc_score(where.ravel(), each.ravel())) for name, each in maps.items()}
+        is_pasted, after = np.repeat([True, False], len(judged)), scored(pasted, pca, ways)
+        for name, scores in after.items():
+            figures[f"image {name}"] = float(roc_auc_score(is_pasted, -np.concatenate([scores, before[name]])))
         print(
             json.dumps({"data": flags.data[-1], "defect": defect} | {k: round(v, 4) for k, v in figures.items()}),
             flush=True,
         )
+
+
+def scored(images: np.ndarray, pca: PCA, ways: dict[str, Way]) -> dict[str, np.ndarray]:
+    """Of images by each way, the lowest the oddest."""
+    found = {"pca": -pca_error(images, pca).sum(1)}
+    return found | {"default" if by == "auto" else by: way.scores(images) for by, way in ways.items()}
+
+
+def pca_error(images: np.ndarray, pca: PCA) -> np.ndarray:
+    """The squared error of each value, (N, H W C)."""
+    rows = flat(images)
+    error: np.ndarray = (rows - pca.inverse_transform(pca.transform(rows))) ** 2
+    return error
 
 
 def flat(images: np.ndarray) -> np.ndarray:

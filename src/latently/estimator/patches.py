@@ -152,8 +152,8 @@ class PaDiM:
 
     def distances(self, x: Tensor) -> Tensor:
         """(B, D, h, w) -> (B, h, w)"""
-        away: Tensor = (self.rows(x) - self.mean[:, None]) @ self.scale.mT  # (P, B, d)
-        return away.norm(dim=2).T.reshape(len(x), *x.shape[2:])
+        away = (self.rows(x) - self.mean[:, None]) @ self.scale.mT  # (P, B, d)
+        return away.square().sum(2).sqrt().T.reshape(len(x), *x.shape[2:])
 
 
 def k_centres(rows: Tensor, n: int) -> Tensor:
