@@ -133,6 +133,7 @@ class PaDiM:
     """normal: the features of normal images in parts (b, D, h, w)."""
 
     around = 1
+    scale: Tensor  # (P, d, d), L^-1 of S = L L^T
 
     def __init__(self, normal: Iterable[Tensor], device: torch.device | str = "cpu") -> None:
         n, total, products = 0, torch.zeros(()), torch.zeros(())
@@ -144,7 +145,7 @@ class PaDiM:
         covariance = (products - n * mean[:, :, None] * mean[:, None]) / (n - 1)  # (P, d, d)
         ridge = RIDGE * covariance.diagonal(dim1=1, dim2=2).mean() * torch.eye(mean.shape[1])
         self.mean = mean.float().to(device)
-        self.scale = torch.linalg.inv(torch.linalg.cholesky(covariance + ridge)).float().to(device)  # L^-1
+        self.scale = torch.linalg.inv(torch.linalg.cholesky(covariance + ridge)).float().to(device)
 
     def rows(self, x: Tensor) -> Tensor:
         """(B, D, h, w) -> (P, B, d)"""
