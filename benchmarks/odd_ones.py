@@ -2,14 +2,14 @@
 
     python benchmarks/odd_ones.py mnist [--classes 1 3] [--contaminated 0.05]
     python benchmarks/odd_ones.py PHOTOGRAPHS --classes automobile bird horse [--epochs 12]
-    python benchmarks/odd_ones.py false-alarms mnist PHOTOGRAPHS ...
+    python benchmarks/odd_ones.py false-alarms mnist PHOTOGRAPHS ... [--once]
 
 PHOTOGRAPHS is a folder with train/ and test/, in each a subfolder per class. Every way of a model (of MNIST a VAE, of
 photographs SimCLR with rotations, trained on the class alone) and the default, beside what takes no model: the error of
 principal components, the nearest images by pixels, an isolation forest; and PyOD's AutoEncoder and DeepSVDD with their
 defaults, where PyOD is installed. AUROC on test images: a line of JSON per class, then the means. `false-alarms`: the
 share of normal images that --false-alarms marks at 1, 5 and 10 %, over five draws of the images that are learned from,
-held out and judged.
+held out and judged; `--once` draws those that are learned from once.
 """
 
 import argparse
@@ -48,10 +48,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="default: 12 of SimCLR, and of a VAE its own default")
     parser.add_argument("--judged", type=int, help="so many of the images to judge, drawn at random; default: all")
     parser.add_argument("--validation", action="store_true", help="judge validation images, to choose a way by")
+    parser.add_argument("--once", action="store_true", help="of false-alarms: learn once")
     asked = parser.parse_args()
     if asked.data[0] == "false-alarms":
         for name in asked.data[1:]:
-            print(json.dumps({"data": name} | false_alarms(name)), flush=True)
+            print(json.dumps({"data": name} | false_alarms(name, asked.once)), flush=True)
         return
     train, judged = parts(asked.data[0], asked.validation)
     if asked.judged:
@@ -137,22 +138,24 @@ def flat(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
-def false_alarms(source: str, draws: int = 5) -> dict[str, Any]:
+def false_alarms(source: str, once: bool, draws: int = 5) -> dict[str, Any]:
     """The share of normal images with a p-value of at most 1, 5 and 10 %, by draw. Half of all images are learned from,
     at most 2,000, briefly: a good model has no fewer false alarms. Of the others half are held out and half judged.
     """
     prepared = data.Preparation() if source in data.NAMED else data.Preparation(image_size=(32, 32), fit="crop")
     images = data.load(source, prepared).images
+    n_learned = min(len(images) // 2, 2000)
+    n_judged = min((len(images) - n_learned) // 2, 5000)
     found = defaultdict(list)
     for draw in range(draws):
-        order = np.random.default_rng(draw).permutation(len(images))
-        n_learned = min(len(images) // 2, 2000)
-        n_judged = min((len(images) - n_learned) // 2, 5000)
-        learned, held_out, judged = (
-            images[np.sort(each)] for each in np.split(order, n_learned + n_judged * np.arange(3))[:3]
-        )
-        way = fitted_way("auto", encoder(learned, 1, draw).fit(learned), learned)
-        p = p_values(way.scores(judged), way.scores(held_out))
+        random = np.random.default_rng(draw)
+        if draw == 0 or not once:
+            order = random.permutation(len(images))
+            learned = images[np.sort(order[:n_learned])]
+            way = fitted_way("auto", encoder(learned, 1, draw).fit(learned), learned)
+            scores = way.scores(images[order[n_learned : n_learned + 2 * n_judged]])
+        held_out, judged = np.split(random.permutation(scores) if once else scores, 2)
+        p = p_values(judged, held_out)
         for rate in RATES:
             found[f"{rate:g}"].append(round(float((p <= rate).mean()), 4))
     return dict(found) | {"by": way.name, "learned": len(learned), "held_out": len(held_out), "judged": len(judged)}
