@@ -32,7 +32,7 @@ def test_the_flag_names_every_way():
     assert typing.get_args(typing.get_type_hints(score)["by"]) == typing.get_args(anomalies.By)
 
 
-@pytest.mark.parametrize("by", [*anomalies.WAYS, "auto"])
+@pytest.mark.parametrize("by", ["elbo", "error", "neighbours", "patches", "auto"])
 def test_every_way_ranks_and_names_itself(latently, small_run, with_noise, tmp_path, by):
     ran = latently("score", small_run, "--data", with_noise, "--by", by, "--out", tmp_path / "odd.csv")
     assert ran.code == 0, ran.err
@@ -73,6 +73,7 @@ def test_false_alarms_are_marked_and_counted(latently, small_run, with_noise, tm
         ("--false-alarms 1.5", "--false-alarms is 1.5; expected a number between 0 and 1"),
         ("--false-alarms 0.0001", "validation images, too few for --false-alarms 0.0001"),
         ("--by luck", "luck"),
+        ("--by patchcore", "patchcore compares places of an encoder's maps, and this encoder has none"),
     ],
 )
 def test_bad_flags_are_sentences(latently, small_run, tmp_path, flags, words):

@@ -14,7 +14,9 @@ from torch import library as operators
 import latently
 from latently import Autoencoder, Decoder, InputError, Network
 from latently.common.errors import DataNote
+from latently.estimator.anomalies import fitted_way
 from latently.models import pretrained
+from latently.models.readout import maps_of
 
 NAME = "test_resnet"  # timm's own small one
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
@@ -69,6 +71,24 @@ def test_codes_are_the_standardised_features_of_timms_own_pipeline(timm, weights
     error = np.abs(fitted.transform(IMAGES)[:, varied] - expected)  # Pillow resizes bytes to bytes: half a grey level
     assert error.mean() < 0.05
     np.testing.assert_allclose(fitted.transform(IMAGES).mean(0), 0, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_maps_are_what_the_second_and_third_layers_make_of_whole_images(fitted):
+    """As PatchCore takes them (Roth et al. 2022)."""
+    encoder = fitted.net_.encoder
+    outputs, network = [], encoder.network.network
+    hooks = [layer.register_forward_hook(lambda _m, _i, out: outputs.append(out)) for layer in
+             (network.layer2, network.layer3)]  # fmt: skip
+    x = torch.from_numpy(IMAGES[:3].transpose(0, 3, 1, 2) / 255).float()
+    with torch.no_grad():
+        maps = maps_of(encoder, x)
+    for hook in hooks:
+        hook.remove()
+    assert [each.shape[0] for each in maps] == [3, 3]
+    assert all(torch.equal(one, other) for one, other in zip(maps, outputs, strict=True))
+    assert maps[0].shape[2] == 2 * maps[1].shape[2]
+    assert np.isfinite(fitted_way("patchcore", fitted, IMAGES[:20]).scores(IMAGES[20:])).all()
 
 
 @pytest.mark.slow
