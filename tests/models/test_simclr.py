@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from latently import Autoencoder, InputError, Network, SimCLR
+from latently.estimator.default_encoder import default_encoder
 from latently.models.densities import nt_xent
 
 
@@ -66,6 +68,23 @@ def test_a_decoder_that_learns_from_a_part_of_the_batch_has_the_loss_of_that_par
     assert len(set(whole.tolist())) == 10, "in an evaluation, each image has its own"
     part = model.reconstruction(net.train(), x)
     torch.testing.assert_close(part, whole[[0, 1, 2, 0, 1, 2, 0, 1, 2, 0]], rtol=1e-4, atol=1e-2)
+
+
+def test_what_is_open_is_settled_by_whether_images_are_drawings():
+    """As `default_encoder` has it; what was said stays."""
+    model = SimCLR(192)
+    model.settle((1, 28, 28))
+    assert model == default_encoder((28, 28)).model
+    assert hasattr(model.build((1, 28, 28)), "readout"), "of drawings, too, features are read out of layers"
+    for said, shape in (
+        (SimCLR(192), (3, 32, 32)),
+        (SimCLR(192), (1, 8, 8)),
+        (SimCLR(192, features_of="code"), (1, 28, 28)),
+        (SimCLR(192, Network("conv(4, 3) mean()")), (1, 28, 28)),
+    ):
+        before = replace(said)
+        said.settle(shape)
+        assert said == before
 
 
 def test_large_photographs_are_trained_on_for_about_as_long():

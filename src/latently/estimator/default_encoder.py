@@ -4,14 +4,11 @@ from typing import Any
 
 from latently.common.errors import require
 from latently.estimator.autoencoder import Autoencoder
-from latently.models import SimCLR
-from latently.models.layers import Shape
-from latently.models.networks import Network, feature_encoder
+from latently.models.simclr import LEAST_DRAWING, SimCLR
 from latently.models.views import is_photograph
 from latently.training.inference import tensor_shape
 
-LEAST_SIDE = 20  # of a drawing whose features are made by comparison; of digits of 8 x 8 a VAE's codes are as good
-DRAWN_DIM, DRAWN_CHANNELS = 192, (32, 64)  # of the code of drawings, and channels of the first layers
+DRAWN_DIM = 192  # of the code of drawings
 
 
 def given_encoder(given: Any, image_shape: tuple[int, ...]) -> Autoencoder:
@@ -28,15 +25,10 @@ def default_encoder(image_shape: tuple[int, ...], latent_dim: int | None = None)
     shape = tensor_shape(image_shape)
     if is_photograph("auto", shape[0]):
         encoder = Autoencoder(SimCLR(), **SimCLR.suited_training)
-    elif min(shape[1:]) < LEAST_SIDE:
+    elif min(shape[1:]) < LEAST_DRAWING:  # of digits of 8 x 8 a VAE's codes are as good
         encoder = Autoencoder()
     else:
-        model = SimCLR(latent_dim or DRAWN_DIM, features_of="layers")
-        model.network = Network(drawings_encoder(shape, model.feature_dim))
+        model = SimCLR(latent_dim or DRAWN_DIM)
+        model.settle(shape)
         return Autoencoder(model, **SimCLR.suited_training)
     return encoder if latent_dim is None else encoder.set_params(model__latent_dim=latent_dim)
-
-
-def drawings_encoder(image_shape: Shape, width: int) -> str:
-    """Layers that make `width` features of drawings (C, H, W): an eighth of the arithmetic of those for photographs."""
-    return f"{feature_encoder(image_shape, width, before=DRAWN_CHANNELS)} code()"

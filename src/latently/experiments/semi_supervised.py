@@ -14,7 +14,6 @@ from latently.analysis import label_curve
 from latently.common.errors import require
 from latently.data import label_budget
 from latently.estimator import Autoencoder, Classifier
-from latently.estimator.default_encoder import drawings_encoder
 from latently.evaluation.intervals import estimate, percent
 from latently.experiments.encoders import cached, cached_codes, trial_settings
 from latently.experiments.study import Result, Study
@@ -23,6 +22,7 @@ from latently.experiments.trials import Bench, Trial
 from latently.models import M2, VAE, FeedForward, SimCLR, model_to_json
 from latently.models.augmentation import Augmentation
 from latently.models.networks import Network, Trunk
+from latently.models.simclr import drawings_encoder
 from latently.training.settings import Training
 
 BUDGETS, QUICK_BUDGETS = (100, 600, 1000, 3000), (100,)

@@ -39,6 +39,7 @@ from latently.models.views import Change, Views, is_photograph, view_sides
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
 USUAL_PIXELS = 32 * 32  # of images whose training is as long as usual
 DRAWINGS_FOR = 4, 860  # epochs, and at least so many steps
+LEAST_DRAWING, DRAWN_CHANNELS = 20, (32, 64)  # side of a drawing that is not small; channels of its first layers
 LITTLE = 0.01  # of a decoder's first images, beside those of the components
 READ_FROM = 5000  # training images from which the readout of features is learned,
 READ_VALUES = 2 * 10**8  # or as many as hold so many values
@@ -68,7 +69,8 @@ class SimCLR(AE):
     """Fraction of a batch that the decoder learns from; it takes a fifth of a step with 0.25 and half of one with 1."""
     features_of: Literal["auto", "layers", "code"] = "auto"
     """What neighbours, probes and few labels use: maps of the encoder's layers, condensed after training (readout.py),
-    or the part of the code that comparison makes; auto: layers for a photograph that has such maps."""
+    or the part of the code that comparison makes; auto: layers for a photograph that has such maps, and for a drawing of
+    20 x 20 pixels or more, whose network then is smaller, unless one is given."""
     n_views: Count = 4
     """Views of each image in a step, V, at least 2."""
     rotations: bool = False
@@ -172,6 +174,14 @@ class SimCLR(AE):
     def appearance_dim(self) -> int:
         return min(round(self.appearance * self.latent_dim), self.latent_dim - 1)
 
+    def settle(self, image_shape: Shape) -> None:
+        """Of drawings that are not small, layers that suit them, and features of these, where both were left open."""
+        small = min(image_shape[1:]) < LEAST_DRAWING
+        is_open = self.features_of == "auto" and not (self.network.encoder or self.network.decoder)
+        if is_open and not small and not is_photograph(self.change, image_shape[0]):
+            self.features_of = "layers"
+            self.network = replace(self.network, encoder=drawings_encoder(image_shape, self.feature_dim))
+
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
         require(image_shape[1] > 1, "simclr compares views of images, and these are rows of values; train an ae or vae")
@@ -242,6 +252,11 @@ class SimCLR(AE):
         )
         require(self.n_views >= 2, f"n_views is {self.n_views}; a view is compared with another of its image: give 2")
         return self
+
+
+def drawings_encoder(image_shape: Shape, width: int) -> str:
+    """Layers that make `width` features of drawings (C, H, W): an eighth of the arithmetic of those for photographs."""
+    return f"{feature_encoder(image_shape, width, before=DRAWN_CHANNELS)} code()"
 
 
 def has_components(net: EncoderDecoder) -> bool:
