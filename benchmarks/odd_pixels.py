@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", help="mnist, or RUN FOLDER")
     parser.add_argument("--judged", type=int, default=300)
+    parser.add_argument("--normal", type=int, help="so many of the images that were learned; default: all")
     parser.add_argument("--validation", action="store_true", help="judge images of the training set, to choose by")
     parser.add_argument("--by", nargs="*", default=[], help="further ways, of runs whose encoder has maps")
     flags = parser.parse_args()
@@ -47,6 +48,8 @@ def main() -> None:
             order = np.random.default_rng(SEED).permutation(len(normal))
             normal, judged = normal[np.sort(order[flags.judged :])], normal[order[: flags.judged]]
     rng = np.random.default_rng(SEED)
+    if flags.normal:
+        normal = normal[np.sort(np.random.default_rng(SEED).permutation(len(normal))[: flags.normal])]
     judged = judged[rng.permutation(len(judged))[: flags.judged]]
     pca = PCA(min(100, model.transform(normal[:2]).shape[1]), random_state=SEED).fit(flat(normal))
     ways = {by: fitted_way(by, model, normal) for by in ("error", "auto", *flags.by)}

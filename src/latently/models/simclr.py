@@ -69,8 +69,8 @@ class SimCLR(AE):
     """Fraction of a batch that the decoder learns from; it takes a fifth of a step with 0.25 and half of one with 1."""
     features_of: Literal["auto", "layers", "code"] = "auto"
     """What neighbours, probes and few labels use: maps of the encoder's layers, condensed after training (readout.py),
-    or the part of the code that comparison makes; auto: layers for a photograph that has such maps, and for a drawing of
-    20 x 20 pixels or more, whose network then is smaller, unless one is given."""
+    or the part of the code that comparison makes; auto: layers for a photograph that has such maps, and for a drawing
+    of 20 x 20 pixels or more, whose network then is smaller, unless one is given."""
     n_views: Count = 4
     """Views of each image in a step, V, at least 2."""
     rotations: bool = False
