@@ -67,7 +67,7 @@ class Plan:
     graph: Graph
     inputs: dict[str, Tensor]
     outputs: list[str]
-    tolerance: float = TOLERANCE
+    tolerance: float = field(default_factory=lambda: TOLERANCE)
     about: dict[str, Any] = field(default_factory=dict)
 
 
