@@ -54,7 +54,8 @@ def read_folder(
     if not broken:
         return data
     require(preparation.skip_broken, _broken_sentence(folder, broken, len(names)))
-    data_note(f"{folder}: {_broken_files(broken, len(names))} and left out: {_listed(broken)}")
+    are = "is" if len(broken) == 1 else "are"
+    data_note(f"{folder}: {_broken_files(broken, len(names))} and {are} left out: {_listed(broken)}")
     readable = np.flatnonzero(~np.isin(names, list(broken)))
     return replace(data.take(readable), parts=None if parts is None else parts[readable])
 
