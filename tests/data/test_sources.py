@@ -553,6 +553,15 @@ def test_splits_repeat_by_seed_and_leave_the_global_generator_alone(kind):
     assert np.random.get_state()[1].tolist() == before, "NumPy's global generator moved"
 
 
+def test_a_limit_of_all_images_is_a_fair_sample_of_those_that_are_sorted(tmp_path):
+    np.savez(tmp_path / "sorted.npz", images=np.zeros((300, 4, 4), np.uint8), labels=np.repeat([0, 1, 2], 100))
+    data = load(tmp_path / "sorted.npz")
+    parts = split(data, "all", seed=1, limit=60)
+    assert np.bincount(data.labels[parts.train]).min() >= 10
+    assert np.array_equal(parts.train, split(data, "all", seed=1, limit=60).train)
+    assert np.array_equal(split(data, "all").train, np.arange(300))
+
+
 def test_split_all_and_json():
     data = load("digits")
     assert sizes(split(data, "all")) == (1797, 0, 0)

@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 import latently as package
-from latently import AE, AEGAN, Autoencoder, Network
+from latently import AE, AEGAN, Autoencoder, Network, SimCLR
 from latently.common.errors import InputError
 from latently.estimator.code_prior import CodePrior
 from latently.models.flow_matching import FlowMatching
@@ -109,3 +109,10 @@ def test_a_prior_of_grids_keeps_their_places_and_learns_from_mirrored_images_too
     np.testing.assert_allclose(again.variations(X[:2], 1, 0, strength=0.0)[:, 0], again.reconstruct(X[:2]), atol=1e-5)
     with pytest.raises(InputError, match=r"expected \(n, 64\), for grids of \(4, 4, 4\)"):
         prior.variations(np.ones((2, 5)), 1, 0)
+
+
+@pytest.mark.parametrize("model", [AEGAN, SimCLR])
+def test_an_activation_that_the_model_s_own_layers_do_not_take_is_refused(model):
+    with pytest.raises(InputError, match=f"activation is 'elu', but the layers of {model.name}'s own encoder"):
+        model(network=Network(activation="elu")).settle((3, 32, 32))
+    model(latent_dim=64, network=Network("conv(8, 3, stride=2) dense(64)", activation="elu")).settle((3, 32, 32))

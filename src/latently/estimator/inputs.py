@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from latently.common.errors import InputError, require
@@ -45,6 +46,7 @@ def _require_images(X: Any) -> None:
         raise InputError(f"X is a path, {str(X)!r}; give its images: latently.data.load({str(X)!r}).images")
     require(not isinstance(X, DataLoader), "X is a DataLoader, which may shuffle and repeat; give X.dataset")
     require(not isinstance(X, ImageSet), "X is an ImageSet; give X.images, and X.label_names as labels")
+    require(not issparse(X), f"X is sparse, {type(X).__name__}; give X.toarray()")
     none = X is None or isinstance(X, Mapping | Iterator | Set)
     require(
         not none, f"X is {type(X).__name__}; expected images as one array: (n, h, w), (n, h, w, c) or (n, features)"

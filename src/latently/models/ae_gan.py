@@ -105,11 +105,11 @@ class AEGAN(AE):
 
     def settle(self, image_shape: Shape) -> None:
         self.latent_dim = self.code_width(image_shape)
+        if not self.network.encoder:
+            self.network.require_usual_activation(self.name)
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
-        self.check()
-        width, network = self.code_width(image_shape), self.own_network(image_shape)
-        net = EncoderDecoder(network.build_encoder(image_shape, width), network.build_decoder(image_shape, width))
+        net = super().build(image_shape, n_classes)
         net.adversary = Adversary(image_shape[0])
         return net
 
@@ -124,10 +124,6 @@ class AEGAN(AE):
         grid = self.network.code_grid(image_shape) if self.network.encoder else open_grid
         require(grid is not None, "latent_dim is None, but the encoder that was given makes no grid: give a width")
         return math.prod(grid or ())
-
-    def code_grid(self, image_shape: Shape) -> Shape | None:
-        grid = self.own_network(image_shape).code_grid(image_shape)
-        return grid if grid and math.prod(grid) == self.code_width(image_shape) else None
 
     def own_network(self, image_shape: Shape) -> Network:
         """The network that was given; where it leaves encoder or decoder open, one of grids."""

@@ -144,6 +144,11 @@ class Network(Settings):
         parts = {"encoder": self.encoder, "decoder": self.decoder}
         return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
 
+    def require_usual_activation(self, model: str) -> None:
+        """Raise InputError where an activation is given for a model's own layers, which name theirs."""
+        unheeded = f"activation is {self.activation!r}, but the layers of {model}'s own encoder name theirs"
+        require(self.activation == Network().activation, f"{unheeded}; leave it out, or give an encoder")
+
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {name: given.to_json(part) for name, part in self.modules.items()}
 

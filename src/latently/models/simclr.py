@@ -163,6 +163,10 @@ class SimCLR(AE):
 
     # The network ----------------------------------------------------------------------------------
 
+    def settle(self, image_shape: Shape) -> None:
+        if not self.network.encoder:
+            self.network.require_usual_activation(self.name)
+
     @property
     def feature_dim(self) -> int:
         """Width of h; that of a is `appearance_dim`."""
