@@ -203,6 +203,10 @@ def test_a_photograph_is_a_source_of_its_own(tmp_path):
     photograph(tmp_path / "cat.jpg", 30, 40)
     data = load(tmp_path / "cat.jpg", Preparation((16, 16), 3, "crop"))
     assert (data.images.shape, data.names.tolist(), data.labels.tolist()) == ((1, 16, 16, 3), ["cat.jpg"], [-1])
+    frames = [photograph(tmp_path / "frame.png", 8, 8) for _ in range(2)]
+    frames[0].save(tmp_path / "cat.gif", save_all=True, append_images=frames[1:])
+    (note,) = notes_of(tmp_path / "cat.gif")
+    assert note.startswith(f"{tmp_path / 'cat.gif'}: 1 file has several frames"), "a note names another place"
 
 
 # Files of other kinds
