@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from latently.common.errors import DataNote, InputError
-from latently.data import NAMED, ImageSet, Preparation, Split, label_budget, load, split
+from latently.data import NAMED, ImageSet, Preparation, Split, arrays, label_budget, load, split
 from latently.data.download import ARCHIVES, cache_folder
 from latently.data.imageset import UNLABELLED
 from latently.data.preparation import AS_THEY_ARE
@@ -658,3 +658,8 @@ def test_channels_that_stand_first_are_refused_however_many(tmp_path, channels):
 def test_a_label_file_is_no_source_of_images(tmp_path):
     (tmp_path / "labels.csv").write_text("name,label\na.png,cat\nb.png,dog\n")
     sentence(tmp_path / "labels.csv", "names and labels, and no pixels", "give it as --labels")
+
+
+def test_a_grid_of_many_channels_is_not_taken_for_channels_first():
+    for shape in ((9, 4, 4, 8), (9, 4, 5, 8), (9, 6, 8, 8), (9, 28, 28, 12)):
+        arrays.require_channels_last(shape, "X")

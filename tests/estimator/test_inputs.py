@@ -100,7 +100,7 @@ SMALL = FeedForward(Trunk("dense(8)"))
         ({"images": BYTES}, "X is dict; expected images"),
         (None, "X is NoneType; expected images"),
         (torch.utils.data.DataLoader(list(FLOATS)), "X is a DataLoader, .* give X.dataset"),
-        (np.zeros((60, 5, 8, 8)), "the channels stand first"),
+        (np.zeros((60, 5, 12, 12)), "the channels stand first"),
     ],
     ids=["channels first", "tensor", "masked", "sizes", "colours", "floats", "types", "arrays", "objects",
         "NaN", "ImageSet", "text", "path", "generator", "dict", "None", "DataLoader", "many channels"],

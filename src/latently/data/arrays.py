@@ -24,6 +24,7 @@ from latently.data.ranges import Limits, Scale, decided, limits_of, limits_of_al
 from latently.data.reading import open_plain, reading, require_memory
 
 CHANNELS = (1, 2, 3, 4)
+LARGEST_GRID = 8  # side of a code that is a grid, which may have as many channels
 ONE_IMAGE = (0.5, 2)  # height / width of what may be one image
 
 
@@ -153,7 +154,9 @@ def as_images(array: np.ndarray, where: str) -> np.ndarray:
 
 def require_channels_last(shape: tuple[int, ...], where: str) -> None:
     """Raise `InputError` for images as PyTorch orders them, (N, C, H, W)."""
-    first = len(shape) == 4 and shape[3] not in CHANNELS and (shape[1] in CHANNELS or shape[1] < shape[2] == shape[3])
+    if len(shape) != 4 or shape[3] in CHANNELS:
+        return
+    first = shape[1] in (1, 3) or shape[1] < shape[2] == shape[3] > LARGEST_GRID
     advice = "the channels stand first: transpose it to (N, H, W, C)"
     require(not first, f"{where} holds an array of shape {shape}; expected (N, H, W, C), {advice}")
 
