@@ -1,5 +1,6 @@
 """Images as people hold them reach an estimator as what they are, or are refused in one sentence."""
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,22 @@ def test_pixels_of_another_scale_than_those_of_the_fit_are_told(kind, tmp_path):
     for call in (autoencoder.transform, classifier.predict, loaded.predict):
         with pytest.warns(DataNote, match=f"X: the pixels reach {words}"):
             call(X)
+
+
+def test_runs_that_do_not_say_which_pixels_they_were_fitted_on_still_load(tmp_path):
+    Autoencoder(GAUSSIAN, epochs=1).fit(BYTES).save(tmp_path / "run")
+    path = tmp_path / "run" / "params.json"
+    params = json.loads(path.read_text())
+    assert params.pop("pixels") == [0, 1]
+    path.write_text(json.dumps(params))
+    old = latently.load(tmp_path / "run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataNote)
+        old.transform(BYTES.astype(int))
+    assert latently.load(old.save(tmp_path / "again") and tmp_path / "again").image_shape_ == (8, 8)
+    path.write_text(json.dumps(params | {"pixels": ["black", "white"]}))
+    with pytest.raises(InputError, match=r"params.json cannot be used"):
+        latently.load(tmp_path / "run")
 
 
 def test_bytes_for_a_model_of_other_numbers_are_told():

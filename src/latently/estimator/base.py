@@ -327,6 +327,7 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
     def describe(self) -> dict[str, Any]:
         """The entries of params.json: enough to build and to fit the estimator again."""
         provenance = getattr(self.net_, "provenance", None)  # of weights that others trained
+        limits = getattr(self, "pixel_limits_", None)  # not of a run that was written before they were
         return (
             {
                 "estimator": self.kind,
@@ -335,10 +336,10 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
                 "resolved": {name: getattr(self.training_, name) for name in RESOLVED},
                 "seed": self.seed_,
                 "image_shape": list(self.image_shape_),
-                "pixels": [self.pixel_limits_.low, self.pixel_limits_.high],
                 "n_parameters": count_parameters(self.net_),
                 "versions": versions(),
             }
+            | ({"pixels": [limits.low, limits.high]} if limits else {})
             | ({"pretrained": provenance} if provenance else {})
             | self._describe_own()
         )
