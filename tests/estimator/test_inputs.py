@@ -196,6 +196,15 @@ def test_a_series_of_images_is_an_array(fitted):
     assert np.array_equal(fitted.transform(pandas.Series(list(BYTES))), fitted.transform(BYTES))
 
 
+def test_labels_may_be_tensors():
+    y = torch.arange(60) % 3
+    own = Classifier(SMALL, epochs=1, random_state=0).fit(BYTES, y.numpy())
+    for same in (y, y.float().requires_grad_(), list(y), tuple(y)):
+        fitted = Classifier(SMALL, epochs=1, random_state=0).fit(BYTES, same)
+        assert fitted.classes_.tolist() == [0, 1, 2]
+        assert fitted.score(BYTES, same) == own.score(BYTES, y.numpy())
+
+
 def test_masked_labels_are_missing_labels():
     y = np.ma.array(load_digits().target[:60] % 3, mask=np.arange(60) >= 40)
     own = Classifier(SMALL, epochs=1, random_state=0).fit(BYTES, y).predict_proba(BYTES)
