@@ -68,6 +68,7 @@ def upsampling_decoder(image_shape: Shape) -> str:
     return f"{first} {' '.join(steps)} conv(out, 3)"
 
 
+ROW_WIDTH = 256  # of the layers on both sides of a code that is a row
 GRID_SIDE = 8  # most places along a side of a code that is a grid
 
 
@@ -106,6 +107,22 @@ def grid_decoder(image_shape: Shape, channels: int) -> str:
         if large != (2 * small[0], 2 * small[1]):
             steps.append(f"upsample({large[0]}, {large[1]})")  # an odd side
     return " ".join(steps)
+
+
+def row_encoder(image_shape: Shape) -> str:
+    """From a drawing to a row of values, of which its code is made."""
+    halving = " ".join(f"conv({width}, 4, gelu, stride=2)" for width in grid_widths(grid_sides(image_shape)))
+    return f"{halving} dense({ROW_WIDTH}, gelu)"
+
+
+def row_decoder(image_shape: Shape) -> str:
+    """From a code that is a row to a drawing, by doubling and convolution."""
+    sides = grid_sides(image_shape)
+    widths, (height, across) = grid_widths(sides), sides[-1]
+    doubled = zip(sides[-2::-1], reversed(widths), strict=True)
+    steps = " ".join(f"upsample({h}, {w}) conv({width}, 3, gelu)" for (h, w), width in doubled)
+    first = f"dense({ROW_WIDTH}, gelu) dense({widths[-1] * height * across}, gelu) reshape({widths[-1]}, {height}, {across})"
+    return f"{first} {steps} conv(out, 3)"
 
 
 def default_decoder(image_shape: Shape) -> str:
