@@ -3,10 +3,10 @@
     python benchmarks/drawn_for_labels.py [--runs DIR] [--draws 0 1 2] [--out benchmarks/results/drawn-for-labels.json]
 
 An autoencoder learns the 55,000 training images without labels; for each draw, a prior learns its codes and is told the
-100 labels alone. The default classifier then learns from the labels alone, with variations of them (`sample --like`), or
-with images drawn by class: as many drawn images as labelled ones in an epoch, and as many images shown in all. Accuracy
-on the 10,000 test images. The judge, trained on all labels, only says how many of the drawn images are what they are
-called. Nothing was chosen by these figures.
+100 labels alone. The default classifier then learns from the labels alone, with variations of them (`sample --like`),
+or with images drawn by class: as many drawn images as labelled ones in an epoch, and as many images shown in all.
+Accuracy on the 10,000 test images. The judge, trained on all labels, only says how many of the drawn images are what
+they are called. Nothing was chosen by these figures.
 """
 
 import argparse
