@@ -114,7 +114,8 @@ def prior_plans(autoencoder: Autoencoder) -> dict[str, Plan]:
     """`velocity` and `sampler`. Raises InputError without a learned prior, or if it is not of these weights."""
     prior = autoencoder.current_prior()
     flow: Any = prior.model_
-    model, net, v = autoencoder.model_, autoencoder.net_, prior.net_
+    v: Any = prior.net_
+    model, net = autoencoder.model_, autoencoder.net_
     width, scale = model.latent_dim, v.scale
     labels = {"labels": torch.arange(TRIED) % len(prior.classes_) - 1} if prior.knows_classes else {}
     if model.takes_labels:
@@ -125,10 +126,10 @@ def prior_plans(autoencoder: Autoencoder) -> dict[str, Plan]:
         labels = {"labels": torch.arange(TRIED) % len(prior.classes_)}  # the decoder knows no image without one
 
     def velocity(x: Tensor, t: Tensor, *y: Tensor) -> tuple[Tensor, ...]:
-        return (v(x, t, *(y or (none(x),))),)
+        return (v(x, t, *(y or (no_class(x),))),)
 
     def sample(noise: Tensor, steps: Tensor, *told: Tensor) -> tuple[Tensor, ...]:
-        y, w = told or (none(noise), 1.0)
+        y, w = told or (no_class(noise), 1.0)
 
         def step(i: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
             return i + 1, flow.heun_step(v, x, i / steps, 1 / steps, y, w)
@@ -150,7 +151,7 @@ def prior_plans(autoencoder: Autoencoder) -> dict[str, Plan]:
     }  # fmt: skip
 
 
-def none(rows: Tensor) -> Tensor:
+def no_class(rows: Tensor) -> Tensor:
     """No class, for each row."""
     return torch.full_like(rows[:, 0], -1, dtype=torch.int64)
 
