@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from samples import trained
+from samples import as_floats, trained
 
 from latently import AE, Autoencoder, Classifier, data
 from latently.data import within_budget
@@ -60,9 +60,9 @@ def main() -> None:
             if len(images):
                 row["right_by_the_judge"] = float((judge.predict(images) == classes).mean())
             started = time.process_time()
-            classifier = learn(labelled.images.astype(np.float32) / 255, known, images, classes, draw, flags.shown)
+            classifier = learn(as_floats(labelled.images), known, images, classes, draw, flags.shown)
             row |= {"classifier_s": time.process_time() - started}
-            rows.append(row | {"accuracy": classifier.score(test.images.astype(np.float32) / 255, test.labels)})
+            rows.append(row | {"accuracy": classifier.score(as_floats(test.images), test.labels)})
             print(json.dumps(rows[-1]), flush=True)
     flags.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
