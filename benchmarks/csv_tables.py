@@ -24,6 +24,7 @@ COMMANDS = {
     "odd-ones-mnist": "odd_ones.py mnist",
     "odd-ones-cifar10": "odd_ones.py PHOTOGRAPHS --classes automobile bird horse",
     "odd-ones-false-alarms": "odd_ones.py false-alarms mnist",
+    "photo-samples": "photo_samples.py clothing/train clothing/validation",
     "samples": "samples.py",
 }
 Row = dict[str, Any]
