@@ -18,11 +18,13 @@ from pairs import RESULTS
 TABLES = RESULTS / "csv"
 PROCESSOR, TORCH = "amd-epyc-2-cores", "2.13.0"  # of results that do not name them
 COMMANDS = {
+    "drawn-for-labels": "drawn_for_labels.py",
     "groups": "groups.py mnist=RUN cifar10=RUN --data cifar10=FOLDER",
     "label-noise": "label_noise.py mnist=RUN cifar10=RUN --data cifar10=FOLDER --cleanlab SITE-PACKAGES",
     "odd-ones-mnist": "odd_ones.py mnist",
     "odd-ones-cifar10": "odd_ones.py PHOTOGRAPHS --classes automobile bird horse",
     "odd-ones-false-alarms": "odd_ones.py false-alarms mnist",
+    "photo-samples": "photo_samples.py clothing/train clothing/validation",
     "samples": "samples.py",
 }
 Row = dict[str, Any]

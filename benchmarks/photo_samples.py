@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from samples import against, nearest, trained
+from samples import against, as_floats, nearest, trained
 from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -89,10 +89,6 @@ def main() -> None:
 
 def fit(estimator: Any, images: data.ImageSet, seed: int) -> Any:
     return estimator.set_params(random_state=seed).fit(images.images, images.label_names)
-
-
-def as_floats(images: Any) -> np.ndarray:
-    return np.asarray(images, np.float32) / 255
 
 
 def rebuilt(ae: Autoencoder, vae: Autoencoder, images: Any) -> dict[str, dict[str, float]]:

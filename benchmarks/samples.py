@@ -4,8 +4,10 @@
 
 For each seed: an autoencoder of 24 dimensions, its prior and mixtures of its codes, a CVAE and a VAE. Agreement of what
 was asked for with what the judge, our default classifier, sees; Frechet distance, precision and recall in its features
-beside those of as many training images. Distances to the nearest training image tell copies. --runs keeps what was
-trained, so that an interrupted measurement goes on.
+beside those of as many training images, and of these rebuilt by the autoencoder, which no sampler of its codes can be
+expected to surpass. Distances to the nearest training image tell copies. Images half-way between two of test, by the
+flow and on a straight line between their codes. --runs keeps what was trained, so that an interrupted measurement goes
+on.
 """
 
 import argparse
@@ -24,6 +26,8 @@ from latently.evaluation.samples import frechet_precision_recall
 
 GUIDANCES = (0.0, 1.0, 1.5, 2.5)  # 0: no class is asked for
 N_COPIES = 1000  # images whose nearest training image is looked for
+N_PAIRS = 2000  # of test images, with a way between
+SURE = 0.95
 
 
 def main() -> None:
@@ -41,7 +45,7 @@ def main() -> None:
         flags.runs / "judge", lambda: Classifier(epochs=flags.judge_epochs, random_state=0).fit(train, labels)
     )
     real = judge.features(test)
-    found = json.loads(flags.out.read_text()) if flags.out.exists() else {"rows": [], "copies": {}}
+    found = json.loads(flags.out.read_text()) if flags.out.exists() else {"rows": [], "copies": {}, "halfway": {}}
     perfect = zip(("floor", "precision_ceiling", "recall_ceiling"), against(real, judge, train[: flags.n]), strict=True)
     found["about"] = {"judge": judge.score(test, classes), "n": flags.n} | dict(perfect)
     print(json.dumps(found["about"]), flush=True)
@@ -62,7 +66,8 @@ def main() -> None:
             f"guidance {w:g}": copies(ae, train, test[:N_COPIES], ae.prior_.sample(N_COPIES, seed, guidance=w))
             for w in (1.0, 1.5)
         }
-        print(json.dumps(found["copies"][str(seed)]), flush=True)
+        found["halfway"][str(seed)] = halfway(ae, judge, test)
+        print(json.dumps(found["copies"][str(seed)] | found["halfway"][str(seed)]), flush=True)
         flags.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
@@ -97,6 +102,7 @@ def fitted(folder: Path, train: np.ndarray, labels: np.ndarray, seed: int, asked
         "mixture of 10 for each class": (mixtures_s, True, by_class),
         "cvae": (cvae_s, True, lambda: cvae.sample(n, seed, asked)),
         "vae, its prior": (vae_s, False, lambda: vae.sample(n, seed)),
+        "training images, rebuilt by the autoencoder": (0.0, False, lambda: ae.reconstruct(train[:n])),
     }
 
 
@@ -118,15 +124,36 @@ def against(real: np.ndarray, judge: Classifier, images: np.ndarray) -> tuple[fl
     return frechet_precision_recall(real, judge.features(images))
 
 
+def halfway(ae: Autoencoder, judge: Classifier, test: np.ndarray) -> dict[str, dict[str, float]]:
+    """Of images half-way between two test images: the Frechet distance from others of test, and how many the judge is
+    sure of; beside test images themselves."""
+    parts = np.array_split(test[np.random.default_rng(0).permutation(len(test))[: 4 * N_PAIRS]], 4)
+    starts, ends, others, real = parts
+    shown = {"straight": ae.interpolate(starts, ends, 3, straight=True)[:, 1]}
+    shown |= {"by the flow": ae.interpolate(starts, ends, 3)[:, 1], "test images": as_floats(real)}
+    against_others = judge.features(as_floats(others))
+    return {
+        name: {
+            "frechet": frechet_precision_recall(against_others, judge.features(images))[0],
+            "sure": float((judge.predict_proba(images).max(1) > SURE).mean()),
+        }
+        for name, images in shown.items()
+    }
+
+
+def as_floats(images: Any) -> np.ndarray:
+    return np.asarray(images, np.float32) / 255
+
+
 def copies(ae: Autoencoder, train: np.ndarray, test: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
     """Median distances to the nearest training image, pixels in 0..1: of images decoded from drawn codes, of test
     images, and of test images rebuilt by the autoencoder, which smooths all that it decodes. Those of codes: no decoder
     between."""
     codes = ae.transform(train)
-    pixels = train.reshape(len(train), -1).astype(np.float32) / 255
+    pixels = as_floats(train.reshape(len(train), -1))
     return {
         "drawn": nearest(pixels, ae.inverse_transform(drawn)),
-        "test": nearest(pixels, test.astype(np.float32) / 255),
+        "test": nearest(pixels, as_floats(test)),
         "test, rebuilt": nearest(pixels, ae.reconstruct(test)),
         "code, drawn": nearest(codes, drawn),
         "code, test": nearest(codes, ae.transform(test)),

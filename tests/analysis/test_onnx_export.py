@@ -1,5 +1,6 @@
 """ONNX files give what torch gives, for any number of rows, and are refused where they would not."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -7,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from latently import Autoencoder, Classifier, FeedForward, FewLabelClassifier, Network, Trunk
+from latently import AE, Autoencoder, Classifier, FeedForward, FewLabelClassifier, Network, Trunk
 from latently.common.errors import InputError
 from latently.data import load
+from latently.estimator.code_prior import CodePrior
 from latently.models import CVAE, VAE
+from latently.models.flow_matching import FlowMatching
+from latently.runs.record import weights_hash
 
 pytest.importorskip("onnxscript", reason="ONNX is an extra: pip install 'latently[onnx]'")
 from latently.analysis import onnx_export
@@ -21,6 +26,7 @@ onnx = pytest.importorskip("onnx")
 
 DIGITS = load("digits")
 OLD = "1.17.3"  # of February 2024: it refuses the format's version 10, which torch's exporter writes
+HOW_TO = Path(__file__).parents[2] / "docs/how-to/onnx.md"
 OLD_PYTHON = Path(__file__).parents[2] / ".venv-onnxruntime/bin/python"
 RUN_OLD = """
 import sys, numpy, onnxruntime
@@ -85,6 +91,81 @@ def test_a_conditional_decoder_takes_labels(conditional):
     model, folder = conditional
     (decoded,) = session(folder / "model.decoder.onnx").run(["decoded"], {"codes": CODES, "labels": LABELS})
     np.testing.assert_allclose(decoded[:, 0], model.inverse_transform(CODES, LABELS), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """An autoencoder with a learned prior that knows ten classes."""
+    ae = Autoencoder(AE(3, Network("dense(16)")), epochs=1, random_state=0).fit(DIGITS.images[:200])
+    prior = CodePrior(FlowMatching(width=16, blocks=1), epochs=2, batch_size=64, random_state=0)
+    return ae.fit_prior(DIGITS.images[:200], DIGITS.labels[:200], prior)
+
+
+def test_a_learned_prior_draws_without_torch(learned, tmp_path, monkeypatch):
+    """From noise, a class and guidance to images, in any number of steps; and its velocity alone."""
+    files = onnx_export.export(learned, tmp_path / "drawing.onnx", prior=True)
+    assert [Path(each["file"]).name for each in files[2:]] == ["drawing.velocity.onnx", "drawing.sampler.onnx"]
+    prior, labels = learned.prior_, np.array([3, -1, 0, 9, 9, 4, 2])
+    sampler = session(tmp_path / "drawing.sampler.onnx")
+    noise = prior._noise(7, 5)
+    told = {"noise": noise.numpy(), "steps": np.array(20), "labels": labels}
+    for guidance in (0.0, 1.0, 1.5, 3.0):
+        images, codes = sampler.run(["samples", "codes"], told | {"guidance": np.array(guidance, np.float32)})
+        np.testing.assert_allclose(codes, prior.sample(7, 5, labels, guidance), atol=1e-4)
+        np.testing.assert_allclose(images[:, 0], learned.sample(7, 5, labels, guidance=guidance), atol=1e-4)
+    (codes,) = sampler.run(["codes"], told | {"steps": np.array(3), "guidance": np.array(1, np.float32)})
+    with torch.no_grad():
+        few = prior.model_.guided_flow(prior.net_, noise, torch.from_numpy(labels), 1.0, steps=3)
+        v = prior.net_(noise, torch.linspace(0, 1, 7), torch.from_numpy(labels))
+    np.testing.assert_allclose(codes, few, atol=1e-4)
+    velocity = session(tmp_path / "drawing.velocity.onnx")
+    x = {"x": noise.numpy(), "t": np.linspace(0, 1, 7, dtype=np.float32), "labels": labels}
+    np.testing.assert_allclose(velocity.run(["velocity"], x)[0], v, atol=1e-4)
+    about = {name: json.loads(text) for name, text in sampler.get_modelmeta().custom_metadata_map.items()}
+    assert about["classes"] == [str(k) for k in range(10)]
+    assert (about["steps"], about["guidance"]) == (20, 1.5)
+    np.testing.assert_allclose(about["code_mean"], learned.transform(DIGITS.images[:200]).mean(0), atol=1e-4)
+    monkeypatch.chdir(tmp_path)
+    page: dict = {}
+    exec(HOW_TO.read_text().split("```python")[1].split("```")[0], page)  # what the page says about it runs
+    assert page["images"].shape == (100, 1, 8, 8)
+
+
+def test_a_prior_of_other_weights_or_of_none_is_refused(learned, tmp_path):
+    for estimator, sentence in (
+        (Autoencoder(VAE(2, Network("dense(8)")), epochs=1).fit(DIGITS.images[:100]), "no prior was learned"),
+        (Classifier(FeedForward(Trunk("dense(8)")), epochs=1).fit(DIGITS.images[:99], DIGITS.labels[:99]), "no codes"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            onnx_export.export(estimator, tmp_path / "model.onnx", prior=True)
+    assert not list(tmp_path.iterdir()), "refused before anything is written"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grid", [None, (3, 4, 8)], ids=str)
+def test_a_prior_without_classes_or_of_a_grid_is_exported(grid, tmp_path):
+    ae = Autoencoder(AE(96, Network("dense(16)")), epochs=1, random_state=0).fit(DIGITS.images[:100])
+    ae.prior_ = CodePrior(FlowMatching(width=8, blocks=1), epochs=1, grid=grid, encoder=weights_hash(ae.net_))
+    ae.prior_.fit(ae.transform(DIGITS.images[:100]))
+    onnx_export.export(ae, tmp_path / "model.onnx", prior=True)
+    noise = ae.prior_._noise(4, 0)
+    (images,) = session(tmp_path / "model.sampler.onnx").run(
+        ["samples"], {"noise": noise.numpy(), "steps": np.array(20)}
+    )
+    np.testing.assert_allclose(images[:, 0], ae.sample(4, 0), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_sampler_of_a_conditional_model_is_told_classes_twice(conditional, tmp_path):
+    model = copy.deepcopy(conditional[0])
+    prior = CodePrior(FlowMatching(width=8, blocks=1), epochs=1, batch_size=64, random_state=0)
+    model.fit_prior(DIGITS.images[:200], DIGITS.labels[:200], prior)
+    onnx_export.export(model, tmp_path / "model.onnx", prior=True)
+    told = {"noise": model.prior_._noise(4, 0).numpy(), "steps": np.array(20), "labels": LABELS}
+    (images,) = session(tmp_path / "model.sampler.onnx").run(
+        ["samples"], told | {"guidance": np.array(1.5, np.float32)}
+    )
+    np.testing.assert_allclose(images[:, 0], model.sample(4, 0, LABELS), atol=1e-4)
 
 
 @pytest.mark.slow

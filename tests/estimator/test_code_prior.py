@@ -12,7 +12,7 @@ from latently.analysis import plots
 from latently.common.errors import InputError
 from latently.estimator.code_prior import CodePrior
 from latently.evaluation.samples import drawn_images
-from latently.models.flow_matching import FlowMatching
+from latently.models.flow_matching import FlowMatching, on_sphere
 from latently.models.frozen import Standardised
 from latently.runs.folder import Run
 from latently.training.state import Watcher
@@ -58,6 +58,44 @@ def test_a_gaussians_flow_is_known():
     half = 0.5 * 3 + x * (0.25 + 0.25 * 0.25) ** 0.5  # where the path of x_0 is at t = 1/2
     onward = FlowMatching().guided_flow(net, half, y, 1.0, start=0.5)
     torch.testing.assert_close(onward, 3 + 0.5 * x, atol=0.01, rtol=0)
+
+
+def test_the_flow_runs_backwards():
+    """The noise of a code of the true flow is (x - m) / s, and the flow takes it there again."""
+    z, y, net = 3 + 0.5 * torch.linspace(-2, 2, 9).double()[:, None], torch.full((9,), -1), Gaussian(3.0, 0.5)
+    noise = FlowMatching().noise_of(net, z, y)
+    torch.testing.assert_close(noise, (z - 3) / 0.5, atol=0.01, rtol=0)
+    torch.testing.assert_close(FlowMatching().guided_flow(net, noise, y, 1.0), z, atol=1e-3, rtol=0)
+
+
+def test_noise_between_two_noises_is_as_long_as_they_are():
+    """On the unit circle the share s of a right angle is an angle of s 90 degrees; a straight line would cut it short.
+    On a line through 0 there is no circle."""
+    a, b, shares = torch.tensor([[1.0, 0], [2, 0]]), torch.tensor([[0.0, 1], [-2, 0]]), torch.tensor([0, 1 / 3, 1])
+    arc, line = on_sphere(a, b, shares)
+    torch.testing.assert_close(arc, torch.tensor([[1, 0], [3**0.5 / 2, 0.5], [0, 1]]))
+    torch.testing.assert_close(line, torch.tensor([[2, 0], [2 / 3, 0], [-2, 0]]))
+    random = torch.randn(2, 50, 400, generator=torch.Generator().manual_seed(0))
+    middle = on_sphere(*random, torch.tensor([0.5])).norm(dim=2)
+    assert middle.mean() == pytest.approx(20, rel=0.02)
+    assert random.mean(0).norm(dim=1).mean() == pytest.approx(20 / 2**0.5, rel=0.02)
+
+
+def test_ways_between_images_end_in_their_reconstructions(ae, digits):
+    """And go from one code to the other: by the flow on another way than the straight one."""
+    X, y = digits
+    a, b = ae.transform(X[:5]), ae.transform(X[5:10])
+    straight, flow = ae.interpolate(X[:5], X[5:10], 3, straight=True), ae.interpolate(X[:5], X[5:10], 3)
+    np.testing.assert_allclose(straight[:, 1], ae.inverse_transform((a + b) / 2), atol=1e-5)
+    for end, originals in ((0, X[:5]), (2, X[5:10])):
+        np.testing.assert_allclose(straight[:, end], ae.reconstruct(originals), atol=1e-6)
+        np.testing.assert_allclose(flow[:, end], ae.reconstruct(originals), atol=1e-4)
+    spread, paths = ae.transform(X).std(0), ae.prior_.paths(a, b, 3)
+    assert (np.abs(paths[:, [0, 2]] - np.stack([a, b], 1)) < 0.02 * spread).all()
+    assert (np.abs(paths[:, 1] - (a + b) / 2) > 0.1 * spread).any(axis=1).sum() >= 3
+    told = ae.prior_.paths(a, b, 3, [y[0], -1, -1, -1, -1])
+    assert np.abs(told - paths)[1:].max() < 1e-5
+    assert np.abs(told - paths)[0, 1].max() > 1e-4, "the class is told"
 
 
 def test_the_true_velocity_has_the_lowest_loss():
@@ -147,6 +185,8 @@ def test_bad_input_is_a_sentence(ae, digits):
         (lambda: ae.sample(2, guidance=-1.0), "guidance is -1.0"),
         (lambda: ae.sample(0), "n is 0"),
         (lambda: ae.variations(digits[0][:2], strength=2.0), "strength is 2.0"),
+        (lambda: ae.interpolate(digits[0][:2], digits[0][:3]), "got 2 and 3 images; expected pairs"),
+        (lambda: ae.interpolate(digits[0][:2], digits[0][:2], 1), "n is 1; expected at least 2"),
         (lambda: CodePrior(SMALL, **SHORT).fit(digits[0]), r"expected \(n, width\)"),
         (lambda: CodePrior(SMALL, **SHORT).fit(np.ones((40, 2))).sample(2, y=1), "knows no classes"),
         (lambda: CodePrior(SMALL, **SHORT, grid=(1, 3, 3)).fit(np.ones((40, 2))), r"expected \(n, 9\), for grids"),
@@ -200,9 +240,12 @@ def test_the_command_fits_and_sample_draws(latently, tmp_path):
     small = ("--epochs", 1, "--limit", 300)
     ran = latently("train", "ae", "--data", "digits", "--latent-dim", 3, *small, "--out", run)
     assert ran.code == 0, ran.err
-    none = latently("sample", run, "--sampler", "flow-matching")
-    assert none.code == 2
-    assert "no prior was learned" in none.err
+    flow, onnx = ("--sampler", "flow-matching"), tmp_path / "a.onnx"
+    for words in (("sample", *flow), ("sample", "--between", 1, 2, *flow), ("export", "--prior", "--out", onnx)):
+        none = latently(words[0], run, *words[1:])
+        assert none.code == 2
+        assert "no prior was learned" in none.err
+    assert latently("sample", run, "--between", 1, 2, "--out", tmp_path / "straight.npy").code == 0
     assert latently("train", "prior", run, "--width", 16, "--blocks", 1, "--epochs", 2).code == 0
     assert "exists" in latently("train", "prior", run).err
     assert "keeps the settings" in latently("train", "prior", run, "--resume", "--width", 8).err
@@ -214,17 +257,32 @@ def test_the_command_fits_and_sample_draws(latently, tmp_path):
     fitted, images = package.load(run), load_digits().images / 16
     X = (images[[3, 5]] * 255).round().astype(np.uint8)
     np.testing.assert_allclose(alike["images"].reshape(2, 2, 8, 8), fitted.variations(X, 2, 0, 2, 0.3), atol=1e-5)
+    assert latently("sample", run, "--between", 3, 5, 7, 9, "-n", 4, "--out", tmp_path / "between.npz").code == 0
+    between = np.load(tmp_path / "between.npz")
+    assert between["names"].tolist() == ["3 to 5"] * 4 + ["7 to 9"] * 4
+    ends = [(images[some] * 255).round().astype(np.uint8) for some in ([3, 7], [5, 9], [1], [2])]
+    np.testing.assert_allclose(between["images"].reshape(2, 4, 8, 8), fitted.interpolate(*ends[:2], 4), atol=1e-5)
+    straight = fitted.interpolate(*ends[2:], straight=True)[0]  # without a prior
+    np.testing.assert_allclose(np.load(tmp_path / "straight.npy"), straight, atol=1e-5)
     near = latently("sample", run, "--nearest", "-n", 3)
     assert "of test images rebuilt" in near.err
     assert (run / "figures/samples-nearest.png").exists()
     assert latently("sample", run, "--like", 3).code == 0
     assert (run / "figures/samples-like.png").exists()
+    assert latently("sample", run, "--between", 3, 5, "--label", 2).code == 0
+    assert (run / "figures/samples-between.png").exists()
     for words, sentence in (
         (("--strength", 0.5), "is for --like"),
         (("--like", 3, "--sampler", "mixture"), "draws by flow-matching"),
         (("--like", 3, "--strength", 2), "strength is 2.0"),
         (("--like", "nobody.png"), "--like is nobody.png"),
         (("--like", 3, "--label", "x"), "knows no class"),
+        (("--like", 3, "--between", 3, 5), "give one"),
+        (("--between", 3), "names 1 image(s); expected two"),
+        (("--between", 3, 5, "--sampler", "mixture"), "goes by flow-matching, not by mixture"),
+        (("--between", 3, 5, "--guidance", 2), "is not guided"),
+        (("--between", 3, 5, "--seed", 2), "nothing at random"),
+        (("--between", 3, 5, "--strength", 0.5), "is for --like"),
     ):
         ran = latently("sample", run, *words)
         assert ran.code == 2

@@ -1,9 +1,14 @@
 """A fitted estimator as ONNX, for use in other runtimes and languages.
 
-    latently export RUN --out model.onnx
+    latently export RUN --out model.onnx [--prior]
 
-    model.onnx          images (n, C, H, W) -> codes (n, Z), reconstructed (n, C, H, W), probabilities (n, classes)
-    model.decoder.onnx  codes (n, Z) -> decoded (n, C, H, W)
+    model.onnx           images (n, C, H, W) -> codes (n, Z), reconstructed (n, C, H, W), probabilities (n, classes)
+    model.decoder.onnx   codes (n, Z) -> decoded (n, C, H, W)
+    model.velocity.onnx  x (n, Z), t (n,) -> velocity (n, Z), of the learned prior: over codes that are standardised
+    model.sampler.onnx   noise (n, Z), steps () -> samples (n, C, H, W), codes (n, Z): the flow, in so many steps
+
+The last two, of a prior that knows classes, also take labels (n,), int64 indices into its classes, -1 = none, and the
+sampler guidance (), a float.
 
 The files contain what the run supports: a plain classifier has only probabilities, and no decoder; of a table of codes
 there is only the decoder. A runtime computes only the requested outputs. A conditional model also takes labels (n,),
@@ -20,7 +25,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,15 +33,19 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._higher_order_ops.while_loop import while_loop
 
 from latently.common.errors import require
 from latently.common.files import atomic_write
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
+from latently.estimator.code_prior import GUIDANCE
+from latently.models.flow_matching import STEPS
 
 OPSET = 18
 IR_VERSION = 8  # of the format, as onnx 1.13 wrote it together with this opset
 LEAST_ONNXRUNTIME = "1.15"
 TOLERANCE = 1e-5  # largest difference from torch, relative to the largest value if that is above 1
+SAMPLER_TOLERANCE = 1e-4  # the flow adds up what each step is off
 TRIED = 5  # rows that a file is checked with
 
 
@@ -58,6 +67,8 @@ class Plan:
     graph: Graph
     inputs: dict[str, Tensor]
     outputs: list[str]
+    tolerance: float = TOLERANCE
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def plans(estimator: Any) -> dict[str, Plan]:
@@ -99,27 +110,76 @@ def plans(estimator: Any) -> dict[str, Plan]:
     return ({"model": Plan(Graph(nets, all_steps), images, outputs)} if outputs else {}) | made
 
 
-def export(estimator: Any, out: Path) -> list[dict[str, Any]]:
-    """Check and write the files. -> for each: file, inputs, outputs, opset, ir_version, onnxruntime (the least version
-    that reads it), and `max_difference`, the largest difference from torch, relative to the largest value if that is
-    above 1.
+def prior_plans(autoencoder: Autoencoder) -> dict[str, Plan]:
+    """`velocity` and `sampler`. Raises InputError without a learned prior, or if it is not of these weights."""
+    prior = autoencoder.current_prior()
+    flow: Any = prior.model_
+    v: Any = prior.net_
+    model, net = autoencoder.model_, autoencoder.net_
+    width, scale = model.latent_dim, v.scale
+    labels = {"labels": torch.arange(TRIED) % len(prior.classes_) - 1} if prior.knows_classes else {}
+    if model.takes_labels:
+        same = prior.knows_classes and np.array_equal(prior.classes_, autoencoder.classes_)
+        require(
+            same, "the model is told classes, and its prior was not learned with the same; learn it again with them"
+        )
+        labels = {"labels": torch.arange(TRIED) % len(prior.classes_)}  # the decoder knows no image without one
 
-    Raises InputError if it exceeds `TOLERANCE`; that file is then not written.
+    def velocity(x: Tensor, t: Tensor, *y: Tensor) -> tuple[Tensor, ...]:
+        return (v(x, t, *(y or (no_class(x),))),)
+
+    def sample(noise: Tensor, steps: Tensor, *told: Tensor) -> tuple[Tensor, ...]:
+        y, w = told or (no_class(noise), 1.0)
+
+        def step(i: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            return i + 1, flow.heun_step(v, x, i / steps, 1 / steps, y, w)
+
+        _, x = while_loop(lambda i, x: i < steps, step, (torch.zeros_like(steps), noise))
+        codes = scale.undone(x)
+        return model.decode(net, codes, *((y,) if model.takes_labels else ())).mean, codes
+
+    about = {"code_mean": scale.mean.tolist(), "code_spread": scale.spread.tolist(),
+             "classes": [str(name) for name in prior.classes_] if labels else [],
+             "steps": STEPS} | ({"guidance": GUIDANCE} if labels else {})  # fmt: skip
+    x, guidance = torch.randn(TRIED, width), {"guidance": torch.tensor(GUIDANCE)} if labels else {}
+    return {
+        "velocity": Plan(Graph([v], velocity), {"x": x, "t": torch.rand(TRIED)} | labels, ["velocity"], about=about),
+        "sampler": Plan(
+            Graph([v, net], sample), {"noise": x, "steps": torch.tensor(STEPS)} | labels | guidance,
+            ["samples", "codes"], SAMPLER_TOLERANCE, about,
+        ),
+    }  # fmt: skip
+
+
+def no_class(rows: Tensor) -> Tensor:
+    """No class, for each row."""
+    return torch.full_like(rows[:, 0], -1, dtype=torch.int64)
+
+
+def export(estimator: Any, out: Path, prior: bool = False) -> list[dict[str, Any]]:
+    """Check and write the files; prior: those of the learned prior, too. -> for each: file, inputs, outputs, opset,
+    ir_version, onnxruntime (the least version that reads it), and `max_difference`, the largest difference from torch,
+    relative to the largest value if that is above 1.
+
+    Raises InputError if it exceeds the tolerance; that file is then not written.
     """
     import onnx
 
     rows = []
     estimator = copy.deepcopy(estimator)  # the caller's stays on its device
     move_to_cpu(estimator)
-    for name, plan in plans(estimator).items():
+    encoder = estimator.encoder_ if isinstance(estimator, FewLabelClassifier) else estimator
+    require(isinstance(encoder, Autoencoder) or not prior, "a classifier has no codes, and so no prior over them")
+    for name, plan in (plans(estimator) | (prior_plans(encoder) if prior else {})).items():
         path = out if name == "model" else out.with_suffix(f".{name}{out.suffix}")
         model = as_onnx(plan)
-        for key, value in metadata(estimator).items():
+        for key, value in (metadata(estimator) | plan.about).items():
             model.metadata_props.add(key=key, value=json.dumps(value))
         with atomic_write(path) as temporary:
             onnx.save(model, temporary)
             off = difference(plan, temporary)
-            require(off <= TOLERANCE, f"{path} would differ from torch by {off:.2g}; at most {TOLERANCE:g} is allowed")
+            far = f"{path} would differ from torch by {off:.2g}; at most {plan.tolerance:g} is allowed"
+            require(off <= plan.tolerance, far)
         rows.append({"file": str(path), "inputs": list(plan.inputs), "outputs": plan.outputs, "opset": OPSET,
                      "ir_version": IR_VERSION, "onnxruntime": LEAST_ONNXRUNTIME, "max_difference": off})  # fmt: skip
     return rows
@@ -136,7 +196,7 @@ def metadata(estimator: Any) -> dict[str, Any]:
 
 
 def move_to_cpu(estimator: Any) -> None:
-    for part in ("encoder_", "classifier_"):
+    for part in ("encoder_", "classifier_", "prior_"):
         if hasattr(estimator, part):
             move_to_cpu(getattr(estimator, part))
     if hasattr(estimator, "net_"):
@@ -150,7 +210,7 @@ def as_onnx(plan: Plan) -> Any:
         made = torch.onnx.export(
             plan.graph.eval(), tuple(plan.inputs.values()), dynamo=True, opset_version=OPSET, verbose=False,
             input_names=list(plan.inputs), output_names=plan.outputs,
-            dynamic_shapes=(tuple({0: rows} for _ in plan.inputs),),
+            dynamic_shapes=(tuple({0: rows} if value.ndim else {} for value in plan.inputs.values()),),
         )  # fmt: skip
     assert made is not None
     model = made.model_proto
@@ -160,11 +220,19 @@ def as_onnx(plan: Plan) -> Any:
 
 
 def drop_notes(graph: Any) -> None:
-    """Remove what the exporter notes beside every node: the format has had a place for it only since version 10, and
-    among it are the paths of this machine's files."""
+    """Remove what the exporter notes beside every node, also of a loop's body: the format has had a place for it only
+    since version 10, and among it are the paths of this machine's files. Also constants of a body that no node reads,
+    of which onnxruntime warns."""
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
+    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    bodies = [each.g for node in graph.node for each in node.attribute if each.HasField("g")]
+    for body in bodies:
+        drop_notes(body)
+    if not bodies:  # which may read them, too
+        for constant in [each for each in graph.initializer if each.name not in read]:
+            graph.initializer.remove(constant)
 
 
 @contextmanager

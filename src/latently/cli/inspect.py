@@ -350,13 +350,15 @@ def explore(
     serve(scene, kept, host, port, open_browser=not no_open)
 
 
-def export(run: tyro.conf.Positional[Path], out: Path, json: JsonFlag = False) -> None:
+def export(run: tyro.conf.Positional[Path], out: Path, prior: bool = False, json: JsonFlag = False) -> None:
     """Write encoder, decoder and classifier as ONNX, checked against torch; onnxruntime 1.15 or later reads it.
 
     Args:
         run: Run folder.
         out: File to write, .onnx: from images to codes, reconstructions and probabilities, as far as the run has them;
             the decoder is written next to it, as .decoder.onnx.
+        prior: Also write the prior that `latently train prior RUN` learned: its velocity, as .velocity.onnx, and all
+            that draws images from noise, as .sampler.onnx.
     """
     from latently import estimator
     from latently.runs import outputs
@@ -365,7 +367,7 @@ def export(run: tyro.conf.Positional[Path], out: Path, json: JsonFlag = False) -
     outputs.check_out(out, (".onnx",))
     from latently.analysis.onnx_export import export as export_files
 
-    files = export_files(estimator.load(run, "cpu"), out)
+    files = export_files(estimator.load(run, "cpu"), out, prior)
     if json:
         print_json({"files": files})
         return

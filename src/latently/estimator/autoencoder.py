@@ -308,9 +308,24 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         `CodePrior.variations`, from the codes of X. y: the classes of X, of those that have one."""
         prior, seed = self.current_prior(), fresh_seed() if random_state is None else random_state
         codes = prior.variations(self.transform(X, y), n, seed, y if prior.knows_classes else None, strength, guidance)
-        labels = None if y is None else np.repeat(np.broadcast_to(as_labels(y), len(codes)), n)
-        images = self.inverse_transform(codes.reshape(len(codes) * n, -1), labels)
-        return images.reshape(len(codes), n, *self.image_shape_)
+        return self._decoded(codes, y)
+
+    def interpolate(self, X: Any, to: Any, n: int = 9, y: Any = None, straight: bool = False) -> np.ndarray:
+        """n images from each of X to its partner in `to`, ends rebuilt, (len(X), n, *the shape of an image): by
+        `CodePrior.paths`, or straight between their codes, which needs no prior. y: the class of both, if any."""
+        require(n >= 2, f"n is {n}; expected at least 2, for both ends")
+        require(n_images(X) == n_images(to), f"got {n_images(X)} and {n_images(to)} images; expected pairs")
+        ends = self.transform(X, y), self.transform(to, y)
+        if straight:
+            return self._decoded(np.linspace(*ends, n, axis=1, dtype=np.float32), y)
+        prior = self.current_prior()
+        return self._decoded(prior.paths(*ends, n, y if prior.knows_classes else None), y)
+
+    def _decoded(self, codes: np.ndarray, y: Any) -> np.ndarray:
+        """Codes (m, n, Z) of m images, each with one label or none -> (m, n, *the shape of an image)"""
+        m, n, width = codes.shape
+        labels = None if y is None else np.repeat(np.broadcast_to(as_labels(y), m), n)
+        return self.inverse_transform(codes.reshape(-1, width), labels).reshape(m, n, *self.image_shape_)
 
     def current_prior(self) -> CodePrior:
         """Raises InputError if there is none, or if it was fitted to the codes of other weights."""

@@ -8,7 +8,7 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -24,7 +24,7 @@ from latently.data import Images
 from latently.data.classes import as_labels, class_indices, encode_labels, is_missing
 from latently.estimator.base import ImageEstimator, fresh_seed
 from latently.models.base import Model
-from latently.models.flow_matching import FlowMatching
+from latently.models.flow_matching import FlowMatching, on_sphere
 from latently.runs.folder import Run
 from latently.training.distributed import SINGLE_PROCESS, Processes
 from latently.training.inference import batch_size
@@ -199,6 +199,29 @@ class CodePrior(ImageEstimator):
         noise, w = self._noise(len(codes), random_state), self._guidance(guidance, 1.0)
         return self._flow(noise, labels, w, torch.from_numpy(codes), 1 - strength).reshape(len(Z), n, -1)
 
+    def paths(self, Z: np.ndarray, to: np.ndarray, n: int, y: Any = None) -> np.ndarray:
+        """n codes from each of Z (m, width) to its partner in `to` (m, width), ends included, (m, n, width): both ends
+        flow back to noise, and n points on the great circle through it flow to codes again. Noise on that circle is as
+        usual as any; codes on a straight line need not be.
+
+        y: the class of both ends of each path, as in `labels_for`; None: none. The ends are those given, but for the
+        solver's error.
+        """
+        require(n >= 2, f"n is {n}; expected at least 2, for both ends")
+        for codes in (Z, to):
+            self._images(codes)  # of the shape that was fitted, and finite
+        require(len(Z) == len(to), f"got {len(Z)} and {len(to)} codes; expected as many ends as beginnings")
+        labels = self._indices(y, len(Z), given=True)
+        model: Any = self.model_
+
+        def noise(z: Tensor, y: Tensor) -> Tensor:
+            made_of: Tensor = model.noise_of(self.net_, z, y)
+            return made_of
+
+        a, b = (self._rows(noise, torch.from_numpy(np.asarray(codes, np.float32)), labels) for codes in (Z, to))
+        between = on_sphere(torch.from_numpy(a), torch.from_numpy(b), torch.linspace(0, 1, n))  # (m, n, width)
+        return self._flow(between.flatten(0, 1), labels.numpy().repeat(n), 1.0).reshape(len(Z), n, -1)
+
     def _guidance(self, given: float | None, usual: float) -> float:
         """Raises InputError for guidance by classes that there are not."""
         require(given is None or self.knows_classes, f"guidance is {given}, but the prior knows no classes to guide by")
@@ -220,6 +243,8 @@ class CodePrior(ImageEstimator):
             flowed: Tensor = model.guided_flow(self.net_, start, y, guidance, t)
             return flowed
 
-        rows = (noise, torch.from_numpy(labels), *([] if codes is None else [codes]))
-        few = 1 << (len(labels) - 1).bit_length()  # 18 codes of the explorer in a fifth of the time of a full batch
-        return self._trained.rows(flow, *rows, size=min(few, batch_size(self.image_shape_)))
+        return self._rows(flow, noise, torch.from_numpy(labels), *([] if codes is None else [codes]))
+
+    def _rows(self, function: Callable[..., Tensor], *rows: Tensor) -> np.ndarray:
+        few = 1 << (len(rows[0]) - 1).bit_length()  # 18 codes of the explorer in a fifth of the time of a full batch
+        return self._trained.rows(function, *rows, size=min(few, batch_size(self.image_shape_)))

@@ -12,6 +12,8 @@ Salimans 2022, eq. 6, with w counted from 0, no class; 1 is the learned distribu
 
     v_w = v(x, t) + w (v(x, t, y) - v(x, t))
 
+The equation also runs backwards, and tells the noise of which a code is made.
+
 The page sees codes and never images, so it serves every model that has codes. Codes are standardised first.
 """
 
@@ -33,6 +35,8 @@ MEASURED_FROM = 100_000  # codes from which mean and spread are taken
 WIDTHS = {"vector": 384, "grid": 64}  # of a network whose width is `auto`
 BATCHES = {"vector": 512, "grid": 64}  # codes of a step
 GRID_EPOCHS = 24  # of a training that leaves them open
+STEPS = 20  # of the solver
+LEAST_SINE = 1e-3  # of an angle that is one
 
 
 @dataclass
@@ -85,26 +89,55 @@ class FlowMatching(Model):
         return torch.lerp(noise, net.scale(z), t)
 
     def guided_flow(
-        self, net: Velocity, x: Tensor, y: Tensor, guidance: float, start: float = 0.0, steps: int = 20
+        self, net: Velocity, x: Tensor, y: Tensor, guidance: float, start: float = 0.0, steps: int = STEPS
     ) -> Tensor:
-        """x_start (B, Z) -> codes (B, Z): dx/dt = v_w to t = 1, by Heun's method, of second order.
+        """x_start (B, Z) -> codes (B, Z), along the flow to t = 1. y (B,) class indices, -1 = none."""
+        return net.scale.undone(self.solved(net, x, y, guidance, start, 1.0, steps))
 
-        y (B,) class indices, -1 = none.
-        """
+    def noise_of(self, net: Velocity, z: Tensor, y: Tensor, steps: int = STEPS) -> Tensor:
+        """Codes z (B, Z) -> the noise (B, Z) that the flow takes to them: back from t = 1 to 0, without guidance."""
+        return self.solved(net, net.scale(z), y, 1.0, 1.0, 0.0, steps)
 
-        def velocity(x: Tensor, t: float) -> Tensor:
-            times = x.new_full((len(x),), t)
-            v: Tensor = net(x, times, y)
-            if guidance == 1:
-                return v
-            return torch.lerp(net(x, times, torch.full_like(y, -1)), v, guidance)
-
-        dt = (1 - start) / steps
+    def solved(
+        self, net: Velocity, x: Tensor, y: Tensor, guidance: float, start: float, end: float, steps: int
+    ) -> Tensor:
+        """x_start (B, Z) -> x_end (B, Z): dx/dt = v_w in equal steps of Heun's method, of second order."""
+        dt = (end - start) / steps
         for step in range(steps):
-            t = start + step * dt
-            v = velocity(x, t)
-            x = x + dt / 2 * (v + velocity(x + dt * v, t + dt))
-        return net.scale.undone(x)
+            x = self.heun_step(net, x, start + step * dt, dt, y, guidance)
+        return x
+
+    def heun_step(
+        self, net: Velocity, x: Tensor, t: float | Tensor, dt: float | Tensor, y: Tensor, guidance: float | Tensor
+    ) -> Tensor:
+        """x_t (B, Z) -> x_(t + dt) (B, Z)"""
+        v = self.guided_velocity(net, x, t, y, guidance)
+        return x + dt / 2 * (v + self.guided_velocity(net, x + dt * v, t + dt, y, guidance))
+
+    def guided_velocity(
+        self, net: Velocity, x: Tensor, t: float | Tensor, y: Tensor, guidance: float | Tensor
+    ) -> Tensor:
+        """v_w (B, Z). Of the number 1 alone the velocity without a class is not computed."""
+        times = torch.zeros_like(x[:, 0]) + t
+        v: Tensor = net(x, times, y)
+        if isinstance(guidance, float | int) and guidance == 1:
+            return v
+        return torch.lerp(net(x, times, torch.full_like(y, -1)), v, guidance)
+
+
+def on_sphere(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """Noise a and b (B, Z), and shares (n,) of the way from a to b -> noise (B, n, Z) on the great circle through both
+    (Shoemake 1985): sin((1 - s) u) / sin(u) a + sin(s u) / sin(u) b, for the angle u between them.
+
+    On a straight line the middle would be shorter than any noise is: by the root of 2, in many dimensions. Where a and
+    b lie on one line there is no such circle, and the line is taken.
+    """
+    cosine = torch.nn.functional.cosine_similarity(a, b)  # (B,)
+    angle = cosine.clamp(-1, 1).acos()[:, None, None]  # (B, 1, 1)
+    s = share[:, None]  # (n, 1)
+    arc = ((1 - s) * angle).sin() * a[:, None] + (s * angle).sin() * b[:, None]
+    line = (1 - s) * a[:, None] + s * b[:, None]
+    return torch.where(angle.sin() > LEAST_SINE, arc / angle.sin(), line)
 
 
 def kind_of(image_shape: Shape) -> Literal["vector", "grid"]:
