@@ -119,10 +119,10 @@ def row_decoder(image_shape: Shape) -> str:
     """From a code that is a row to a drawing, by doubling and convolution."""
     sides = grid_sides(image_shape)
     widths, (height, across) = grid_widths(sides), sides[-1]
+    places = f"dense({widths[-1] * height * across}, gelu) reshape({widths[-1]}, {height}, {across})"
     doubled = zip(sides[-2::-1], reversed(widths), strict=True)
     steps = " ".join(f"upsample({h}, {w}) conv({width}, 3, gelu)" for (h, w), width in doubled)
-    first = f"dense({ROW_WIDTH}, gelu) dense({widths[-1] * height * across}, gelu) reshape({widths[-1]}, {height}, {across})"
-    return f"{first} {steps} conv(out, 3)"
+    return f"dense({ROW_WIDTH}, gelu) {places} {steps} conv(out, 3)"
 
 
 def default_decoder(image_shape: Shape) -> str:
