@@ -2,15 +2,16 @@
 
     python benchmarks/samples.py [--seeds 0 1 2] [--n 10000] [--runs DIR] [--out benchmarks/results/samples.json]
 
-For each seed: an autoencoder of 24 dimensions, its prior and mixtures of its codes, a CVAE and a VAE. Agreement of what
-was asked for with what the judge, our default classifier, sees; Frechet distance, precision and recall in its features
-beside those of as many training images, and of these rebuilt by the autoencoder, which no sampler of its codes can be
-expected to surpass. Distances to the nearest training image tell copies. Images half-way between two of test, by the
-flow and on a straight line between their codes. --runs keeps what was trained, so that an interrupted measurement goes
-on.
+For each seed: a plain autoencoder of 24 dimensions, its prior and mixtures of its codes, a CVAE and a VAE; then
+`ae-gan`, whose decoder an adversary keeps sharp (--autoencoders tells which). Agreement of what was asked for with what
+the judge, our default classifier, sees; Frechet distance, precision and recall in its features beside those of as many
+training images, and of these rebuilt by the autoencoder, which no sampler of its codes can be expected to surpass.
+Distances to the nearest training image tell copies. Images half-way between two of test, by the flow and on a straight
+line between their codes. --runs keeps what was trained, so that an interrupted measurement goes on.
 """
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from latently import AE, CVAE, VAE, Autoencoder, Classifier, data, load
+from latently import AE, AEGAN, CVAE, VAE, Autoencoder, Classifier, data, load
 from latently.estimator.mixture import CodeMixture
 from latently.evaluation.samples import frechet_precision_recall
 
@@ -34,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--n", type=int, default=10_000)
+    parser.add_argument("--autoencoders", nargs="+", default=list(AUTOENCODERS), choices=AUTOENCODERS)
     parser.add_argument("--judge-epochs", type=int, default=15)
     parser.add_argument("--runs", type=Path, default=Path("runs/samples"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "samples.json")
@@ -49,25 +51,27 @@ def main() -> None:
     perfect = zip(("floor", "precision_ceiling", "recall_ceiling"), against(real, judge, train[: flags.n]), strict=True)
     found["about"] = {"judge": judge.score(test, classes), "n": flags.n} | dict(perfect)
     print(json.dumps(found["about"]), flush=True)
-    for seed in flags.seeds:
+    for seed, kind in itertools.product(flags.seeds, flags.autoencoders):
         asked = np.random.default_rng(seed).choice(classes, flags.n)
-        ae, samplers = fitted(flags.runs / str(seed), train, labels, seed, asked)
-        found["rows"] = [row for row in found["rows"] if row["seed"] != seed]
+        ae, samplers = fitted(flags.runs / str(seed), kind, train, labels, seed, asked)
+        found["rows"] = [row for row in found["rows"] if (row["seed"], row.get("autoencoder", "ae")) != (seed, kind)]
         for name, (fitting_s, is_asked, draw) in samplers.items():
             started = time.process_time()
             images = draw()
-            row = {"seed": seed, "sampler": name, "fitting_s": fitting_s, "drawing_s": time.process_time() - started}
+            row = {"seed": seed, "autoencoder": kind, "sampler": name}
+            row |= {"fitting_s": fitting_s, "drawing_s": time.process_time() - started}
             if is_asked:
                 row["agreement"] = float((judge.predict(images) == asked).mean())
             figures = zip(("frechet", "precision", "recall"), against(real, judge, images), strict=True)
             found["rows"].append(row | dict(figures))
             print(json.dumps(found["rows"][-1]), flush=True)
-        found["copies"][str(seed)] = {
+        of = str(seed) if kind == "ae" else f"{kind}, {seed}"
+        found["copies"][of] = {
             f"guidance {w:g}": copies(ae, train, test[:N_COPIES], ae.prior_.sample(N_COPIES, seed, guidance=w))
             for w in (1.0, 1.5)
         }
-        found["halfway"][str(seed)] = halfway(ae, judge, test)
-        print(json.dumps(found["copies"][str(seed)] | found["halfway"][str(seed)]), flush=True)
+        found["halfway"][of] = halfway(ae, judge, test)
+        print(json.dumps(found["copies"][of] | found["halfway"][of]), flush=True)
         flags.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
@@ -76,19 +80,25 @@ Samplers = dict[str, tuple[float, bool, Callable[[], np.ndarray]]]
 classes, and what draws."""
 
 
-def fitted(folder: Path, train: np.ndarray, labels: np.ndarray, seed: int, asked: np.ndarray) -> tuple[Any, Samplers]:
-    """The autoencoder with its prior, and every sampler."""
+AUTOENCODERS: dict[str, Callable[[int], Autoencoder]] = {
+    "ae": lambda seed: Autoencoder(AE(24), epochs=12, random_state=seed),
+    "ae-gan": lambda seed: Autoencoder(AEGAN(), random_state=seed, **AEGAN.suited_training),
+}
+
+
+def fitted(
+    folder: Path, kind: str, train: np.ndarray, labels: np.ndarray, seed: int, asked: np.ndarray
+) -> tuple[Any, Samplers]:
+    """The autoencoder with its prior, and every sampler; with the plain one, models that are drawn from, too."""
     n = len(asked)
-    ae, ae_s = trained(folder / "ae", lambda: Autoencoder(AE(24), epochs=12, random_state=seed).fit(train))
-    ae, prior_s = trained(folder / "prior", lambda: ae.fit_prior(train, labels))
+    ae, ae_s = trained(folder / kind, lambda: AUTOENCODERS[kind](seed).fit(train))
+    ae, prior_s = trained(folder / ("prior" if kind == "ae" else f"{kind}-prior"), lambda: ae.fit_prior(train, labels))
     codes, started = ae.transform(train), time.process_time()
     ae.mixture_ = CodeMixture.fit(codes, 10, seed)
     mixture_s, started = time.process_time() - started, time.process_time()
     mixtures = [CodeMixture.fit(codes[labels == label], 10, seed) for label in range(10)]
     mixtures_s = time.process_time() - started
-    cvae, cvae_s = trained(folder / "cvae", lambda: Autoencoder(CVAE(), random_state=seed).fit(train, labels))
-    vae, vae_s = trained(folder / "vae", lambda: Autoencoder(VAE(), random_state=seed).fit(train))
-    print(json.dumps({"seed": seed, "autoencoder_s": ae_s}), flush=True)
+    print(json.dumps({"seed": seed, "autoencoder": kind, "autoencoder_s": ae_s}), flush=True)
 
     def by_class() -> np.ndarray:
         drawn = np.stack([mixture.sample(n, seed) for mixture in mixtures])  # (10, n, Z)
@@ -97,12 +107,19 @@ def fitted(folder: Path, train: np.ndarray, labels: np.ndarray, seed: int, asked
     def flow(guidance: float) -> Callable[[], np.ndarray]:
         return lambda: ae.sample(n, seed, asked, guidance=guidance)
 
-    return ae, {f"flow matching, guidance {w:g}": (prior_s, w > 0, flow(w)) for w in GUIDANCES} | {
+    samplers: Samplers = {f"flow matching, guidance {w:g}": (prior_s, w > 0, flow(w)) for w in GUIDANCES}
+    samplers |= {
         "mixture of 10": (mixture_s, False, lambda: ae.sample(n, seed, sampler="mixture")),
         "mixture of 10 for each class": (mixtures_s, True, by_class),
+        "training images, rebuilt by the autoencoder": (0.0, False, lambda: ae.reconstruct(train[:n])),
+    }
+    if kind != "ae":
+        return ae, samplers
+    cvae, cvae_s = trained(folder / "cvae", lambda: Autoencoder(CVAE(), random_state=seed).fit(train, labels))
+    vae, vae_s = trained(folder / "vae", lambda: Autoencoder(VAE(), random_state=seed).fit(train))
+    return ae, samplers | {
         "cvae": (cvae_s, True, lambda: cvae.sample(n, seed, asked)),
         "vae, its prior": (vae_s, False, lambda: vae.sample(n, seed)),
-        "training images, rebuilt by the autoencoder": (0.0, False, lambda: ae.reconstruct(train[:n])),
     }
 
 

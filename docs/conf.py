@@ -32,6 +32,7 @@ python_maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_title = f"latently {release}"
+html_favicon = "../src/latently/explorer/page/icon.svg"
 html_static_path = ["_site/static"]
 html_css_files = ["site.css"]
 html_js_files = ["enlarge.js"]

@@ -25,8 +25,8 @@ PLAN = {
         anomalies anomaly_detector label_spreading poisson_learning lesson linear_head fine_tuning few_label
         __init__ stacked""",
     "evaluation": "intervals figures codes label_noise samples verdict",
-    "analysis": """run_images measure nearest alignment duplicates similar copies cluster odd_ones watch label_curve
-        plots onnx_export parquet_export""",
+    "analysis": """run_images measure nearest alignment duplicates similar copies cluster odd_ones wrong_labels watch
+        label_curve plots onnx_export parquet_export""",
     "experiments": """table trials encoders study elbo panels plane kl label_curve_study codes_vs_pixels latent_table
         classifiers code_distances probes denoise conditional bounds semi_supervised
         __init__""",

@@ -28,6 +28,7 @@ def test_wrong_labels_of_a_file_are_found_and_written(small_run, tmp_path, laten
     assert told["n_images"] == 1797
     assert told["n_suspects"] == len(told["suspects"]) > 20
     assert 0 < told["noise_rate"] < 0.8
+    assert 0.2 < told["probe_accuracy"] <= 1 - told["n_suspects"] / 1797, "each suspect is an error of the probe"
     with open(tmp_path / "w.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == [row["name"] for row in told["suspects"]]
@@ -39,6 +40,7 @@ def test_wrong_labels_of_a_file_are_found_and_written(small_run, tmp_path, laten
     assert ran.code == 0
     assert (tmp_path / "w.png").read_bytes().startswith(b"\x89PNG")
     assert "... and" in ran.out
+    assert "% of all labels; its own errors are among the suspects" in ran.err
 
 
 def test_images_without_labels_are_refused(small_run, tmp_path, latently):

@@ -203,6 +203,10 @@ def test_a_photograph_is_a_source_of_its_own(tmp_path):
     photograph(tmp_path / "cat.jpg", 30, 40)
     data = load(tmp_path / "cat.jpg", Preparation((16, 16), 3, "crop"))
     assert (data.images.shape, data.names.tolist(), data.labels.tolist()) == ((1, 16, 16, 3), ["cat.jpg"], [-1])
+    frames = [photograph(tmp_path / "frame.png", 8, 8) for _ in range(2)]
+    frames[0].save(tmp_path / "cat.gif", save_all=True, append_images=frames[1:])
+    (note,) = notes_of(tmp_path / "cat.gif")
+    assert note.startswith(f"{tmp_path / 'cat.gif'}: 1 file has several frames"), "a note names another place"
 
 
 # Files of other kinds
@@ -276,7 +280,7 @@ def test_broken_files_are_listed_together(broken):
 
 
 def test_broken_files_are_left_out_where_that_is_asked(broken):
-    with pytest.warns(DataNote, match="7 of 10 images cannot be read and left out"):
+    with pytest.warns(DataNote, match="7 of 10 images cannot be read and are left out"):
         data = load(broken, Preparation(skip_broken=True))
     assert data.names.tolist() == ["7.png", "8.png", "9.png"]
     assert len(data.images) == len(data.labels) == 3
@@ -406,3 +410,39 @@ def test_a_class_of_trains_is_a_class(tmp_path):
         photograph(tmp_path / name / "1.png", 8, 8)
     assert not notes_of(tmp_path)
     assert load(tmp_path).classes == ("boat", "train")
+
+
+# Folders in folders
+
+
+@pytest.mark.parametrize("outer", ["", "photos/", "archive/photos/"])
+def test_a_folder_around_all_others_is_no_class(tmp_path, outer):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "loose.png"):
+        photograph(tmp_path / outer / name, 8, 8)
+    found = notes_of(tmp_path)
+    data = load(tmp_path)
+    assert data.classes == ("cat", "dog")
+    assert data.names.tolist() == [f"{outer}{name}" for name in ("cat/1.png", "cat/2.png", "dog/1.png", "loose.png")]
+    assert data.labels.tolist() == [0, 0, 1, -1]
+    assert found == (
+        [f"{tmp_path}: all images are in {outer[:-1]}, so its subfolders are the classes"] if outer else []
+    )
+
+
+def test_a_folder_around_a_split_is_none_of_its_parts(parted):
+    (parted / "inner").mkdir()
+    for part in ("train", "val", "Test"):
+        (parted / part).rename(parted / "inner" / part)
+    assert notes_of(parted)[:2] == [
+        f"{parted}: all images are in inner, so its subfolders are the split",
+        f"{parted}: its subfolders are the split: train (60), val (10), Test (10)",
+    ]
+    assert load(parted).classes == ("a", "b")
+    assert len(split(load(parted)).train) == 60
+
+
+def test_subfolders_inside_a_class_are_told(tmp_path):
+    for name in ("cat/1.png", "cat/young/2.png", "cat/old/3.png", "dog/1.png"):
+        photograph(tmp_path / name, 8, 8)
+    assert notes_of(tmp_path) == [f"{tmp_path}: subfolders inside a class are no classes of their own: cat (2)"]
+    assert load(tmp_path).classes == ("cat", "dog")

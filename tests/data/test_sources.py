@@ -6,14 +6,15 @@ import os
 import struct
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from latently.common.errors import InputError
-from latently.data import NAMED, ImageSet, Preparation, Split, label_budget, load, split
+from latently.common.errors import DataNote, InputError
+from latently.data import NAMED, ImageSet, Preparation, Split, arrays, label_budget, load, split
 from latently.data.download import ARCHIVES, cache_folder
 from latently.data.imageset import UNLABELLED
 from latently.data.preparation import AS_THEY_ARE
@@ -552,6 +553,15 @@ def test_splits_repeat_by_seed_and_leave_the_global_generator_alone(kind):
     assert np.random.get_state()[1].tolist() == before, "NumPy's global generator moved"
 
 
+def test_a_limit_of_all_images_is_a_fair_sample_of_those_that_are_sorted(tmp_path):
+    np.savez(tmp_path / "sorted.npz", images=np.zeros((300, 4, 4), np.uint8), labels=np.repeat([0, 1, 2], 100))
+    data = load(tmp_path / "sorted.npz")
+    parts = split(data, "all", seed=1, limit=60)
+    assert np.bincount(data.labels[parts.train]).min() >= 10
+    assert np.array_equal(parts.train, split(data, "all", seed=1, limit=60).train)
+    assert np.array_equal(split(data, "all").train, np.arange(300))
+
+
 def test_split_all_and_json():
     data = load("digits")
     assert sizes(split(data, "all")) == (1797, 0, 0)
@@ -611,3 +621,45 @@ def test_a_class_that_runs_out_leaves_its_share_to_the_others():
 def test_bad_budgets_get_a_sentence(n, message):
     with pytest.raises(InputError, match=message):
         label_budget(np.repeat(np.arange(10), 10), n)
+
+
+# Arrays that may be meant otherwise
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_rows_that_may_be_those_of_one_image_are_told(tmp_path, name):
+    image = RNG.random((144, 100)).astype(np.float32)
+    np.save(tmp_path / name, image) if name == "a.npy" else np.savez(tmp_path / name, images=image)
+    with pytest.warns(DataNote, match=r"144 rows of 100 values .* 144 images of 10 x 10 .* save it as \(1, 144, 100\)"):
+        assert load(tmp_path / name).images.shape == (144, 10, 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # labels, or many more rows than a side is long, leave no doubt
+        np.savez(tmp_path / "b.npz", images=image, labels=np.arange(144) % 2)
+        load(tmp_path / "b.npz")
+        np.save(tmp_path / "c.npy", np.tile(image, (2, 1)))
+        load(tmp_path / "c.npy")
+
+
+def test_an_array_with_alpha_says_that_it_is_a_channel(tmp_path):
+    np.save(tmp_path / "a.npy", RNG.integers(0, 256, (6, 8, 8, 4), dtype=np.uint8))
+    with pytest.warns(DataNote, match=r"4 channels are taken as they are; is the last one alpha, --channels 3"):
+        assert load(tmp_path / "a.npy").image_shape == (8, 8, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load(tmp_path / "a.npy", Preparation(channels=3)).image_shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 5, 12])
+def test_channels_that_stand_first_are_refused_however_many(tmp_path, channels):
+    np.save(tmp_path / "a.npy", RNG.random((3, channels, 16, 16)))
+    sentence(tmp_path / "a.npy", f"(3, {channels}, 16, 16)", "the channels stand first")
+
+
+def test_a_label_file_is_no_source_of_images(tmp_path):
+    (tmp_path / "labels.csv").write_text("name,label\na.png,cat\nb.png,dog\n")
+    sentence(tmp_path / "labels.csv", "names and labels, and no pixels", "give it as --labels")
+
+
+def test_a_grid_of_many_channels_is_not_taken_for_channels_first():
+    for shape in ((9, 4, 4, 8), (9, 4, 5, 8), (9, 6, 8, 8), (9, 28, 28, 12)):
+        arrays.require_channels_last(shape, "X")

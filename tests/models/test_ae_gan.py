@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 import latently as package
-from latently import AE, AEGAN, Autoencoder, Network
+from latently import AE, AEGAN, Autoencoder, Network, SimCLR
 from latently.common.errors import InputError
 from latently.estimator.code_prior import CodePrior
 from latently.models.flow_matching import FlowMatching
@@ -69,12 +69,24 @@ def test_half_of_the_images_of_a_step_are_mirrored_and_none_of_an_evaluation():
     [((3, 64, 64), (4, 8, 8)), ((3, 32, 32), (4, 8, 8)), ((1, 17, 23), (4, 5, 6)), ((1, 8, 8), (4, 4, 4))],
 )
 def test_the_code_is_a_grid_of_at_most_eight_places_a_side(shape, grid):
-    model = AEGAN()
+    model = AEGAN(grid=True)
     model.settle(shape)
     assert model.latent_dim == np.prod(grid)
     assert model.code_grid(shape) == grid
-    wider = AEGAN(latent_dim=2 * model.latent_dim)
+    wider = AEGAN(latent_dim=2 * model.latent_dim, grid=True)
     assert wider.code_grid(shape) == (8, *grid[1:])
+
+
+def test_photographs_have_a_grid_and_are_mirrored_and_drawings_a_row_and_are_not():
+    photographs, drawings = AEGAN(), AEGAN()
+    photographs.settle((3, 32, 32))
+    drawings.settle((1, 28, 28))
+    assert (photographs.grid, photographs.mirror, photographs.latent_dim) == (True, True, 256)
+    assert (drawings.grid, drawings.mirror, drawings.latent_dim) == (False, False, 32)
+    assert drawings.code_grid((1, 28, 28)) is None
+    net = AEGAN(latent_dim=5).build((1, 17, 23))
+    assert net.encoder(torch.zeros(2, 1, 17, 23)).shape == (2, 5)
+    assert net.decoder(torch.zeros(2, 5)).shape == (2, 1, 17, 23)
 
 
 def test_what_cannot_be_is_a_sentence():
@@ -93,7 +105,8 @@ def test_what_cannot_be_is_a_sentence():
 
 def test_a_prior_of_grids_keeps_their_places_and_learns_from_mirrored_images_too(tmp_path):
     X, y = load_digits().images[:200] / 16, load_digits().target[:200]
-    ae = Autoencoder(AEGAN(), epochs=1, random_state=0, **AEGAN.suited_training).fit(X)
+    model = AEGAN(grid=True, mirror=True)
+    ae = Autoencoder(model, epochs=1, random_state=0, **AEGAN.suited_training).fit(X)
     assert ae.model_.latent_dim == 64
     prior = CodePrior(FlowMatching(width=16, blocks=1), epochs=2, random_state=0)
     ae.fit_prior(X, y, prior)
@@ -109,3 +122,10 @@ def test_a_prior_of_grids_keeps_their_places_and_learns_from_mirrored_images_too
     np.testing.assert_allclose(again.variations(X[:2], 1, 0, strength=0.0)[:, 0], again.reconstruct(X[:2]), atol=1e-5)
     with pytest.raises(InputError, match=r"expected \(n, 64\), for grids of \(4, 4, 4\)"):
         prior.variations(np.ones((2, 5)), 1, 0)
+
+
+@pytest.mark.parametrize("model", [AEGAN, SimCLR])
+def test_an_activation_that_the_model_s_own_layers_do_not_take_is_refused(model):
+    with pytest.raises(InputError, match=f"activation is 'elu', but the layers of {model.name}'s own encoder"):
+        model(network=Network(activation="elu")).settle((3, 32, 32))
+    model(latent_dim=64, network=Network("conv(8, 3, stride=2) dense(64)", activation="elu")).settle((3, 32, 32))

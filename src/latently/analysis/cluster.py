@@ -36,11 +36,16 @@ LEAST_SHARE = 0.01  # of the points that a group of HDBSCAN holds
 SHOWN = 6  # images of each kind in a row of the sheet
 
 
+def resolved(space: Space) -> Space:
+    """auto: UMAP where it is installed."""
+    return space if space != "auto" else "umap" if find_spec("umap") else "codes"
+
+
 def points_of(features: np.ndarray, space: Space, seed: int = 0) -> np.ndarray:
-    """The features (N, D), or their UMAP (N, 10); auto: UMAP where it is installed. float64, as mixtures want it."""
+    """The features (N, D), or their UMAP (N, 10), float64, as mixtures want it."""
     require(len(features) >= LEAST_IMAGES, f"got {len(features)} images; groups need at least {LEAST_IMAGES}")
     require(bool((features != features[0]).any()), "all images have the same code: the posterior has collapsed")
-    if space == "codes" or (space == "auto" and not find_spec("umap")):
+    if resolved(space) == "codes":
         return features.astype(float)
     import umap
 

@@ -124,6 +124,13 @@ class RunImages:
         """Whether these are the run's own images, wherever they are stored now."""
         return self.record is not None and self.record.describes(self.found)
 
+    def own_train(self, why: str) -> ImageSet:
+        """The training images. Raises InputError, with the reason why they are needed, for others than the run's."""
+        train = self.part("train")
+        own = self.is_own or self.record is None
+        require(own, f"{train.source} does not have the images of {self.run.path}, {why}; leave out --data")
+        return train
+
     @cached_property
     def split(self) -> Split:
         """The run's own images are split as in training; other images are not split."""

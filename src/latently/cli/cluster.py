@@ -40,8 +40,6 @@ def cluster(
         overwrite: Replace groups that were written before.
         seed: Random seed.
     """
-    from importlib.util import find_spec
-
     from latently import pictures
     from latently.analysis import cluster as cluster_room
     from latently.runs import outputs
@@ -59,7 +57,7 @@ def cluster(
     autoencoder = require_autoencoder(opened.estimator, run)
     images = opened.part(part, as_in_source=True)
     opened.require_apart(place / "groups.png", adds_images=True)
-    if space == "auto" and not find_spec("umap"):
+    if space == "auto" and cluster_room.resolved(space) == "codes":
         note("note: groups are found in the codes; pip install 'latently[umap]' finds better ones in their UMAP")
     features = autoencoder.features(images.images, images.label_names)
     found = cluster_room.find_groups(images, features, method, space, groups, seed)

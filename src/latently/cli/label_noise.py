@@ -7,10 +7,10 @@ import tyro
 
 from latently.cli.arguments import Device, JsonFlag, PartOfImages, RunData, default_shown
 from latently.cli.shared import open_run, require_autoencoder
-from latently.common.console import format_value, print_json, print_rows
+from latently.common.console import format_value, note, print_json, print_rows
 from latently.common.errors import require
 
-MOST_ROWS, DRAWN = 20, 60  # of suspects to print, and to draw
+MOST_ROWS = 20  # of suspects to print
 
 
 def label_noise(
@@ -26,7 +26,8 @@ def label_noise(
     """Find images whose label is likely wrong, the least probable label first.
 
     Labels are judged by a linear probe of the codes that learned from other images (five folds), and suspects chosen by
-    confident learning (Northcutt et al. 2021).
+    confident learning (Northcutt et al. 2021). What the probe gets wrong counts as noise, too: the less often it gives
+    the label (probe_accuracy of --json), the more of the suspects, and of noise_rate, are its own errors.
 
     Args:
         run: Run folder of an autoencoder.
@@ -36,12 +37,9 @@ def label_noise(
             per suspect, in this order), .png (the first 60, each with its label and the likely one).
         seed: Seed of the folds.
     """
-    import numpy as np
-
     from latently import data as data_room
     from latently import pictures
-    from latently.evaluation.label_noise import held_out_probabilities
-    from latently.evaluation.label_noise import label_noise as find
+    from latently.analysis.wrong_labels import wrong_labels
     from latently.runs import outputs
 
     require(seed >= 0, f"--seed is {seed}; expected at least 0")
@@ -61,33 +59,20 @@ def label_noise(
     if out:
         opened.require_apart(out, adds_images=out.suffix.lower() == ".png")
         require(labels is None or out.resolve() != labels.resolve(), f"--out is {out}, the label file; choose another")
-    known, classes = np.unique(images.labels, return_inverse=True)
-    p = held_out_probabilities(autoencoder.features(images.images), classes, seed)
-    found = find(p, classes)
-    some, named = found.suspects, np.array(images.classes)[known]
-    columns = {
-        "name": images.names[some],
-        "label": images.label_names[some],
-        "likely": named[found.likely[some]],
-        "p_label": found.of_label[some],
-        "p_likely": p[some].max(1),
-    }
+    found = wrong_labels(autoencoder, images, seed)
+    columns = found.columns()
     if out and out.suffix.lower() == ".png":
-        require(len(some) > 0, "no label is suspect, so there is nothing to draw")
-        first = some[:DRAWN]
-        captions = [f"{label}\n{likely}?" for label, likely in zip(columns["label"], columns["likely"], strict=True)]
-        title = "Suspect labels, and below each the likely one"
-        pictures.save(pictures.sheet(autoencoder.seen(images.images[first]), captions[:DRAWN], title), out)
+        pictures.save(found.picture(autoencoder), out)
     elif out:
         outputs.write_arrays(out, columns["name"], {name: columns[name] for name in columns if name != "name"})
     rows = list(zip(*(values.tolist() for values in columns.values()), strict=True))
     if json:
-        about = {"n_images": len(images), "n_suspects": len(some), "noise_rate": found.noise_rate}
-        print_json(about | {"suspects": [dict(zip(columns, row, strict=True)) for row in rows]})
+        print_json(found.figures() | {"suspects": [dict(zip(columns, row, strict=True)) for row in rows]})
         return
-    title = f"{len(some):,} of {len(images):,} labels of {images.source} are suspect"
+    title = f"{len(rows):,} of {len(images):,} labels of {images.source} are suspect"
     print_rows(title, list(columns), [list(map(format_value, row)) for row in rows[:MOST_ROWS]])
     if len(rows) > MOST_ROWS:
         print(f"... and {len(rows) - MOST_ROWS:,} more; --out suspects.csv writes all of them")
+    note(found.sentence())
     if out:
         print(out)

@@ -38,7 +38,7 @@ class RunOptions(Settings):
     """Training, validation and test images; auto: the source's own split if it has one, otherwise 80/10/10 per
     class; grouped: 80/10/10 with copies (images with the same pixels) in one part."""
     limit: Count | None = None
-    """Train on at most this many training images, the first ones."""
+    """Train on at most this many training images: the first of the standard split, else drawn."""
     image_size: tuple[int, int] | None = None
     """Height and width in pixels to resize every image to; left out: as they are, or as suits images that differ."""
     fit: Literal["auto", "crop", "pad", "stretch", "none"] = "auto"

@@ -42,9 +42,7 @@ def train_prior(
     require(not (resume and overwrite), "--resume and --overwrite contradict each other; give one")
     opened = open_run(run, data, training.device)
     autoencoder = require_autoencoder(opened.estimator, run)
-    train = opened.part("train")
-    own = opened.is_own or opened.record is None
-    require(own, f"{train.source} does not have the images of {run}, whose codes are learned; leave out --data")
+    train = opened.own_train("whose codes are learned")
     folder = Run(run / FOLDER, overwrite, Context(about={"train": "prior"}))
     prior = CodePrior(model, random_state=seed, **training.get_params())
     if resume:

@@ -135,9 +135,7 @@ def write_nearest(place: Path, run: Path, source: str | None, device: str, image
 
     opened = open_run(run, source, device)
     autoencoder = require_autoencoder(opened.estimator, run)
-    train, test = opened.part("train"), opened.part(opened.judged_part)
-    own = opened.is_own or opened.record is None
-    require(own, f"{train.source} does not have the images that {run} was trained on; leave out --data")
+    train, test = opened.own_train("of which samples may be copies"), opened.part(opened.judged_part)
     found = copies(autoencoder, images, train, test)
     pictures.save(found.picture(), place)
     note(f"{len(images):,} samples {drawn_by}; {found.sentence()}")
@@ -236,11 +234,7 @@ def mixture_of(run: Path, source: str | None, components: int | None, device: st
         return autoencoder.mixture_
     components = components or 10
     opened = open_run(run, source, device)
-    train = opened.part("train")
-    own = opened.is_own or opened.record is None
-    require(
-        own, f"{train.source} does not have the images of {run}, to whose codes the mixture is fitted; leave out --data"
-    )
+    train = opened.own_train("to whose codes the mixture is fitted")
     note(f"fitting a mixture of {components} Gaussians to the codes of {len(train):,} training images ...")
     autoencoder.fit_mixture(train.images, train.label_names, components)
     autoencoder.mixture_.write(run)

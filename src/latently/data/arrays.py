@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from latently.common.console import data_note
 from latently.common.errors import require
 from latently.data.classes import LABEL_COLUMNS, class_name, is_missing, note_missing
 from latently.data.imageset import UNLABELLED, ImageSet
@@ -23,6 +24,8 @@ from latently.data.ranges import Limits, Scale, decided, limits_of, limits_of_al
 from latently.data.reading import open_plain, reading, require_memory
 
 CHANNELS = (1, 2, 3, 4)
+LARGEST_GRID = 8  # side of a code that is a grid, which may have as many channels
+ONE_IMAGE = (0.5, 2)  # height / width of what may be one image
 
 
 def read_npy(path: Path, scale: Scale = None) -> ImageSet:
@@ -40,6 +43,7 @@ def read_npy(path: Path, scale: Scale = None) -> ImageSet:
         else:
             require_memory(path.stat().st_size, str(path))
             array = np.load(stream, allow_pickle=False)
+    _note_rows(array, str(path))
     return image_set(array, None, path, scale)
 
 
@@ -57,6 +61,8 @@ def read_npz(path: Path, scale: Scale = None) -> ImageSet:
     for name, array in (("images", images), (key, labels)):
         is_array = array is None or isinstance(array, np.ndarray)  # NumPy gives other members as bytes
         require(is_array, f"{path} holds {name!r}, which is damaged or no array; write it with np.savez")
+    if labels is None:
+        _note_rows(images, str(path))
     return image_set(images, labels, path, scale)
 
 
@@ -67,6 +73,17 @@ def _reading_numpy(path: Path, expected: str) -> Iterator[BinaryIO]:
     with reading(where, f"{expected}, never of Python objects"), open_plain(path) as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield stream
+
+
+def _note_rows(array: np.ndarray, where: str) -> None:
+    """A `DataNote` where rows may as well be those of one image: their number and length are those of its sides."""
+    if array.ndim != 2 or not ONE_IMAGE[0] <= len(array) / max(array.shape[1], 1) <= ONE_IMAGE[1]:
+        return
+    n, width = array.shape
+    side = math.isqrt(width)
+    if side * side == width:
+        data_note(f"{where}: {n:,} rows of {width:,} values are taken as {n:,} images of {side} x {side} pixels; "
+                  f"if it is one image, save it as (1, {n}, {width})")  # fmt: skip
 
 
 def _labels_key(keys: list[str], where: str) -> str | None:
@@ -137,7 +154,9 @@ def as_images(array: np.ndarray, where: str) -> np.ndarray:
 
 def require_channels_last(shape: tuple[int, ...], where: str) -> None:
     """Raise `InputError` for images as PyTorch orders them, (N, C, H, W)."""
-    first = len(shape) == 4 and shape[3] not in CHANNELS and shape[1] in (1, 3)
+    if len(shape) != 4 or shape[3] in CHANNELS:
+        return
+    first = shape[1] in (1, 3) or shape[1] < shape[2] == shape[3] > LARGEST_GRID
     advice = "the channels stand first: transpose it to (N, H, W, C)"
     require(not first, f"{where} holds an array of shape {shape}; expected (N, H, W, C), {advice}")
 

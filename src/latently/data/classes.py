@@ -43,7 +43,11 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def as_labels(y: Any) -> np.ndarray:
     """Labels as an array, masked ones as None. Of a list that mixes names with -1 or NaN, NumPy alone would make names
-    of all."""
+    of all. Tensors of torch may be on any device."""
+    if hasattr(y, "detach"):
+        y = y.detach().cpu().numpy()
+    if isinstance(y, list | tuple):
+        y = [label.tolist() if hasattr(label, "detach") else label for label in y]
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         labels = y.data.astype(object)
         labels[y.mask] = None

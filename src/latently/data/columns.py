@@ -115,6 +115,10 @@ def _named(names: list[str], rows: Sequence[list[str]], where: str) -> Columns:
     if not pixels and _is_square(len(names)):
         data_note(f"{where}: all {len(names)} columns are taken for pixels, also {_some(names, labels + others)}")
         return Columns(len(names), tuple(places), None, True)
+    if not rest:
+        raise InputError(
+            f"{where} holds names and labels, and no pixels; give it as --labels, and the images as --data"
+        )
     if not pixels:
         raise InputError(_no_square(len(rest), f"{where} has {len(rest)} columns besides those of names and labels"))
     extra = [place for place in rest if place not in pixels]

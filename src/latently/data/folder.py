@@ -54,7 +54,8 @@ def read_folder(
     if not broken:
         return data
     require(preparation.skip_broken, _broken_sentence(folder, broken, len(names)))
-    data_note(f"{folder}: {_broken_files(broken, len(names))} and left out: {_listed(broken)}")
+    are = "is" if len(broken) == 1 else "are"
+    data_note(f"{folder}: {_broken_files(broken, len(names))} and {are} left out: {_listed(broken)}")
     readable = np.flatnonzero(~np.isin(names, list(broken)))
     return replace(data.take(readable), parts=None if parts is None else parts[readable])
 
@@ -82,8 +83,13 @@ def chosen_preparation(folder: Path, names: list[str], asked: Preparation, large
     chosen = survey.choose(asked, largest_side)
     for sentence in (survey.sentence(asked, chosen), survey.frames()):
         if sentence:
-            data_note(f"{folder}: {sentence}")
+            data_note(f"{_place(folder, names)}: {sentence}")
     return chosen
+
+
+def _place(folder: Path, names: list[str]) -> Path:
+    """What a note is about: the folder, or its only image."""
+    return folder / names[0] if len(names) == 1 else folder
 
 
 def _with_scale(folder: Path, names: list[str], asked: Preparation) -> Preparation:
@@ -91,7 +97,7 @@ def _with_scale(folder: Path, names: list[str], asked: Preparation) -> Preparati
     if asked.scale != "auto":
         return asked
     limits = _limits(folder, names)  # none where all are damaged, as reading them will tell
-    return replace(asked, scale=decided("auto", limits, str(folder)) if limits else None)
+    return replace(asked, scale=decided("auto", limits, str(_place(folder, names))) if limits else None)
 
 
 def _note_range(folder: Path, names: list[str], preparation: Preparation, images: Images) -> None:
@@ -102,7 +108,7 @@ def _note_range(folder: Path, names: list[str], preparation: Preparation, images
     step = -(-len(names) // FILES_THAT_TELL)
     limits = _limits(folder, names[::step])
     if limits and (preparation.scale is None or limits.are_bytes):
-        decided(preparation.scale, limits, str(folder / names[0] if len(names) == 1 else folder))
+        decided(preparation.scale, limits, str(_place(folder, names)))
 
 
 def _note_beyond(where: Path, preparation: Preparation, beyond: list[Limits]) -> None:

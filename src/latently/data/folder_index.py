@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ class Index:
     parts: (N,) TRAIN, VALIDATION or TEST, where the subfolders are a split; else None.
     passed_over: how many files of each kind are not read.
     unlabelled: how many images are in subfolders whose name means no label, by that name.
+    outer: the subfolders around them all, which are neither a split nor classes.
+    inside: how many subfolders a class has, of those that have any.
     """
 
     names: list[str]
@@ -38,14 +41,27 @@ class Index:
     parts: np.ndarray | None = None
     passed_over: Counter[str] = field(default_factory=Counter)
     unlabelled: Counter[str] = field(default_factory=Counter)
+    outer: str = ""
+    inside: dict[str, int] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
         """What a person should know of how the folder was read."""
-        return [text for text in (self._of_parts(), self._of_missing(), self._of_files()) if text]
+        found = (self._of_outer(), self._of_parts(), self._of_inside(), self._of_missing(), self._of_files())
+        return [text for text in found if text]
+
+    def _of_outer(self) -> str:
+        are = "the classes" if self.parts is None else "the split"
+        return f"all images are in {self.outer.rstrip('/')}, so its subfolders are {are}" if self.outer else ""
+
+    def _of_inside(self) -> str:
+        some = ", ".join(f"{name} ({n:,})" for name, n in list(self.inside.items())[:MOST_KINDS])
+        more = ", other classes" * (len(self.inside) > MOST_KINDS)
+        return f"subfolders inside a class are no classes of their own: {some}{more}" if some else ""
 
     def _of_parts(self) -> str:
+        names = [name.removeprefix(self.outer) for name in self.names]
         if self.parts is None:
-            tops = {_top(name) for name in self.names}
+            tops = {_top(name) for name in names}
             like_parts = sorted(tops & PART_NAMES.keys())
             others = "images" if "" in tops else "other folders"
             is_like = len({PART_NAMES[top] for top in like_parts}) > 1
@@ -53,8 +69,8 @@ class Index:
                 f"{' and '.join(like_parts)} are taken as classes, not as the split, as {others} stand beside them"
             )
             return sentence if is_like else ""
-        folders = sorted({name.partition("/")[0] for name in self.names}, key=lambda name: PART_NAMES[name.lower()])
-        counts = Counter(name.partition("/")[0] for name in self.names)
+        folders = sorted({name.partition("/")[0] for name in names}, key=lambda name: PART_NAMES[name.lower()])
+        counts = Counter(name.partition("/")[0] for name in names)
         return f"its subfolders are the split: {', '.join(f'{name} ({counts[name]:,})' for name in folders)}"
 
     def _of_missing(self) -> str:
@@ -74,22 +90,41 @@ class Index:
 
 def index_folder(folder: Path) -> Index:
     """Images in a subfolder whose name means no label (`is_missing_label`: nan, -1) are unlabelled. Subfolders train,
-    val and test, where they are all there is, are the split, not classes."""
+    val and test, where they are all there is, are the split, not classes. A folder around all others, as archives have
+    it, is no class."""
     passed_over: Counter[str] = Counter()
     names = sorted(image_names(folder, passed_over))
     kinds = " ".join(readable_suffixes())
     none = f"{folder} holds no image; expected {kinds} in it or in one subfolder per class"
     held = f" (it holds {', '.join(f'{n:,} {kind}' for kind, n in passed_over.most_common(MOST_KINDS))})"
     require(bool(names), none + (held if passed_over else ""))
-    parts = _parts(names)
-    inner = names if parts is None else [name.partition("/")[2] for name in names]
+    outer = _outer(names)
+    inner = [name.removeprefix(outer) for name in names]
+    parts = _parts(inner)
+    inner = inner if parts is None else [name.partition("/")[2] for name in inner]
     tops = [name.partition("/")[0] if "/" in name else None for name in inner]
     unlabelled = Counter(top for top in tops if top is not None and is_missing_label(top))
     tops = [None if top in unlabelled else top for top in tops]
     classes = tuple(sorted({top for top in tops if top is not None}))
     code_of = {top: code for code, top in enumerate(classes)}
     labels = np.array([UNLABELLED if top is None else code_of[top] for top in tops], dtype=np.int64)
-    return Index(names, labels, classes, parts, passed_over, unlabelled)
+    deeper = {tuple(name.split("/")[:2]) for name in inner if name.count("/") > 1}
+    inside = dict(sorted(Counter(top for top, _ in deeper).items()))
+    return Index(names, labels, classes, parts, passed_over, unlabelled, outer, inside)
+
+
+def _outer(names: list[str]) -> str:
+    """The subfolders around all images where several stand in the innermost of them; else empty.
+
+    >>> _outer(["photos/cat/1.png", "photos/dog/1.png"]), _outer(["cat/1.png", "cat/young/2.png"])
+    ('photos/', '')
+    """
+    folders = [name.split("/")[:-1] for name in names]
+    common = [
+        one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(folders), max(folders), strict=False))
+    ]
+    below = {folder[len(common)] for folder in folders if len(folder) > len(common)}
+    return "".join(f"{folder}/" for folder in common) if len(below) > 1 else ""
 
 
 def _parts(names: list[str]) -> np.ndarray | None:

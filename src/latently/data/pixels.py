@@ -50,8 +50,9 @@ def finite(array: np.ndarray, where: str, first: int = 0) -> np.ndarray:
     bad = ~np.isfinite(pixels)
     if bad.any():
         first += int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
+        kind = "NaN or infinite values" if not np.isfinite(array).all() else "numbers too large for float32"
         raise InputError(
-            f"{where} holds {int(bad.sum()):,} NaN or infinite values, the first in image {first}; "
+            f"{where} holds {int(bad.sum()):,} {kind}, the first in image {first}; "
             "expected finite pixels: replace them or leave these images out"
         )
     return pixels

@@ -1,7 +1,7 @@
 """Which number is white: the range of pixels, notes where it is unusual, and the number that scales it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ COMMON = (1, 16, 100)  # of masks, scikit-learn's digits, per cent: highest valu
 WHITE_FLOATS = 1.001  # floats that were resized, or written with few digits, reach a little beyond 1
 FAINT_FLOATS = 0.1
 LARGE_FLOATS = 100.0  # no standardised pixel lies so many standard deviations away
+TIMES = 10  # as far from 0: another scale
 DIGITS = 6  # of a number that is found in floats
 
 
@@ -183,3 +184,30 @@ def unusual_range(images: Any) -> str:
     """`the pixels reach from 0 to 16 of 0..255`, of an array or `Mapped`; empty where their range is usual."""
     limits = limits_of(images)
     return f"the pixels reach {limits}" if limits.are_unusual else ""
+
+
+def seen_limits(images: Any) -> Limits:
+    """Of pixels as a model is given them: bytes are 0..1, other numbers are what they are."""
+    return Limits(0, 1, 1, are_bytes=True) if images.dtype == np.uint8 else replace(limits_of(images), white=1)
+
+
+def note_as_they_are(limits: Limits, where: str) -> None:
+    """A `DataNote` if pixels that nobody scales, as `seen_limits` has them, are far from 0..1."""
+    if limits.are_unusual:
+        white = number(limits.likely_white)
+        data_note(
+            f"{where}: the pixels reach {limits}, and are used so; divide them by {white}, or give bytes as uint8"
+        )
+
+
+def note_other_scale(limits: Limits, fitted: Limits, where: str) -> None:
+    """A `DataNote` if pixels, as `seen_limits` has them, are hardly on the scale of those that a model was fitted on:
+    ten times as far from 0, within 0..1 where those reached 10, or on both sides of 0 where only one of them is."""
+    larger = limits.largest > TIMES * fitted.largest > 0
+    smaller = fitted.largest > TIMES and 0 < limits.largest <= WHITE_FLOATS
+    centred = fitted.low >= 0 and limits.low < -fitted.high / 2
+    plain = fitted.low < 0 and limits.are_bytes
+    if larger or smaller or centred or plain:
+        now, then = (f"from {number(each.low)} to {number(each.high)}" for each in (limits, fitted))
+        bytes_are = " (bytes are divided by 255)" * limits.are_bytes
+        data_note(f"{where}: the pixels reach {now}{bytes_are}, but the model was fitted on {then}; scale them alike")

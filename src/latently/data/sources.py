@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from latently.common.console import data_note
 from latently.common.errors import InputError, require
 from latently.data import arrays, download, idx, table
 from latently.data.cache import decoded_array, file_states
@@ -74,6 +75,11 @@ def load(
         if is_image_path(path):
             return read_one(path, preparation, largest_side)
         data = _read_file(path, preparation.scale)
+        if preparation.channels is None and data.images.shape[3:] in ((2,), (4,)):
+            n = data.images.shape[3]
+            data_note(
+                f"{path}: {n} channels are taken as they are; is the last one alpha, --channels 3 (or 1) applies it"
+            )
     preparation = replace(preparation.of_one_size(), scale=data.preparation.scale)
     if isinstance(data.images, Mapped):
         return replace(data, images=_prepared(data.images, preparation, path, progress), preparation=preparation)

@@ -54,8 +54,8 @@ def split(data: ImageSet, kind: str = "auto", seed: int = 0, limit: int | None =
     all       every image trains; validation and test are empty.
 
     The drawn kinds (pooled, random, grouped), and a folder's own parts, hold `train` in random order, so that its
-    first N are a fair sample; all else is sorted. Raises `InputError` on an unknown kind, too few images, and a limit
-    outside 1..len(train).
+    first N are a fair sample, and so does `all` where there is a limit; all else is sorted. Raises `InputError` on an
+    unknown kind, too few images, and a limit outside 1..len(train).
     """
     require(kind in SPLITS, f"no split is called {kind!r}; expected one of {', '.join(SPLITS)}")
     if kind == "auto":
@@ -63,7 +63,8 @@ def split(data: ImageSet, kind: str = "auto", seed: int = 0, limit: int | None =
     if kind == "standard":
         train, validation, test = _standard(data) if data.parts is None else _own(data, np.random.default_rng(seed))
     elif kind == "all":
-        train, validation, test = np.arange(len(data)), np.arange(0), np.arange(0)
+        order = np.arange(len(data)) if limit is None else np.random.default_rng(seed).permutation(len(data))
+        train, validation, test = order, np.arange(0), np.arange(0)
     else:
         draw = {"pooled": _pooled, "random": _random, "grouped": _grouped}[kind]
         train, validation, test = draw(data, np.random.default_rng(seed))

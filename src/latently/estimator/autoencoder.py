@@ -28,6 +28,7 @@ from latently.data import Images
 from latently.data.batches import Batches, Binarise, scale
 from latently.data.classes import as_labels
 from latently.data.noise import image_normal
+from latently.data.ranges import Limits
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import balanced
 from latently.estimator.code_prior import FOLDER, STRENGTH, CodePrior, unfinished
@@ -117,10 +118,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
     def _n_features_out(self) -> int:
         return int(self.model_.latent_dim)
 
-    def _check_pixels(self, images: Images) -> None:
-        super()._check_pixels(images)
+    def _check_pixels(self, limits: Limits) -> None:
+        super()._check_pixels(limits)
         if self.binarise != "none":
-            in_range = images.dtype == np.uint8 or (images.min() >= 0 and images.max() <= 1)
+            in_range = limits.low >= 0 and limits.high <= 1
             require(in_range, "binarise takes a grey value as a probability; it expects pixels from 0 to 1")
 
     def _batches(self, images: Images, labels: np.ndarray | None = None, members: np.ndarray | None = None) -> Batches:
@@ -258,8 +259,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         """Learn the distribution of the codes of X by flow matching (models/flow_matching.py), for `sample`.
 
         y: the classes, if there are any; then `sample(n, y=...)` makes images of one, with any model. prior: one with
-        other settings. fit_params: `run`, `watchers` and others of `CodePrior.fit`.
-        """
+        other settings. fit_params: `run`, `watchers` and others of `CodePrior.fit`."""
         prior = CodePrior(random_state=self.seed_, device=self.device) if prior is None else prior
         codes = self.transform(X, y)
         if getattr(self.model_, "mirror", False):  # garments, faces and the like: twice as many

@@ -23,6 +23,8 @@ from latently.data import Images, Mapped
 from latently.data.arrays import require_channels_last
 from latently.data.batches import Batches
 from latently.data.mapped import left_on_disk
+from latently.data.pixels import finite
+from latently.data.ranges import Limits, note_as_they_are, note_other_scale, seen_limits
 from latently.estimator.face import MOST_IMAGES, Face, last_terms, show
 from latently.estimator.inputs import as_array
 from latently.models import Model, can, given, model_from_json, model_to_json
@@ -92,10 +94,9 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
         """Number of classes that the model is trained on; 0 if it takes no labels."""
         return 0
 
-    def _check_pixels(self, images: Images) -> None:
-        """Raise InputError if the pixels are outside the model's range."""
-        low, high = (0.0, 1.0) if images.dtype == np.uint8 else (float(images.min()), float(images.max()))
-        self.model_.check_pixels(low, high)
+    def _check_pixels(self, limits: Limits) -> None:
+        """Raise InputError if pixels of these `seen_limits` are outside the model's range."""
+        self.model_.check_pixels(limits.low, limits.high)
 
     def _batches(self, images: Images, labels: np.ndarray | None = None, members: np.ndarray | None = None) -> Batches:
         labels = np.full(len(images), -1) if labels is None else labels
@@ -193,7 +194,10 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
         self.model_ = self._own_model()  # any model: its capabilities are checked where needed
         self.model_.check()
         self.model_.settle(self._tensor_shape)
-        self._check_pixels(images)
+        self.pixel_limits_ = seen_limits(images)
+        self._check_pixels(self.pixel_limits_)
+        if getattr(X, "dtype", None) not in (np.uint8, np.float32):  # what `data.load` reads, which has told of a range
+            note_as_they_are(self.pixel_limits_, "X")
         return images
 
     def _own_model(self) -> Any:
@@ -221,7 +225,7 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
         X = left_on_disk(X)
         if not isinstance(X, Mapped):
             X = as_array(X)
-            X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
+            X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric", ensure_all_finite=False)
         elif reset:
             self.n_features_in_ = X.shape[1]
         require(X.ndim <= 4, f"X has shape {X.shape}; expected (n, features), (n, h, w) or (n, h, w, channels)")
@@ -233,15 +237,15 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
         images: Images = X
         if isinstance(images, Mapped) or images.dtype == np.uint8:
             return images
-        with np.errstate(over="ignore"):
-            images = images.astype(np.float32)
-        require(bool(np.isfinite(images).all()), "X holds numbers too large for float32; rescale them")
-        return images
+        return finite(images, "X")
 
     def _pixels(self, X: Any) -> Images:
         """X as images of the fitted shape, with pixels in the model's range."""
         images = self._images(X)
-        self._check_pixels(images)
+        limits = seen_limits(images)
+        self._check_pixels(limits)
+        if hasattr(self, "pixel_limits_"):
+            note_other_scale(limits, self.pixel_limits_, "X")
         return images
 
     @property
@@ -323,6 +327,7 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
     def describe(self) -> dict[str, Any]:
         """The entries of params.json: enough to build and to fit the estimator again."""
         provenance = getattr(self.net_, "provenance", None)  # of weights that others trained
+        limits = getattr(self, "pixel_limits_", None)  # not of a run that was written before they were
         return (
             {
                 "estimator": self.kind,
@@ -334,6 +339,7 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
                 "n_parameters": count_parameters(self.net_),
                 "versions": versions(),
             }
+            | ({"pixels": [limits.low, limits.high]} if limits else {})
             | ({"pretrained": provenance} if provenance else {})
             | self._describe_own()
         )
@@ -373,6 +379,10 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
         self.n_features_in_ = self.image_shape_[0]
         if trained.classes is not None:
             self.classes_: np.ndarray = trained.classes
+        if "pixels" in run.params:
+            with input_errors_for(run.path / "params.json"):
+                low, high = map(float, run.params["pixels"])
+            self.pixel_limits_ = Limits(low, high, 1)
         self.training_ = replace(self.training(), device=trained.device)
         self.history_, self.run_ = run.read_history(), run
         return self

@@ -134,7 +134,8 @@ class Classifier(ClassPredictor, ImageEstimator):
     def _held_out(self, X: Any, y: Any) -> tuple[Images, np.ndarray]:
         images, codes = self._pixels(X), self.label_codes(y)
         check_consistent_length(images, codes)
-        require(bool((codes >= 0).any()), "the validation images carry no label of a class that is trained on")
+        none = "the validation images carry no label of a class that is trained on"
+        require(bool((codes >= 0).any()), f"{none}: give others, or none (--split all)")
         return taken(images, codes >= 0), codes[codes >= 0]
 
     def _default_model(self) -> Model:

@@ -125,8 +125,8 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         validation: for the classifier, as in `Classifier.fit`. run: a folder for encoder/ and classifier/, each a run
         of its own; parts that are finished there are loaded. Raises InputError (a ValueError) for labels of one class.
         """
-        check_consistent_length(X, y)
         X = self._images(X, reset=True)
+        check_consistent_length(X, y)
         self.image_shape_ = X.shape[1:]
         require_setting("spread", self.spread, Fraction | Literal["auto"])
         require_setting("sees", self.sees, Sees)

@@ -1,14 +1,17 @@
 """Images as people hold them -> one array: tensors, lists of pictures, arrays with a mask or of Python objects."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, IterableDataset
+from scipy.sparse import issparse
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from latently.common.errors import require
+from latently.common.errors import InputError, require
+from latently.data import ImageSet
 from latently.data.arrays import require_channels_last
 from latently.data.image_file import picture_pixels
 
@@ -19,10 +22,13 @@ def as_array(X: Any) -> Any:
     pictures of Pillow's, or of arrays.
 
     Pictures are read as files are: uint8, alpha over black, 16 bits divided by 257. Raises `InputError` where values
-    are masked, where images differ in shape or type, and where channels stand first.
+    are masked, where images differ in shape or type, where channels stand first, and for what holds no images.
     """
+    _require_images(X)
     if isinstance(X, Dataset):
         X = _read(X)
+    if type(X).__name__ == "Series":  # of pandas, and polars
+        X = X.to_numpy()
     is_row = isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
     if (isinstance(X, list | tuple) or is_row) and len(X) and _is_image(X[0]):
         X = _stacked(X)
@@ -32,6 +38,19 @@ def as_array(X: Any) -> Any:
         require_channels_last(X.shape, "X")
         _require_numbers(X)
     return X
+
+
+def _require_images(X: Any) -> None:
+    """Of what people hand in by mistake."""
+    if isinstance(X, str | Path):
+        raise InputError(f"X is a path, {str(X)!r}; give its images: latently.data.load({str(X)!r}).images")
+    require(not isinstance(X, DataLoader), "X is a DataLoader, which may shuffle and repeat; give X.dataset")
+    require(not isinstance(X, ImageSet), "X is an ImageSet; give X.images, and X.label_names as labels")
+    require(not issparse(X), f"X is sparse, {type(X).__name__}; give X.toarray()")
+    none = X is None or isinstance(X, Mapping | Iterator | Set)
+    require(
+        not none, f"X is {type(X).__name__}; expected images as one array: (n, h, w), (n, h, w, c) or (n, features)"
+    )
 
 
 def _read(images: Dataset[Any]) -> list[Any]:

@@ -43,9 +43,8 @@ class AE(Model):
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
-        encoder = self.network.build_encoder(image_shape, self.latent_dim)
-        decoder = self.network.build_decoder(image_shape, self.latent_dim)
-        return EncoderDecoder(encoder, decoder)
+        width, network = self.code_width(image_shape), self.own_network(image_shape)
+        return EncoderDecoder(network.build_encoder(image_shape, width), network.build_decoder(image_shape, width))
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         reconstruction = self.bound(net, x)["reconstruction"]
@@ -63,8 +62,15 @@ class AE(Model):
 
     def code_grid(self, image_shape: Shape) -> Shape | None:
         """(channels, height, width) of a code that is a grid; None: it has no places."""
-        grid = self.network.code_grid(image_shape)
-        return grid if grid and math.prod(grid) == self.latent_dim else None
+        grid = self.own_network(image_shape).code_grid(image_shape)
+        return grid if grid and math.prod(grid) == self.code_width(image_shape) else None
+
+    def code_width(self, image_shape: Shape) -> int:
+        return self.latent_dim
+
+    def own_network(self, image_shape: Shape) -> Network:
+        """The network that was given; a model that leaves it open to the image's shape overrides this."""
+        return self.network
 
     def bound(self, net: EncoderDecoder, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Minus log p(x | encoder(x)): no bound on log p(x), for there is no prior. `noise` is not used."""

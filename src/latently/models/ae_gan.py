@@ -8,8 +8,9 @@ D_p is the probability that the patch p is of a photograph, not of one rebuilt: 
 patches (Isola et al. 2017). What cannot be known exactly an error of pixels alone rebuilds as a blur, and D finds that
 out. f_l, the maps of D's layers, tell how alike two images look (Larsen et al. 2016). The noise, of variance 1 (Ghosh
 et al. 2020, section 2.2), makes near codes decode alike; the KL, |encoder(x)|^2 / 2, keeps codes from growing out of
-its reach. The code is a grid of few channels, whose distribution flow_matching.py learns: so autoencoders for latent
-diffusion are trained (Rombach et al. 2022, section 3.1), but for features that were learned elsewhere.
+its reach. The code of a photograph is a grid of few channels, that of a drawing a row; flow_matching.py learns their
+distribution. So autoencoders for latent diffusion are trained (Rombach et al. 2022, section 3.1), but for features that
+were learned elsewhere.
 """
 
 import math
@@ -25,11 +26,22 @@ from latently.models.ae import AE
 from latently.models.densities import Bernoulli, Normal, relative_difference, sum_per_image
 from latently.models.layers import Shape
 from latently.models.modules import activation
-from latently.models.networks import EncoderDecoder, Network, grid_decoder, grid_encoder, grid_sides
+from latently.models.networks import (
+    EncoderDecoder,
+    Network,
+    grid_decoder,
+    grid_encoder,
+    grid_sides,
+    row_decoder,
+    row_encoder,
+)
+from latently.models.views import is_photograph
 
 CHANNELS = 4  # of a grid's code
+ROW = 32  # width of a code that is a row
 WIDTHS = (32, 64, 128)  # of the adversary's layers, each of which halves the image
 EPOCHS, STEPS = 20, 2000  # of a training that leaves them open
+DRAWINGS_FOR = 3, 2000  # the same of drawings
 LEAST_SIDE = 8  # of an image, in pixels: the adversary halves it three times
 
 
@@ -63,9 +75,13 @@ class AEGAN(AE):
     name: ClassVar[str] = "ae-gan"
     monitor: ClassVar[str] = "reconstruction"
     suited_training: ClassVar[dict[str, Any]] = {"optimiser": "muon", "lr": 1e-3, "batch_size": 32}
+    older: ClassVar[dict[str, Any]] = {"grid": True}
 
     latent_dim: Count | None = None  # type: ignore[assignment]
-    """Width of the code; none: 4 channels at each place of a grid, which has at most 8 places a side."""
+    """Width of the code; none: 4 channels at each place of a grid, of at most 8 places a side, or a row of 32."""
+    grid: bool | Literal["auto"] = "auto"
+    """Whether the code is a grid; auto: of photographs, that is where images have colours. Of drawings a row is enough,
+    whose distribution is learned in a fifth of the time."""
     likelihood: Literal["bernoulli", "squared-error", "absolute-error"] = "absolute-error"
     """absolute-error and squared-error: summed over pixels, of any range; bernoulli: cross-entropy, for 0..1."""
     adversary: NonNegative = 0.5
@@ -74,11 +90,12 @@ class AEGAN(AE):
     """Weight of the relative difference between the adversary's maps, s: as an error of so much in every pixel."""
     beta: NonNegative = 0.01
     """Weight of the KL, b; 0: codes have no noise, either."""
-    mirror: bool = True
-    """Whether half of the images of a step are mirrored, left to right; a prior then learns from the mirrored, too."""
+    mirror: bool | Literal["auto"] = "auto"
+    """Whether half of the images of a step are mirrored, left to right; a prior then learns from the mirrored, too.
+    auto: photographs, for a mirrored digit is none."""
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
-        x = self.mirrored(x) if self.mirror and net.training else x
+        x = self.mirrored(x) if net.training and self.decided(self.mirror, x.shape[1]) else x
         z = self.encode(net, x).mean
         q = Normal(z, torch.zeros_like(z))
         px = self.decode(net, q.rsample() if self.beta and net.training else z)
@@ -99,17 +116,22 @@ class AEGAN(AE):
 
     def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
         """Small batches need fewer passes."""
-        return EPOCHS, STEPS
+        return (EPOCHS, STEPS) if is_photograph("auto", image_shape[0]) else DRAWINGS_FOR
+
+    @staticmethod
+    def decided(setting: bool | Literal["auto"], channels: int) -> bool:
+        return is_photograph("auto", channels) if setting == "auto" else setting
 
     # The network ----------------------------------------------------------------------------------
 
     def settle(self, image_shape: Shape) -> None:
         self.latent_dim = self.code_width(image_shape)
+        self.grid, self.mirror = (self.decided(each, image_shape[0]) for each in (self.grid, self.mirror))
+        if not self.network.encoder:
+            self.network.require_usual_activation(self.name)
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
-        self.check()
-        width, network = self.code_width(image_shape), self.own_network(image_shape)
-        net = EncoderDecoder(network.build_encoder(image_shape, width), network.build_decoder(image_shape, width))
+        net = super().build(image_shape, n_classes)
         net.adversary = Adversary(image_shape[0])
         return net
 
@@ -120,26 +142,29 @@ class AEGAN(AE):
         require(fits, f"ae-gan looks at patches of images, and these are {sizes}; train an ae or vae")
         if self.latent_dim is not None:
             return self.latent_dim
-        open_grid = (CHANNELS, *grid_sides(image_shape)[-1])
-        grid = self.network.code_grid(image_shape) if self.network.encoder else open_grid
-        require(grid is not None, "latent_dim is None, but the encoder that was given makes no grid: give a width")
-        return math.prod(grid or ())
-
-    def code_grid(self, image_shape: Shape) -> Shape | None:
-        grid = self.own_network(image_shape).code_grid(image_shape)
-        return grid if grid and math.prod(grid) == self.code_width(image_shape) else None
+        if self.network.encoder:
+            grid = self.network.code_grid(image_shape)
+            require(grid is not None, "latent_dim is None, but the encoder that was given makes no grid: give a width")
+            return math.prod(grid or ())
+        return CHANNELS * places(image_shape) if self.decided(self.grid, image_shape[0]) else ROW
 
     def own_network(self, image_shape: Shape) -> Network:
-        """The network that was given; where it leaves encoder or decoder open, one of grids."""
+        """The network that was given; where it leaves encoder or decoder open, one of grids or rows."""
         if self.network.encoder:
             return self.network
-        places = math.prod(grid_sides(image_shape)[-1])
-        width = self.code_width(image_shape)
-        whole = width % places == 0
-        require(whole, f"latent_dim is {width}; expected a multiple of {places}: so many places has the grid")
-        made = width // places
-        decoder = self.network.decoder or grid_decoder(image_shape, made)
-        return replace(self.network, encoder=grid_encoder(image_shape, made), decoder=decoder)
+        if not self.decided(self.grid, image_shape[0]):
+            encoder, decoder = row_encoder(image_shape), row_decoder(image_shape)
+        else:
+            width, n_places = self.code_width(image_shape), places(image_shape)
+            whole = width % n_places == 0
+            require(whole, f"latent_dim is {width}; expected a multiple of {n_places}: so many places has the grid")
+            channels = width // n_places
+            encoder, decoder = grid_encoder(image_shape, channels), grid_decoder(image_shape, channels)
+        return replace(self.network, encoder=encoder, decoder=self.network.decoder or decoder)
+
+
+def places(image_shape: Shape) -> int:
+    return math.prod(grid_sides(image_shape)[-1])
 
 
 def as_it_is(network: nn.Module, x: Tensor) -> Any:

@@ -51,14 +51,11 @@ class Decoder(AE):
         fewer = f"latent_dim is {latent_dim}, but the encoder gives {n_features} features: give fewer, or leave it out"
         require(latent_dim <= n_features, fewer)
         as_given = isinstance(encoder, CodeTable) and latent_dim == n_features
+        network = replace(self.network, encoder=encoder)  # a module, which the decoder does not mirror
         return EncoderDecoder(
             FrozenEncoder(encoder, n_features, latent_dim, as_given),
-            nn.Sequential(Standardised(latent_dim), self.own_network(encoder).build_decoder(image_shape, latent_dim)),
+            nn.Sequential(Standardised(latent_dim), network.build_decoder(image_shape, latent_dim)),
         )
-
-    def own_network(self, encoder: nn.Module) -> Network:
-        """With a module as encoder, which the decoder then does not mirror."""
-        return replace(self.network, encoder=encoder)
 
     def given_encoder(self, image_shape: Shape) -> tuple[nn.Module, int]:
         """A copy of the encoder to keep, and the number of its features."""

@@ -68,6 +68,7 @@ def upsampling_decoder(image_shape: Shape) -> str:
     return f"{first} {' '.join(steps)} conv(out, 3)"
 
 
+ROW_WIDTH = 256  # of the layers on both sides of a code that is a row
 GRID_SIDE = 8  # most places along a side of a code that is a grid
 
 
@@ -108,6 +109,22 @@ def grid_decoder(image_shape: Shape, channels: int) -> str:
     return " ".join(steps)
 
 
+def row_encoder(image_shape: Shape) -> str:
+    """From a drawing to a row of values, of which its code is made."""
+    halving = " ".join(f"conv({width}, 4, gelu, stride=2)" for width in grid_widths(grid_sides(image_shape)))
+    return f"{halving} dense({ROW_WIDTH}, gelu)"
+
+
+def row_decoder(image_shape: Shape) -> str:
+    """From a code that is a row to a drawing, by doubling and convolution."""
+    sides = grid_sides(image_shape)
+    widths, (height, across) = grid_widths(sides), sides[-1]
+    places = f"dense({widths[-1] * height * across}, gelu) reshape({widths[-1]}, {height}, {across})"
+    doubled = zip(sides[-2::-1], reversed(widths), strict=True)
+    steps = " ".join(f"upsample({h}, {w}) conv({width}, 3, gelu)" for (h, w), width in doubled)
+    return f"dense({ROW_WIDTH}, gelu) {places} {steps} conv(out, 3)"
+
+
 def default_decoder(image_shape: Shape) -> str:
     """Of an encoder that cannot be mirrored."""
     if math.prod(image_shape) <= 1024 or min(image_shape[1:]) < 8:
@@ -143,6 +160,11 @@ class Network(Settings):
         """The encoder and the decoder, by these names, where they were given as modules."""
         parts = {"encoder": self.encoder, "decoder": self.decoder}
         return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
+
+    def require_usual_activation(self, model: str) -> None:
+        """Raise InputError where an activation is given for a model's own layers, which name theirs."""
+        unheeded = f"activation is {self.activation!r}, but the layers of {model}'s own encoder name theirs"
+        require(self.activation == Network().activation, f"{unheeded}; leave it out, or give an encoder")
 
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {name: given.to_json(part) for name, part in self.modules.items()}

@@ -176,6 +176,8 @@ class SimCLR(AE):
 
     def settle(self, image_shape: Shape) -> None:
         """Of drawings that are not small, layers that suit them, and features of these, where both were left open."""
+        if not self.network.encoder:
+            self.network.require_usual_activation(self.name)
         small = min(image_shape[1:]) < LEAST_DRAWING
         is_open = self.features_of == "auto" and not (self.network.encoder or self.network.decoder)
         if is_open and not small and not is_photograph(self.change, image_shape[0]):
