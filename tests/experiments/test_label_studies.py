@@ -142,10 +142,14 @@ def test_code_distances(bench):
 @pytest.mark.slow
 def test_probes_of_codes_beside_an_untrained_encoder(bench):
     rows, _ = reproduced("probes", bench)
-    assert [row["codes"] for row in rows] == ["pixels", "an untrained encoder", "AE", "DAE", "VAE, beta 0.001"]
-    assert [row["dimensions"] for row in rows] == [64] + 4 * [4 * 64]
+    kinds = ["pixels", "an untrained encoder", "AE", "DAE", "VAE, beta 0.001", "SimCLR"]
+    assert [row["codes"] for row in rows] == kinds
+    assert [row["dimensions"] for row in rows] == [64] + 4 * [4 * 64] + [128]
     assert all(row["probe_percent"].mean > 80 for row in rows)
     assert reproduced("probes", bench)[0] == rows, "figures are kept"
+    assert [row["codes"] for row in reproduced("probes", bench, presets=("simclr",))[0]] == ["SimCLR"]
+    with pytest.raises(InputError, match="no codes 'study1-mlp'"):
+        reproduced("probes", bench, presets=("study1-mlp",))
 
 
 def test_clusters_and_pairs_of_classes_that_lie_apart():

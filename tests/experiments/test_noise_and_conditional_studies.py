@@ -6,6 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from latently import CVAE, Autoencoder, Network
+from latently.estimator import label_spreading
 from latently.experiments import Bench, conditional, denoise, semi_supervised
 from latently.experiments.conditional import BUGS_OF, CLIP, EVERY, MENDED, RELU, WEIGHT, ClippedKL, variants
 from latently.models.densities import Normal
@@ -117,6 +118,18 @@ def test_the_conditional_study_from_end_to_end(bench, monkeypatch):
     again = conditional.run(bench)
     assert again.rows == result.rows
     assert {path: path.stat().st_mtime_ns for path in trained} == trained, "finished trials are not trained again"
+
+
+def test_labels_spread_to_the_surest_of_each_class():
+    """Two groups of codes, one label each: half of either group gets its label, the surest."""
+    codes = np.random.default_rng(0).normal(size=(80, 3)) + 20.0 * np.repeat([[0], [1]], 40, axis=0)
+    known = np.full(80, -1)
+    known[[3, 50]] = 0, 1
+    spread = semi_supervised.spread_labels(known, label_spreading.neighbours(codes), 0.5)
+    assert (spread[[3, 50]] == [0, 1]).all()
+    for label, group in ((0, spread[:40]), (1, spread[40:])):
+        assert set(group) == {-1, label}
+        assert (group == label).sum() == 1 + round(0.5 * 39)
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ def test_importance_weights_average_to_the_bound(model, shape):
     assert log_w.shape == (36, 5)
     error = 4 * torch.stack(elbos).std(0).max().item() / 6 + 4 * log_w.std(0).max().item() / 6
     torch.testing.assert_close(log_w.mean(0), torch.stack(elbos).mean(0), atol=error, rtol=0)
-    if terms["kl"].ndim == 1:
+    if terms["kl"].ndim == 1 and model.name != "hierarchical":  # of two layers part of the KL has a closed form
         torch.testing.assert_close(log_w[0], elbos[0], atol=1e-3, rtol=1e-4)
 
 

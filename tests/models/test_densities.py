@@ -69,6 +69,14 @@ def test_a_shared_variance_counts_for_every_pixel(generator):
     torch.testing.assert_close(Normal(mean, log_variance).log_prob(x), expected, msg="Normal.log_prob, one variance")
 
 
+def test_kl_between_normals_is_that_of_torch(generator):
+    mean, other, log_variance, others = torch.randn(4, 6, 3, generator=generator)
+    expected = distributions.kl_divergence(
+        distributions.Normal(mean, (log_variance / 2).exp()), distributions.Normal(other, (others / 2).exp())
+    )
+    torch.testing.assert_close(Normal(mean, log_variance).kl(Normal(other, others)), expected)
+
+
 def test_kl_to_standard_normal_is_that_of_torch(generator):
     mean, log_variance = torch.randn(2, 6, 5, generator=generator)
     q = distributions.Normal(mean, (0.5 * log_variance).exp())

@@ -15,9 +15,15 @@ def normal(density: Normal) -> torch.distributions.Normal:
     return torch.distributions.Normal(density.mean, density.stddev)
 
 
-@pytest.fixture(scope="module")
-def model() -> HierarchicalVAE:
-    return HierarchicalVAE(5, TINY, pseudo_inputs=4, upper=0.4, between=8)
+GRID = Network("conv(3, 3, silu, stride=2)")  # of 4 x 4 pixels it makes 2 x 2 places
+
+
+@pytest.fixture(scope="module", params=["rows", "grid"])
+def model(request) -> HierarchicalVAE:
+    """z2 of 2 values, and z1 of 3, or of 1 x 2 x 2."""
+    if request.param == "rows":
+        return HierarchicalVAE(5, TINY, pseudo_inputs=4, upper=0.4, between=8)
+    return HierarchicalVAE(6, GRID, pseudo_inputs=4, upper=0.4, between=8, grid=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,7 @@ def test_the_product_of_two_normals_is_bayes_rule():
 
 def test_the_prior_is_a_mixture_and_what_it_leads_to(model, net):
     """p(z2) p(z1|z2), a pseudo-input at a time."""
-    z = torch.randn(6, 5)
+    z = torch.randn(6, model.latent_dim)
     parts = [normal(model.seen(net, torch.sigmoid(u)[None])[0]).log_prob(z[:, :2]).sum(1) for u in net.pseudo_inputs]
     upper = torch.stack(parts).exp().mean(0).log()
     expected = upper + normal(net.between(z[:, :2])).log_prob(z[:, 2:]).sum(1)
@@ -52,7 +58,7 @@ def test_the_prior_is_a_mixture_and_what_it_leads_to(model, net):
 
 
 def test_the_posterior_of_the_lower_layer_joins_image_and_upper_layer(model, net):
-    x, noise = torch.rand(3, 1, 4, 4), torch.randn(3, 5)
+    x, noise = torch.rand(3, 1, 4, 4), torch.randn(3, model.latent_dim)
     q, (z2, z1) = model.encode(net, x), model.seen(net, x)
     code = q.rsample(noise)
     torch.testing.assert_close(code[:, :2], z2.mean + z2.stddev * noise[:, :2])
@@ -68,9 +74,46 @@ def test_the_posterior_of_the_lower_layer_joins_image_and_upper_layer(model, net
 def test_weights_of_many_draws_integrate_to_one(model, net):
     """E_q[p(z) / q(z|x)] = 1: both are densities over the whole code."""
     q, prior = model.encode(net, torch.rand(1, 1, 4, 4)), model.prior(net)
-    z = q.repeated(40000).rsample(torch.randn(40000, 5, generator=torch.Generator().manual_seed(0)))
+    noise = torch.randn(40000, model.latent_dim, generator=torch.Generator().manual_seed(0))
+    z = q.repeated(40000).rsample(noise)
     ratio = (prior.log_prob(z) - q.repeated(40000).log_prob(z)).exp()
     assert ratio.mean().item() == pytest.approx(1, abs=5 * ratio.std().item() / 200)
+
+
+def test_the_kl_is_the_mean_log_ratio_of_draws(model, net):
+    """Part of it is in closed form: its mean over draws is the same, with less spread."""
+    x = torch.rand(1, 1, 4, 4).expand(20000, -1, -1, -1)
+    q, prior = model.encode(net, x), model.prior(net)
+    z = q.rsample(torch.randn(len(x), model.latent_dim, generator=torch.Generator().manual_seed(0)))
+    kl, ratio = model.kl(net, q, z), q.log_prob(z) - prior.log_prob(z)
+    assert kl.mean().item() == pytest.approx(ratio.mean().item(), abs=5 * ratio.std().item() / 141)
+    assert kl.std() < ratio.std()
+
+
+def test_each_place_of_a_grid_is_the_matter_of_its_part_of_the_image():
+    """A pixel in one corner changes what the image says of the places near it, and of no others; z2 hears of all."""
+    net = HierarchicalVAE(40, Network("conv(3, 3, silu, stride=2)"), upper=0.1, between=4, grid=True).build((1, 12, 12))
+    x = torch.rand(1, 1, 12, 12)
+    other = x.clone()
+    other[..., 0, 0] += 1
+    changed = (net.encoder(x) != net.encoder(other))[0]
+    upper, lower = changed[:8], changed[8:].view(2, 6, 6)  # 4 means and spreads of z2; 1 x 6 x 6 of z1
+    assert upper.all()
+    assert lower[:, :2, :2].all()
+    assert not lower[:, 2:].any()
+    assert not lower[..., 2:].any()
+
+
+def test_a_grid_that_cannot_be_says_so():
+    digits = load_digits().images[:20] / 16
+    for model, word in (
+        (HierarchicalVAE(20, TINY, grid=True), "end in one"),
+        (HierarchicalVAE(16, GRID, upper=0.0, grid=True), "leaves none for z2"),
+        (HierarchicalVAE(20, Network(torch.nn.Flatten()), grid=True), "line of text"),
+        (HierarchicalVAE(20, Network("conv(3, 3, stride=2)", "conv(2, 3)"), grid=True), "the decoder"),
+    ):
+        with pytest.raises(InputError, match=word):
+            Autoencoder(model, epochs=1).fit(digits)
 
 
 def test_it_learns_a_tighter_bound_and_samples():

@@ -57,6 +57,13 @@ def test_the_unlabelled_bound_is_the_sum_over_classes_less_the_entropy(tiny):
         torch.testing.assert_close(given + math.log(N_CLASSES), labelled[:, k])
 
 
+@pytest.mark.parametrize("layers", ["dense(5)", "conv(3, 2) dense(5)"])
+def test_a_batch_under_every_class_is_the_batch_under_each(layers):
+    encoder = Network(layers).build_encoder((1, 4, 4), 6, N_CLASSES)
+    x, y = torch.rand(2, 1, 4, 4), torch.arange(N_CLASSES).repeat_interleave(2)
+    torch.testing.assert_close(encoder(x, y), encoder(x.repeat(N_CLASSES, 1, 1, 1), y))
+
+
 def test_the_objective_is_equation_9_per_image(tiny, monkeypatch):
     """Two labelled images of four: J / N plus alpha times the mean of -log q(y|x) over the two."""
     model, net, x, noise = tiny

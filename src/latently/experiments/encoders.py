@@ -8,20 +8,25 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from latently.analysis import label_curve
 from latently.common.files import atomic_write
 from latently.data.batches import scale, to_channels_first
 from latently.data.noise import image_normal
 from latently.estimator import Autoencoder
+from latently.estimator.default_encoder import drawings_encoder
+from latently.estimator.label_spreading import neighbours
 from latently.experiments.trials import Bench, Trial
-from latently.models import AE, VAE, Model
+from latently.models import AE, VAE, Model, SimCLR
 from latently.models.networks import Network
 from latently.runs.cached_work import cached as cached_at
+from latently.training.inference import tensor_shape
 from latently.training.settings import Training, with_defaults
 
 NETWORK = "dense(512)"
 EPOCHS, SWEEP_EPOCHS = 20, 14  # for a single width; for many widths
+FEATURES = 128  # of SimCLR
 ENCODERS = (
     "Encoders: 784-512-code, mirrored decoder, ReLU, {} epochs of our training on all training images, no labels."
 )
@@ -39,6 +44,14 @@ def encoder(bench: Bench, kind: str, latent_dim: int, seed: int, split: str = "a
     drawn = "" if split == "auto" else f"-{split}"
     training = Training(epochs=4 if bench.quick else epochs)
     return Trial(f"{kind}-z{latent_dim}{drawn}-epochs{training.epochs}-seed{seed}", model, training, seed, split)
+
+
+def simclr(bench: Bench, seed: int = 0) -> Trial:
+    """Features that `train few-label` learns of drawings, without the appearance, read out of the encoder's layers."""
+    network = Network(drawings_encoder(tensor_shape(bench.images.image_shape), FEATURES), "dense(256) dense(out)")
+    model = SimCLR(FEATURES, network, appearance=0.0, features_of="layers")
+    training = Training(**SimCLR.suited_training, epochs=1 if bench.quick else 4)
+    return Trial(f"simclr-seed{seed}" if seed else "simclr", model, training, seed)
 
 
 def trial_settings(bench: Bench, trial: Trial) -> dict[str, Any]:
@@ -64,6 +77,22 @@ def cached_codes(bench: Bench, trial: Trial) -> np.ndarray:
     if not path.exists():
         bench.executor.run(str(path), find)
     return np.load(path)
+
+
+def cached_graph(bench: Bench, trial: Trial) -> sparse.csr_matrix:
+    """Over which labels spread, (n, n) of the n training images: that of their `cached_codes`; cached next to these,
+    because its neighbours take 20 s."""
+    path = bench.trained(trial).path / "graph.npz"
+    codes = cached_codes(bench, trial)
+
+    def find() -> None:
+        graph = neighbours(codes[bench.split(trial.split).train])
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            sparse.save_npz(file, graph)
+
+    if not path.exists():
+        bench.executor.run(str(path), find)
+    return sparse.load_npz(path)
 
 
 @torch.no_grad()

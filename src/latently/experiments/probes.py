@@ -17,7 +17,7 @@ from latently.data import unit
 from latently.data.batches import scale, to_channels_first
 from latently.evaluation.codes import STRENGTHS, code_figures
 from latently.evaluation.intervals import estimate, percent
-from latently.experiments.encoders import cached, encode
+from latently.experiments.encoders import cached, encode, simclr
 from latently.experiments.study import Result, Study
 from latently.experiments.table import Row
 from latently.experiments.trials import Bench, Trial
@@ -33,12 +33,22 @@ ENCODER_OF_VAE = "conv(32, 5) pool(2) conv(128, 5, linear) pool(2) code()"
 BETA = 0.001
 EPOCHS, QUICK_EPOCHS = 4, 1
 QUICK_PROBE = 500  # training images, and test images, of a quick probe
-CODES = {"pixels": "pixels", "untrained": "an untrained encoder", "ae": "AE", "dae": "DAE", "vae": f"VAE, beta {BETA}"}
+CODES = {
+    "pixels": "pixels",
+    "untrained": "an untrained encoder",
+    "ae": "AE",
+    "dae": "DAE",
+    "vae": f"VAE, beta {BETA}",
+    "simclr": "SimCLR",
+}
 PUBLISHED = {"ae": (98.1, 97.1), "dae": (98.0, 97.5), "vae": (98.7, 97.7)}  # linear probe, nearest neighbour
 
 
 def run(bench: Bench) -> Result:
-    return Result(bench.map(partial(row, bench), CODES), notes(bench))
+    for name in bench.presets:
+        require(name in CODES, f"the study probes has no codes {name!r}; there are {', '.join(CODES)}")
+    asked = [name for name in CODES if name in bench.presets or not bench.presets]
+    return Result(bench.map(partial(row, bench), asked), notes(bench))
 
 
 def models(bench: Bench) -> dict[str, AE | VAE]:
@@ -75,7 +85,13 @@ def figures_of(bench: Bench, name: str, seed: int) -> dict[str, Any]:
     known = models(bench)
     model = known.get(name, known["ae"])
     trial = Trial(f"{name}-seed{seed}", model, Training(epochs=QUICK_EPOCHS if bench.quick else EPOCHS), seed)
-    settings = {"seed": seed, "model": model_to_json(model), "epochs": trial.training.epochs, "penalties": STRENGTHS}
+    trial = simclr(bench, seed) if name == "simclr" else trial
+    settings = {
+        "seed": seed,
+        "model": model_to_json(trial.model),
+        "epochs": trial.training.epochs,
+        "penalties": STRENGTHS,
+    }
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "pixels": lambda images: unit(images.reshape(len(images), -1)),
         "untrained": lambda images: untrained(model, images, seed),
@@ -105,11 +121,13 @@ def notes(bench: Bench) -> list[str]:
     return [
         f"Encoder {ENCODER}; of the VAE {ENCODER_OF_VAE}, mean and log variance. Decoder "
         f"{models(bench)['ae'].network.decoder}. {EPOCHS} epochs of our training, no labels. The DAE removes Gaussian "
-        "noise of 0.5. In %, on the test images.",
+        "noise of 0.5. SimCLR compares warps of a digit, four epochs, and is read out of its layers. In %, on the test "
+        "images.",
         "probe: multinomial logistic regression on standardised codes with all training labels; its penalty is "
         "chosen on a tenth of them. neighbours: vote of 10; the published value uses one. clustering: k-means with "
         "ten clusters on training codes, under the best matching.",
-        "The code is four times as wide as the image: the probe measures what is linearly separable, not compression.",
+        "All codes but SimCLR's are four times as wide as the image: the probe measures what is linearly separable, "
+        "not compression.",
     ]
 
 
@@ -119,5 +137,7 @@ STUDY = Study(
     cost="two cores: about half an hour; one GPU: not measured",
     run=run,
     quick_columns=("codes", "seeds", "dimensions"),
+    accepts=("presets",),
+    extra_presets=tuple(CODES),
     needs_labels=True,
 )

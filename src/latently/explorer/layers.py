@@ -16,6 +16,7 @@ from latently.estimator import Autoencoder, Classifier
 from latently.models.densities import LEAST_SHADE
 from latently.models.modules import (
     LEAK,
+    Conditioned,
     PrincipalComponents,
     StandardisedConvolution,
     Sum,
@@ -23,7 +24,6 @@ from latently.models.modules import (
     WhitenedPatches,
     activation,
 )
-from latently.models.networks import Conditioned
 
 Layers = list[dict[str, Any]]
 
@@ -112,9 +112,8 @@ class Writer:
         net: Any = estimator.net_
         parts = hasattr(net, "encoder") and hasattr(net, "decoder")
         require(parts, f"{model.name} cannot be exported to the browser yet")
-        require(
-            not hasattr(net, "flow"), "a flow posterior cannot be exported to the browser yet; serve the page instead"
-        )
+        for part, what in (("flow", "a flow posterior"), ("between", "a code of two layers")):
+            require(not hasattr(net, part), f"{what} cannot be exported to the browser yet; serve the page instead")
         width = model.latent_dim
         encoder, decoder = self.encoder(net), self.decoder(net, model)
         encoder += [{"kind": "first", "n": width}]  # the mean, of an encoder that gives mean and variance

@@ -92,6 +92,12 @@ class Normal:
         squared = (x - self.mean).square() * torch.exp(-self.log_variance)
         return -0.5 * sum_per_image(squared + self.log_variance + LOG_2PI)
 
+    def kl(self, other: "Normal") -> Tensor:
+        """KL(q || other) of each dimension. -> (B, Z), never negative."""
+        log_ratio = self.log_variance - other.log_variance
+        squared = (self.mean - other.mean).square() * torch.exp(-other.log_variance)
+        return 0.5 * (squared + log_ratio.exp() - 1 - log_ratio)
+
     def kl_to_standard_normal(self, z: Tensor | None = None) -> Tensor:
         """KL(q || N(0, 1)) of each dimension (Kingma & Welling 2013, appendix B). -> (B, Z), never negative.
 

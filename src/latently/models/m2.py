@@ -102,10 +102,9 @@ class M2(CVAE):
         each class. noise (B, Z)."""
         n, k = of_class.shape
         every = torch.arange(k, device=x.device).repeat_interleave(n)  # (K B,), the whole batch under each class
-        xs = x.repeat(k, 1, 1, 1)
-        q = super().encode(net, xs, every)
+        q = super().encode(net, x, every)
         z = q.rsample(None if noise is None else noise.repeat(k, 1))
-        reconstruction = -self.decode(net, z, every).log_prob(xs)
+        reconstruction = -self.decode(net, z, every).log_prob(x.repeat(k, 1, 1, 1))
         return averaged(reconstruction, of_class), averaged(self.kl(net, q, z), of_class)
 
     # The network and what cannot be -------------------------------------------------------------------------------

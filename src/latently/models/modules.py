@@ -93,6 +93,35 @@ class Sum(nn.Module):
         return total
 
 
+class Conditioned(nn.Module):
+    """A network that also receives the class y (B,) of its input, one-hot; no class (-1) is all zeros.
+
+    as_planes: append one constant plane per class to the image's channels, for convolutions; else append one value per
+    class to the flattened input. With y (K B,) every input has K classes, those of the whole batch one after the other.
+    """
+
+    def __init__(self, network: nn.Sequential, n_classes: int, as_planes: bool) -> None:
+        super().__init__()
+        self.network, self.n_classes, self.as_planes = network, n_classes, as_planes
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        one_hot = (y[:, None] == torch.arange(self.n_classes, device=y.device)).to(x.dtype)  # (B, K)
+        if len(y) != len(x):
+            times, first = len(y) // len(x), self.network[0]
+            if isinstance(first, nn.Linear):  # what it makes of x serves all classes
+                of_x, of_y = first.weight.tensor_split([-self.n_classes], 1)
+                made = F.linear(x.flatten(1), of_x, first.bias).repeat(times, 1) + F.linear(one_hot, of_y)
+                return self.network[1:](made)  # type: ignore[no-any-return]
+            x = x.repeat(times, *(1,) * (x.ndim - 1))
+        if self.as_planes:
+            planes = one_hot[:, :, None, None].expand(-1, -1, *x.shape[2:])  # (B, K, H, W)
+            told = torch.cat([x, planes], 1)
+        else:
+            told = torch.cat([x.flatten(1), one_hot], 1)
+        output: Tensor = self.network(told)
+        return output
+
+
 class WhitenedPatches(nn.Module):
     """A convolution with frozen kernels (2 C s s, C, s, s), made by `learn`; until then they are single pixels."""
 

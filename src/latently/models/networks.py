@@ -31,7 +31,7 @@ from latently.models.layers import (
     dense_to,
     parse,
 )
-from latently.models.modules import activation, group_norm
+from latently.models.modules import Conditioned, activation, group_norm
 
 
 def default_encoder(image_shape: Shape) -> str:
@@ -187,10 +187,12 @@ class Network(Settings):
         if not isinstance(self.encoder, str):
             return None
         *layers, last = self.encoder_layers(image_shape)
-        shape = image_shape
-        for layer in layers:
-            shape = layer.shape(shape)
+        shape = shape_after(layers, image_shape)
         return shape if isinstance(last, Code) and len(shape) == 3 and min(shape[1:]) > 1 else None
+
+    def encoder_shape(self, image_shape: Shape) -> Shape:
+        """What the encoder's layers make of an image, before the dense layer that leads to the code."""
+        return shape_after(self.encoder_layers(image_shape), image_shape)
 
     def decoder_layers(self, image_shape: Shape) -> list[Layer]:
         decoder = self.decoder
@@ -294,6 +296,12 @@ def assemble(layers: list[Layer], shape: Shape, init: Init) -> tuple[nn.Sequenti
     return nn.Sequential(*modules), shape
 
 
+def shape_after(layers: list[Layer], shape: Shape) -> Shape:
+    for layer in layers:
+        shape = layer.shape(shape)
+    return shape
+
+
 def check_input(layer: Layer, shape: Shape) -> None:
     """Raise InputError for an image layer that follows a flat one, and for a size that has shrunk to 0."""
     name = type(layer).__name__.lower()
@@ -350,28 +358,6 @@ def initialise(module: nn.Module, init: Init, bias: float | None) -> None:
         nn.init.normal_(module.weight, std=0.02)
     if init != "torch" or bias is not None:
         nn.init.constant_(module.bias, bias or 0.0)  # type: ignore[arg-type]
-
-
-class Conditioned(nn.Module):
-    """A network that also receives the class y (B,) of its input, one-hot; no class (-1) is all zeros.
-
-    as_planes: append one constant plane per class to the image's channels, for convolutions; else append one value per
-    class to the flattened input.
-    """
-
-    def __init__(self, network: nn.Module, n_classes: int, as_planes: bool) -> None:
-        super().__init__()
-        self.network, self.n_classes, self.as_planes = network, n_classes, as_planes
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        one_hot = (y[:, None] == torch.arange(self.n_classes, device=y.device)).to(x.dtype)  # (B, K)
-        if self.as_planes:
-            planes = one_hot[:, :, None, None].expand(-1, -1, *x.shape[2:])  # (B, K, H, W)
-            told = torch.cat([x, planes], 1)
-        else:
-            told = torch.cat([x.flatten(1), one_hot], 1)
-        output: Tensor = self.network(told)
-        return output
 
 
 class EncoderDecoder(nn.Module):

@@ -111,8 +111,12 @@ class VAE(ImportanceWeighted):
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
+        return self.completed(EncoderDecoder(*self.coders(image_shape)))
+
+    def coders(self, image_shape: Shape) -> tuple[nn.Module, nn.Module]:
+        """Encoder and decoder."""
         encoder = self.network.build_encoder(image_shape, self.encoder_width)
-        return self.completed(EncoderDecoder(encoder, self.network.build_decoder(image_shape, self.latent_dim)))
+        return encoder, self.network.build_decoder(image_shape, self.latent_dim)
 
     @property
     def encoder_width(self) -> int:
