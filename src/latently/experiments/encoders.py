@@ -15,11 +15,11 @@ from latently.common.files import atomic_write
 from latently.data.batches import scale, to_channels_first
 from latently.data.noise import image_normal
 from latently.estimator import Autoencoder
-from latently.estimator.default_encoder import drawings_encoder
 from latently.estimator.label_spreading import neighbours
 from latently.experiments.trials import Bench, Trial
 from latently.models import AE, VAE, Model, SimCLR
 from latently.models.networks import Network
+from latently.models.simclr import drawings_encoder
 from latently.runs.cached_work import cached as cached_at
 from latently.training.inference import tensor_shape
 from latently.training.settings import Training, with_defaults

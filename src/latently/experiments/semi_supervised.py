@@ -26,7 +26,6 @@ from latently.experiments.trials import Bench, Trial
 from latently.models import M2, VAE, FeedForward, model_to_json
 from latently.models.augmentation import Augmentation
 from latently.models.networks import Network, Trunk
-from latently.models.simclr import drawings_encoder
 from latently.training.settings import Training
 
 BUDGETS, QUICK_BUDGETS = (100, 600, 1000, 3000), (100,)
