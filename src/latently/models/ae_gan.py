@@ -26,15 +26,8 @@ from latently.models.ae import AE
 from latently.models.densities import Bernoulli, Normal, relative_difference, sum_per_image
 from latently.models.layers import Shape
 from latently.models.modules import activation
-from latently.models.networks import (
-    EncoderDecoder,
-    Network,
-    grid_decoder,
-    grid_encoder,
-    grid_sides,
-    row_decoder,
-    row_encoder,
-)
+from latently.models.networks import EncoderDecoder, Network
+from latently.models.usual_layers import grid_decoder, grid_encoder, grid_sides, row_decoder, row_encoder
 from latently.models.views import is_photograph
 
 CHANNELS = 4  # of a grid's code

@@ -17,7 +17,8 @@ from latently.models.augmentation import Augmentation
 from latently.models.base import Model
 from latently.models.densities import Categorical
 from latently.models.layers import Shape
-from latently.models.networks import Trunk, TrunkAndHead, feature_encoder, initialise
+from latently.models.networks import Trunk, TrunkAndHead, initialise
+from latently.models.usual_layers import feature_encoder
 from latently.models.views import Change, Views, is_photograph, view_sides
 
 FEATURES = 256  # of a photograph, before the softmax

@@ -32,8 +32,9 @@ from latently.models.augmentation import Augmentation
 from latently.models.densities import Point, in_float32, logits_of, nt_xent
 from latently.models.layers import Code, Shape
 from latently.models.modules import PrincipalComponents
-from latently.models.networks import EncoderDecoder, Network, Trunk, feature_encoder, upsampling_decoder
+from latently.models.networks import EncoderDecoder, Network, Trunk
 from latently.models.readout import Readout, level_widths, pooled_maps
+from latently.models.usual_layers import feature_encoder, upsampling_decoder
 from latently.models.views import Change, Views, is_photograph, view_sides
 
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
