@@ -22,10 +22,13 @@ COMMANDS = {
     "groups": "groups.py mnist=RUN cifar10=RUN --data cifar10=FOLDER",
     "label-noise": "label_noise.py mnist=RUN cifar10=RUN --data cifar10=FOLDER --cleanlab SITE-PACKAGES",
     "odd-ones-mnist": "odd_ones.py mnist",
-    "odd-ones-cifar10": "odd_ones.py PHOTOGRAPHS --classes automobile bird horse",
-    "odd-ones-false-alarms": "odd_ones.py false-alarms mnist",
+    "odd-ones-cifar10": "odd_ones.py PHOTOGRAPHS",
+    "odd-ones-false-alarms": "odd_ones.py false-alarms mnist PHOTOGRAPHS --once",
+    "odd-ones-pyod": "odd_ones.py mnist --classes 1 3 8",
+    "odd-pixels": "odd_pixels.py mnist; python benchmarks/odd_pixels.py RUN FOLDER",
     "photo-samples": "photo_samples.py clothing/train clothing/validation",
     "samples": "samples.py",
+    "twins": "twins.py RUN FOLDER",
 }
 Row = dict[str, Any]
 
