@@ -101,10 +101,10 @@ class M2(CVAE):
         """sum_y q(y|x) of -log p(x|y,z), (B,), and of KL(q(z|x,y) || p(z)), (B, Z) or (B,); z ~ q(z|x,y), one sample of
         each class. noise (B, Z)."""
         n, k = of_class.shape
-        every = torch.arange(k, device=x.device).repeat_interleave(n)  # (K B,), the whole batch under each class
+        every = torch.arange(k, device=x.device)[:, None].expand(k, n)  # the whole batch under each class
         q = super().encode(net, x, every)
-        z = q.rsample(None if noise is None else noise.repeat(k, 1))
-        reconstruction = -self.decode(net, z, every).log_prob(x.repeat(k, 1, 1, 1))
+        z = q.rsample(None if noise is None else noise.repeat(k, 1))  # (K B, Z)
+        reconstruction = -self.decode(net, z, every.flatten()).log_prob(x.repeat(k, 1, 1, 1))
         return averaged(reconstruction, of_class), averaged(self.kl(net, q, z), of_class)
 
     # The network and what cannot be -------------------------------------------------------------------------------

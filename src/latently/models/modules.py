@@ -97,7 +97,8 @@ class Conditioned(nn.Module):
     """A network that also receives the class y (B,) of its input, one-hot; no class (-1) is all zeros.
 
     as_planes: append one constant plane per class to the image's channels, for convolutions; else append one value per
-    class to the flattened input. With y (K B,) every input has K classes, those of the whole batch one after the other.
+    class to the flattened input. With y (K, B) every input has K classes; the output is (K B, ...), the whole batch
+    under its first classes, then under its second ones.
     """
 
     def __init__(self, network: nn.Sequential, n_classes: int, as_planes: bool) -> None:
@@ -105,9 +106,9 @@ class Conditioned(nn.Module):
         self.network, self.n_classes, self.as_planes = network, n_classes, as_planes
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        one_hot = (y[:, None] == torch.arange(self.n_classes, device=y.device)).to(x.dtype)  # (B, K)
-        if len(y) != len(x):
-            times, first = len(y) // len(x), self.network[0]
+        one_hot = (y.flatten()[:, None] == torch.arange(self.n_classes, device=y.device)).to(x.dtype)
+        if y.ndim == 2:
+            times, first = len(y), self.network[0]
             if isinstance(first, nn.Linear):  # what it makes of x serves all classes
                 of_x, of_y = first.weight.tensor_split([-self.n_classes], 1)
                 made = F.linear(x.flatten(1), of_x, first.bias).repeat(times, 1) + F.linear(one_hot, of_y)
