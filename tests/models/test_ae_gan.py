@@ -98,6 +98,8 @@ def test_what_cannot_be_is_a_sentence():
     ):
         with pytest.raises(InputError, match=sentence):
             model.build(shape)
+    with pytest.raises(InputError, match="grid is True, but the encoder that was given makes the code"):
+        AEGAN(3, Network("dense(8)"), grid=True).settle((1, 8, 8))
     own = AEGAN(3, Network("dense(8)"))
     assert own.build((1, 8, 8)).encoder(torch.zeros(1, 1, 8, 8)).shape == (1, 3)
     assert own.code_grid((1, 8, 8)) is None

@@ -28,6 +28,8 @@ from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.patches import MAP_BLUR, SAME, PaDiM, PatchCore, Patches, blurred, joined_maps
 from latently.models import can
 from latently.models.readout import maps_of
+from latently.models.views import is_photograph
+from latently.training.inference import tensor_shape
 
 By = Literal["auto", "elbo", "error", "neighbours", "patches", "patchcore", "padim"]
 NEIGHBOURS = 2
@@ -220,8 +222,8 @@ WAYS: dict[str, type[Way]] = {
 
 
 def sees_colours(image_shape: tuple[int, ...]) -> bool:
-    """Whether images (h, w, c) have more than one channel."""
-    return len(image_shape) == 3 and image_shape[2] > 1
+    """Whether images (h, w, c) count as photographs."""
+    return is_photograph("auto", tensor_shape(image_shape)[0])
 
 
 def way_for(autoencoder: Autoencoder) -> type[Way]:

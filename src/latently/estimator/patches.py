@@ -160,13 +160,13 @@ class PaDiM:
 def k_centres(rows: Tensor, n: int) -> Tensor:
     """The places of n of the rows (N, D): the first, then each next the farthest from those before it (Sener & Savarese
     2018, algorithm 1)."""
-    squares, chosen = rows.square().sum(1), [0]
+    squares, chosen = rows.square().sum(1), torch.zeros(n, dtype=torch.int64, device=rows.device)
     away = torch.full_like(squares, torch.inf)
-    for _ in range(n - 1):
-        centre = rows[chosen[-1]]
+    for k in range(1, n):  # nothing here waits for the device
+        centre = rows.index_select(0, chosen[k - 1 : k])[0]
         away = torch.minimum(away, squares + centre @ centre - 2 * rows @ centre)
-        chosen.append(int(away.argmax()))
-    return torch.tensor(chosen, device=rows.device)
+        chosen[k] = away.argmax()
+    return chosen
 
 
 def drawn(rows: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ PAGES = {
     "ae-gan": (
         "ae_gan",
         "AEGAN",
-        "Autoencoder of photographs: an adversary keeps edges sharp; the code is a grid, to draw new images from.",
+        "Autoencoder whose edges an adversary keeps sharp, with codes to draw new photographs and drawings from.",
     ),
     "hierarchical": (
         "hierarchical",

@@ -60,7 +60,7 @@ class Adversary(nn.Module):
 
 @dataclass
 class AEGAN(AE):
-    """Autoencoder of photographs: an adversary keeps edges sharp; the code is a grid, to draw new images from.
+    """Autoencoder whose edges an adversary keeps sharp, with codes to draw new photographs and drawings from.
 
     `Autoencoder(AEGAN(), optimiser="muon", lr=1e-3, batch_size=32)` is as `latently train ae-gan` has it.
     """
@@ -119,8 +119,12 @@ class AEGAN(AE):
 
     def settle(self, image_shape: Shape) -> None:
         self.latent_dim = self.code_width(image_shape)
-        self.grid, self.mirror = (self.decided(each, image_shape[0]) for each in (self.grid, self.mirror))
-        if not self.network.encoder:
+        self.mirror = self.decided(self.mirror, image_shape[0])
+        if self.network.encoder:
+            free = self.grid == "auto"
+            require(free, f"grid is {self.grid}, but the encoder that was given makes the code; leave grid out")
+        else:
+            self.grid = self.decided(self.grid, image_shape[0])
             self.network.require_usual_activation(self.name)
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
