@@ -33,7 +33,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops.while_loop import while_loop
 
 from latently.common.errors import require
 from latently.common.files import atomic_write
@@ -112,6 +111,8 @@ def plans(estimator: Any) -> dict[str, Plan]:
 
 def prior_plans(autoencoder: Autoencoder) -> dict[str, Plan]:
     """`velocity` and `sampler`. Raises InputError without a learned prior, or if it is not of these weights."""
+    from torch._higher_order_ops.while_loop import while_loop  # not at the top: a private name, for a prior alone
+
     prior = autoencoder.current_prior()
     flow: Any = prior.model_
     v: Any = prior.net_
