@@ -17,8 +17,8 @@ from latently.models.densities import LEAST_SHADE
 from latently.models.modules import (
     LEAK,
     Conditioned,
+    Convolution,
     PrincipalComponents,
-    StandardisedConvolution,
     Sum,
     TransposedConvolution,
     WhitenedPatches,
@@ -101,7 +101,7 @@ class Writer:
         raise InputError(f"a {type(module).__name__} layer cannot be exported to the browser yet")
 
     def kept(self, module: Any) -> dict[str, int]:
-        weight = module.kernels if isinstance(module, StandardisedConvolution) else module.weight
+        weight = module.kernels if isinstance(module, Convolution) else module.weight
         return {"weight": self.keep(weight), "bias": self.keep(module.bias)}
 
     # What an estimator offers -----------------------------------------------------------------------------------------

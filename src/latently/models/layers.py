@@ -18,6 +18,7 @@ from torch import nn
 from latently.common.errors import InputError, require
 from latently.models.modules import (
     ACTIVATIONS,
+    MeanOverPlaces,
     Sum,
     TransposedConvolution,
     WhitenedPatches,
@@ -207,7 +208,7 @@ class Mean(Layer):
         return (shape[0],)
 
     def modules(self, shape: Shape) -> list[nn.Module]:
-        return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        return [MeanOverPlaces(), nn.Flatten()]
 
     def mirror(self, shape: Shape) -> list[Layer]:
         return [Reshape(shape[0], 1, 1), Upsample(shape[1], shape[2])]

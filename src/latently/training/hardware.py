@@ -9,12 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from latently.common.errors import require
+from latently.common.processor import processor_has
 from latently.data.folder_survey import LARGEST_SIDE
 
 
@@ -39,8 +39,7 @@ def largest_side(device: str) -> int:
 def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch cannot tell
-    return device.type == "cpu" and bool(capabilities.get("avx512_bf16"))
+    return device.type == "cpu" and processor_has("avx512_bf16")
 
 
 def has_compiler(device: torch.device) -> bool:
