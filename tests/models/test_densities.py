@@ -18,6 +18,7 @@ from latently.models.densities import (
     Mixture,
     Normal,
     SquaredError,
+    best_log_variance,
 )
 
 
@@ -67,6 +68,17 @@ def test_a_shared_variance_counts_for_every_pixel(generator):
     log_variance = torch.tensor(-0.7)
     expected = distributions.Normal(mean, (0.5 * log_variance).exp()).log_prob(x).sum((1, 2, 3))
     torch.testing.assert_close(Normal(mean, log_variance).log_prob(x), expected, msg="Normal.log_prob, one variance")
+
+
+def test_the_best_variance_is_the_mean_squared_error(generator):
+    """Of all variances it makes the pixels most probable, and there the error counts half a nat for each."""
+    x, mean = torch.rand(5, 3, 4, 4, generator=generator), torch.rand(3, 4, 4, generator=generator)
+    best = best_log_variance(x, mean)
+    assert best.exp().item() == pytest.approx((x - mean).square().mean().item())
+    at_best, narrower, wider = (Normal(mean, best + shift).log_prob(x).mean() for shift in (0.0, -0.05, 0.05))
+    assert at_best > max(narrower, wider)
+    assert -at_best.item() == pytest.approx(24 * (1 + best.item() + densities.LOG_2PI), rel=1e-5)
+    assert best_log_variance(torch.ones(2, 1, 2, 2), torch.ones(1, 2, 2)).isfinite(), "constant images have none"
 
 
 def test_kl_between_normals_is_that_of_torch(generator):

@@ -68,6 +68,21 @@ def test_the_variance_of_the_gaussian_likelihood(variance):
     assert px.log_variance.requires_grad == (variance == "learned")
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "discretised-logistic"])
+def test_a_learned_variance_begins_at_the_best_one_for_a_code_that_says_nothing(likelihood):
+    """However the pixels are scaled: it is theirs about the mean image. A variance that is given stays."""
+    x = 0.1 * torch.rand(50, 3, 4, 4)
+    for scale in (1.0, 1000.0):
+        model = VAE(2, TINY, likelihood=likelihood)
+        net = model.build((3, 4, 4))
+        model.prepare(net, lambda n, scale=scale: scale * x[:n])
+        assert net.log_variance.exp().item() == pytest.approx(scale**2 * x.var(0, correction=0).mean().item(), rel=1e-4)
+        assert net.log_variance.requires_grad
+    fixed = VAE(2, TINY, likelihood=likelihood, variance=0.25)
+    fixed.prepare(fixed.build((3, 4, 4)), lambda n: x[:n])
+    assert fixed.pixel_variance(net) == 0.25
+
+
 def test_the_bound_averages_over_z_and_lies_below_the_importance_weighted_one():
     """Burda et al. 2016: log 1/K sum p(x,z)/q(z|x) rises with K, from the ELBO at K = 1."""
     torch.manual_seed(0)

@@ -10,16 +10,17 @@ With flow steps q(z|x) is that normal after a flow (flows.py), with several impo
 the importance-weighted autoencoder (iwae.py). How a network's outputs become q(z|x) and p(x|z) stands in posterior.py.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from latently.common.errors import require
 from latently.common.settings import Count, Fraction, NonNegative, Positive, WholeNumber
-from latently.models.base import check_unit_interval
-from latently.models.densities import Normal, free_bits, sum_per_image
+from latently.models.base import PREPARED_FROM, check_unit_interval
+from latently.models.densities import Normal, best_log_variance, free_bits, sum_per_image
 from latently.models.flows import Flow
 from latently.models.iwae import ImportanceWeighted
 from latently.models.layers import Shape
@@ -108,6 +109,14 @@ class VAE(ImportanceWeighted):
         return {"reconstruction": -self.decode(net, z, y).log_prob(x), "kl": self.kl(net, q, z)}
 
     # The network ----------------------------------------------------------------------------------
+
+    def prepare(self, net: Any, some: Callable[[int], Tensor]) -> None:
+        """A learned variance begins where it is best while the code says nothing. Begun at 1, pixels of 0..1 weigh a
+        twentieth of what they should beside the KL, and a short run ends before the variance is small enough."""
+        super().prepare(net, some)
+        if self.learns_variance:
+            x = some(PREPARED_FROM)
+            net.log_variance.data.copy_(best_log_variance(x, x.mean(0)))
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
