@@ -79,8 +79,26 @@ def test_a_learned_variance_begins_at_the_best_one_for_a_code_that_says_nothing(
         assert net.log_variance.exp().item() == pytest.approx(scale**2 * x.var(0, correction=0).mean().item(), rel=1e-4)
         assert net.log_variance.requires_grad
     fixed = VAE(2, TINY, likelihood=likelihood, variance=0.25)
-    fixed.prepare(fixed.build((3, 4, 4)), lambda n: x[:n])
+    net = fixed.build((3, 4, 4))
+    fixed.prepare(net, lambda n: x[:n])
     assert fixed.pixel_variance(net) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("decoder", "moved"),
+    [("dense(8) dense(out)", "each value"), ("dense(48) reshape(3, 4, 4) conv(out)", "each channel"),
+     ("dense(8) dense(out, sigmoid)", "nothing")],
+)  # fmt: skip
+def test_means_begin_at_the_mean_image(decoder, moved):
+    """Where the decoder ends in a linear layer; logits of a Bernoulli likelihood begin as they are."""
+    x, z = torch.arange(48.0).view(1, 3, 4, 4).repeat(5, 1, 1, 1), torch.randn(2, 2)
+    expected = {"each value": x[:1], "each channel": x[:1].mean((2, 3), keepdim=True), "nothing": torch.zeros(1)}[moved]
+    for likelihood, shift in (("gaussian", expected), ("bernoulli", torch.zeros(1))):
+        model = VAE(2, Network("dense(8)", decoder), likelihood=likelihood)
+        net = model.build((3, 4, 4))
+        before = net.decoder(z)
+        model.prepare(net, lambda n: x[:n])
+        torch.testing.assert_close(net.decoder(z) - before, shift.expand_as(before), atol=1e-4, rtol=0)
 
 
 def test_the_bound_averages_over_z_and_lies_below_the_importance_weighted_one():

@@ -31,7 +31,7 @@ from latently.models.layers import (
     dense_to,
     parse,
 )
-from latently.models.modules import Conditioned, activation, group_norm
+from latently.models.modules import ACTIVATIONS, Conditioned, activation, group_norm
 from latently.models.usual_layers import default_decoder, default_encoder, halved_sides
 
 
@@ -290,6 +290,18 @@ class TrunkAndHead(nn.Module):
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.trunk, self.head = trunk, head
+
+
+@torch.no_grad()
+def begin_at(decoder: nn.Module, mean: Tensor) -> None:
+    """Move the biases of a decoder's last layer by `mean` (C, H, W), of each value or of each channel, where no
+    activation follows; so images begin there, give or take what the layers make of random codes."""
+    parts = [part for part in decoder.modules() if not list(part.children())]
+    places = [i for i, part in enumerate(parts) if isinstance(part, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)]
+    last = parts[places[-1]]
+    if any(isinstance(part, tuple(ACTIVATIONS.values())) for part in parts[places[-1] + 1 :]):
+        return
+    last.bias += mean.flatten() if isinstance(last, nn.Linear) else mean.mean((1, 2))
 
 
 def channels_last_on(network: nn.Module, device: torch.device) -> nn.Module:

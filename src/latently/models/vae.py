@@ -24,7 +24,7 @@ from latently.models.densities import Normal, best_log_variance, free_bits, sum_
 from latently.models.flows import Flow
 from latently.models.iwae import ImportanceWeighted
 from latently.models.layers import Shape
-from latently.models.networks import EncoderDecoder, Network
+from latently.models.networks import EncoderDecoder, Network, begin_at
 from latently.models.posterior import (
     Likelihood,
     LikelihoodName,
@@ -111,12 +111,16 @@ class VAE(ImportanceWeighted):
     # The network ----------------------------------------------------------------------------------
 
     def prepare(self, net: Any, some: Callable[[int], Tensor]) -> None:
-        """A learned variance begins where it is best while the code says nothing. Begun at 1, pixels of 0..1 weigh a
-        twentieth of what they should beside the KL, and a short run ends before the variance is small enough."""
+        """Pixels that are not Bernoulli begin where they are best while the code says nothing: at the mean image, and
+        with the variance that it leaves. Begun at 0 and 1, a short run may end before either is reached, or collapse.
+        """
         super().prepare(net, some)
-        if self.learns_variance:
-            x = some(PREPARED_FROM)
-            net.log_variance.data.copy_(best_log_variance(x, x.mean(0)))
+        if self.likelihood != "bernoulli":
+            x = some(PREPARED_FROM)  # (n, C, H, W)
+            if "decoder" not in self.modules:
+                begin_at(net.decoder, x.mean(0))
+            if self.learns_variance:
+                net.log_variance.data.copy_(best_log_variance(x, x.mean(0)))
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         self.check()
