@@ -105,13 +105,13 @@ class Normal:
         return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)
 
 
-LEAST_VARIANCE = 1e-6  # of pixels, where a variance is measured: those of constant images have none
+LEAST_PIXEL_VARIANCE = 1e-6  # of pixels, where a variance is measured: those of constant images have none
 
 
 def best_log_variance(x: Tensor, mean: Tensor) -> Tensor:
     """The log variance of normals about `mean`, one for all values, under which x (B, ...) is most probable: that of
     the mean squared error (Rybkin et al. 2021, optimal sigma-VAE). -> ()"""
-    return (x - mean).square().mean().clamp(min=LEAST_VARIANCE).log()
+    return (x - mean).square().mean().clamp(min=LEAST_PIXEL_VARIANCE).log()
 
 
 @dataclass

@@ -298,9 +298,10 @@ def begin_at(decoder: nn.Module, mean: Tensor) -> None:
     activation follows; so images begin there, give or take what the layers make of random codes."""
     parts = [part for part in decoder.modules() if not list(part.children())]
     places = [i for i, part in enumerate(parts) if isinstance(part, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)]
-    last = parts[places[-1]]
-    if any(isinstance(part, tuple(ACTIVATIONS.values())) for part in parts[places[-1] + 1 :]):
+    if not places or any(isinstance(part, tuple(ACTIVATIONS.values())) for part in parts[places[-1] + 1 :]):
         return
+    last = parts[places[-1]]
+    assert isinstance(last.bias, Tensor)
     last.bias += mean.flatten() if isinstance(last, nn.Linear) else mean.mean((1, 2))
 
 
