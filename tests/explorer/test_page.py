@@ -248,6 +248,32 @@ def test_between_two_images_lies_a_straight_line_of_codes(visit):
     page.click("#play")
 
 
+def test_a_learned_prior_leads_from_one_image_to_the_other(visit):
+    page = visit("prior")
+    scene = page.served.scene
+    labels = scene.images.label_names
+    alike = int(np.flatnonzero(labels == labels[3])[1])
+    apart = int(np.flatnonzero(labels != labels[3])[0])
+
+    def shows(codes):
+        for step in (0, 3, 4, 8):
+            assert_same(page, "#strip canvas", to_bytes(scene.encoder.inverse_transform(codes[[5 * step]])[0]), step)
+
+    page.click("#tab-between")
+    for place, point in enumerate((3, alike)):
+        pick(page, point)
+        until(page, "(p) => explorer.state.get('picked') === p", point)
+        page.click(f"#take-{place}")
+    until(page, "document.querySelectorAll('#strip canvas').length === 9")
+    for to, told in ((alike, labels[[3]]), (apart, None)):
+        pick(page, to)
+        until(page, "(p) => explorer.state.get('picked') === p", to)
+        page.click("#take-1")
+        shows(scene.encoder.prior_.paths(scene.codes[[3]], scene.codes[[to]], 41, told)[0])
+    page.check("#straight")
+    shows(np.linspace(scene.codes[3], scene.codes[apart], 41))
+
+
 def test_the_label_switch_decodes_under_another_class(visit):
     page = visit("cvae")
     scene = page.served.scene

@@ -158,6 +158,12 @@ def test_draws_are_the_learned_priors(client_of, scene_of):
     answer = client.post("/api/variations?n=6&class=2&strength=0.3&seed=1", content=code.astype("<f4").tobytes())
     like = np.frombuffer(answer.content, "<f4").reshape(6, 3)
     np.testing.assert_array_equal(like, scene.encoder.prior_.variations(code, 6, 1, 2, 0.3)[0])
+    ends = scene.codes[:2]
+    answer = client.post("/api/path?n=4&class=2", content=ends.astype("<f4").tobytes())
+    way = np.frombuffer(answer.content, "<f4").reshape(4, 3)
+    np.testing.assert_array_equal(way, scene.encoder.prior_.paths(ends[:1], ends[1:], 4, ["2"])[0])
+    for query, body in (("n=1", floats(*[0] * 6)), ("class=10", floats(*[0] * 6)), ("", floats(0, 0, 0))):
+        assert client.post(f"/api/path?{query}", content=body).status_code == 400, query
     for path in ("samples?class=10", "samples?class=1,2", "samples?guidance=-1", "samples?n=0"):
         assert client.get(f"/api/{path}").status_code == 400, path
     for query, body in (("strength=2", floats(0, 0, 0)), ("", floats(0, 0)), ("", floats(0, 0, float("nan")))):
@@ -188,6 +194,7 @@ MALFORMED = {
     "a dimension that is none": ("GET", "/api/plane/dimensions?i=-1&j=x", None),
     "no classifier": ("POST", "/api/classify", bytes(64)),
     "no learned prior": ("GET", "/api/samples", None),
+    "no learned prior to go by": ("POST", "/api/path", floats(*[0] * 12)),
     "no learned prior to vary by": ("POST", "/api/variations", floats(*[0] * 6)),
     "no noise": ("POST", "/api/denoise", bytes(64)),
     "an endless level": ("POST", "/api/denoise?level=inf", bytes(64)),

@@ -285,6 +285,13 @@ class Scene:
         require_bounded(code)
         return flow.variations(code, n, seed, self._label(flow, classes), strength)[0]
 
+    def path(self, ends: np.ndarray, n: int, classes: np.ndarray | None) -> np.ndarray:
+        """n codes from the first of two (2, Z) to the second by the learned prior, (n, Z); both of a class, or none."""
+        flow = self.required_flow
+        require_bounded(ends)
+        label = self._label(flow, classes)
+        return flow.paths(ends[:1], ends[1:], n, None if label is None else [label])[0]
+
     @property
     def required_flow(self) -> CodePrior:
         if self.flow is None:

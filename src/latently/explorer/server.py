@@ -12,6 +12,7 @@ POST /api/classify              uint8 pixels -> float32 probabilities
 POST /api/denoise?level=&seed=  uint8 pixels of an image -> uint8 pixels, noisy and rebuilt
 GET  /api/samples?n=&class=&guidance=&seed=     float32 codes drawn from the learned prior
 POST /api/variations?n=&class=&strength=&seed=  float32 code -> float32 codes like it
+POST /api/path?n=&class=        two float32 codes -> float32 codes from one to the other, by the learned prior
 POST /api/neighbours?n=         float32 code -> {points, distances}
 GET  /api/labels, POST          all labels given here with a revision; changes to them
 GET  /api/labels.csv, PUT       the same as a file
@@ -104,6 +105,7 @@ class Api:
             ("POST", "denoise", self.denoise),
             ("GET", "samples", self.samples),
             ("POST", "variations", self.variations),
+            ("POST", "path", self.path),
             ("POST", "neighbours", self.neighbours),
             ("GET", "labels", self.read_labels),
             ("POST", "labels", self.change_labels),
@@ -177,6 +179,12 @@ class Api:
         require(len(codes) == 1, "expected one code")
         asked = how_many(request, 18), classes(request), number(request, "strength", 0.5), whole(request, "seed", 0)
         return raw((await run_in_threadpool(self.scene.vary, codes, *asked)).astype("<f4"))
+
+    async def path(self, request: Request) -> Response:
+        ends = await self.rows(request, "<f4", self.scene.latent_dim)
+        require(len(ends) == 2, "expected two codes")
+        asked = how_many(request, 9), classes(request)
+        return raw((await run_in_threadpool(self.scene.path, ends, *asked)).astype("<f4"))
 
     async def neighbours(self, request: Request) -> Response:
         n = how_many(request, 12)

@@ -183,6 +183,12 @@ export class Page {
     return klass < 0 ? "" : this.run.classes[klass];
   }
 
+  // The class of a point, as the learned prior counts them; null if it knows no such class.
+  flowClass(point) {
+    const klass = (this.run.flow.classes ?? []).indexOf(this.labels.of(point) || this.ownName(point));
+    return klass < 0 ? null : klass;
+  }
+
   // Marks on the map -----------------------------------------------------------------------------
 
   mark() {

@@ -78,6 +78,12 @@ export class Server extends Source {
     return split(await array(`api/variations?${words}`, Float32Array, code), n);
   }
 
+  // Codes from one to another, by the learned prior; klass: of both, null for none
+  async path(from, to, n, klass) {
+    const words = asQuery({ n, class: klass });
+    return split(await array(`api/path?${words}`, Float32Array, joined([from, to])), n);
+  }
+
   async neighbours(code, n) {
     return (await ask(`api/neighbours?n=${n}`, "POST", code)).json();
   }

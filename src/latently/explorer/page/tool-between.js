@@ -1,15 +1,18 @@
-// Interpolation between the codes of two images along a straight line: a strip and an animation.
+// Interpolation between the codes of two images, by the learned prior or along a straight line: a strip and an animation.
 
 import { element, say } from "./dom.js";
 import { blank, paint, thumbnail } from "./images.js";
 import { newest } from "./state.js";
 
 const STEPS = 9;
-const FRAMES = 41;
+const EVERY = 5; // frames of the animation from one image of the strip to the next
+const FRAMES = (STEPS - 1) * EVERY + 1;
 const PERIOD = 2400; // milliseconds from one end to the other
 
 export function between(page) {
-  const ends = [null, null]; // {pixels, code}
+  const { flow, static: isStatic, told } = page.run;
+  const learned = flow && !isStatic;
+  const ends = [null, null]; // {pixels, code, point}
   const places = ["start", "end"].map((word, place) => {
     const canvas = element("canvas", { role: "img", "aria-label": `The ${word}` });
     blank(canvas, page.shape);
@@ -17,6 +20,7 @@ export function between(page) {
     const take = element("button", { type: "button", id: `take-${place}`, onclick }, `Set ${word}`);
     return { canvas, figure: element("figure", {}, canvas, take) };
   });
+  const straight = element("input", { type: "checkbox", id: "straight", onchange: () => refresh() });
   const strip = element("div", { className: "sheet strip", id: "strip" });
   const movie = element("canvas", { role: "img", "aria-label": "Animation from one image to the other and back" });
   blank(movie, page.shape);
@@ -39,7 +43,7 @@ export function between(page) {
     const point = page.state.get("picked");
     if (point === null) return say("Pick an image on the map first.");
     const [[pixels], [code]] = await Promise.all([page.source.images([point]), page.source.codes([point])]);
-    ends[place] = { pixels, code };
+    ends[place] = { pixels, code, point };
     paint(places[place].canvas, pixels, page.shape);
     refresh();
   }
@@ -47,8 +51,8 @@ export function between(page) {
   const refresh = newest(async () => {
     const [from, to] = ends;
     if (!from || !to) return;
-    const along = (t) => from.code.map((value, k) => (1 - t) * value + t * to.code[k]);
-    const steps = Array.from({ length: STEPS }, (_, i) => along(i / (STEPS - 1)));
+    const codes = await path(from, to);
+    const steps = codes.filter((_, i) => i % EVERY === 0);
     const images = await page.decode(steps);
     const thumbs = images.map((pixels, i) =>
       thumbnail(pixels, page.shape, `${Math.round((100 * i) / (STEPS - 1))} % of the way`, () =>
@@ -56,9 +60,23 @@ export function between(page) {
       ),
     );
     strip.replaceChildren(...thumbs);
-    frames = await page.decode(Array.from({ length: FRAMES }, (_, i) => along(i / (FRAMES - 1))));
+    frames = await page.decode(codes);
     show(Number(at.value));
   });
+
+  // The codes of all frames.
+  async function path(from, to) {
+    if (learned && !straight.checked) return page.source.path(from.code, to.code, FRAMES, classOf(from, to));
+    const along = (t) => from.code.map((value, k) => (1 - t) * value + t * to.code[k]);
+    return Array.from({ length: FRAMES }, (_, i) => along(i / (FRAMES - 1)));
+  }
+
+  // What the prior is told: the class that both have, or that is decoded as.
+  function classOf(from, to) {
+    if (told) return flow.classes.indexOf(told[page.state.get("klass")]);
+    const klass = page.flowClass(from.point);
+    return klass === page.flowClass(to.point) ? klass : null;
+  }
 
   function show(share) {
     if (frames.length) paint(movie, frames[Math.round(share * (FRAMES - 1))], page.shape);
@@ -104,6 +122,7 @@ export function between(page) {
     ),
     element("div", { className: "pair" }, ...places.map(({ figure }) => figure), element("figure", {}, movie, play)),
     at,
+    ...(learned ? [element("label", { className: "hint" }, straight, " On a straight line, not by the learned prior")] : []),
     strip,
   );
 }

@@ -41,8 +41,7 @@ export function samples(page) {
     if (told) return flow.classes.indexOf(told[page.state.get("klass")]);
     const picked = page.state.get("picked");
     if (picked === null) return chosen.value === "" ? null : Number(chosen.value);
-    const klass = (flow.classes ?? []).indexOf(page.labels.of(picked) || page.ownName(picked));
-    return klass < 0 ? null : klass;
+    return page.flowClass(picked);
   }
 
   async function show(sheet, codes, klass) {
