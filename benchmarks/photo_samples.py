@@ -1,8 +1,8 @@
 """New photographs beside those of the default VAE and of a mixture, by one judge; are they sharp, or copies?
 
-    python benchmarks/photo_samples.py TRAIN TEST [--runs DIR] [--out benchmarks/results/photo-samples.json]
+    python benchmarks/photo_samples.py TRAIN TEST [--side 64] [--runs DIR] [--out benchmarks/results/photo-samples.json]
 
-TRAIN and TEST are folders of photographs with a subfolder for each class. On those of TRAIN, at 64 x 64 pixels: an
+TRAIN and TEST are folders of photographs with a subfolder for each class. On those of TRAIN, at --side pixels: an
 autoencoder with an adversary (`latently train ae-gan`), its prior (`latently train prior`), a mixture of its codes, and
 a VAE. Frechet distance, precision and recall in the features of a judge, our default classifier, beside those of as
 many training images; the variance of a Laplacian, as a fraction of that of TEST's photographs (1: as sharp); the
@@ -22,9 +22,11 @@ from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from latently import AEGAN, VAE, Autoencoder, Classifier, data, pictures
+from latently.estimator.code_prior import CodePrior
 from latently.estimator.mixture import CodeMixture
 
-SIDE, SHEET = 64, 64  # pixels of a photograph, samples on a sheet
+SHEET = 64  # samples
+EPOCHS = ("ae", "prior", "vae")  # of which --ae-epochs and the like are
 PERFECT = "training photographs"
 
 
@@ -32,24 +34,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train")
     parser.add_argument("test")
+    parser.add_argument("--side", type=int, default=64, help="pixels to which photographs are cropped")
     parser.add_argument("--n", type=int, help="samples of each; default: as many as photographs in TEST")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--judge-epochs", type=int, default=20)
-    parser.add_argument("--vae-epochs", type=int, help="default: as many as the VAE takes by itself")
+    for name in EPOCHS:
+        parser.add_argument(f"--{name}-epochs", type=int, help="default: as many as it takes by itself")
     parser.add_argument("--runs", type=Path, default=Path("runs/photo-samples"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "photo-samples.json")
     flags = parser.parse_args()
-    prepared = data.Preparation(image_size=(SIDE, SIDE), fit="crop")
+    prepared = data.Preparation(image_size=(flags.side, flags.side), fit="crop")
     train, test = (data.load(folder, prepared) for folder in (flags.train, flags.test))
     n = flags.n or len(test)
-    vae_epochs = {"epochs": flags.vae_epochs} if flags.vae_epochs else {}
+    epochs = {name: {"epochs": getattr(flags, f"{name}_epochs") or "auto"} for name in EPOCHS}
+    prior = CodePrior(random_state=flags.seed, **epochs["prior"])
     made: dict[str, Any] = {}
     seconds: dict[str, float] = {}
     judge, _ = trained(flags.runs / "judge", lambda: fit(Classifier(epochs=flags.judge_epochs), train, flags.seed))
     for name, new in {
-        "ae": lambda: fit(Autoencoder(AEGAN(), **AEGAN.suited_training), train, flags.seed),
-        "prior": lambda: made["ae"].fit_prior(train.images, train.label_names),
-        "vae": lambda: fit(Autoencoder(VAE(), **vae_epochs), train, flags.seed),
+        "ae": lambda: fit(Autoencoder(AEGAN(), **AEGAN.suited_training, **epochs["ae"]), train, flags.seed),
+        "prior": lambda: made["ae"].fit_prior(train.images, train.label_names, prior),
+        "vae": lambda: fit(Autoencoder(VAE(), **epochs["vae"]), train, flags.seed),
     }.items():
         made[name], seconds[name] = trained(flags.runs / name, new)
     ae, vae = made["prior"], made["vae"]
