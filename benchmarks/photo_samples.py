@@ -26,7 +26,7 @@ from latently.estimator.code_prior import CodePrior
 from latently.estimator.mixture import CodeMixture
 
 SHEET = 64  # samples
-EPOCHS = ("ae", "prior", "vae")  # of which --ae-epochs and the like are
+EPOCHS = ("ae", "prior", "vae")  # --ae-epochs and so on
 PERFECT = "training photographs"
 
 

@@ -252,7 +252,7 @@ def test_a_learned_prior_leads_from_one_image_to_the_other(visit):
     page = visit("prior")
     scene = page.served.scene
     labels = scene.images.label_names
-    alike = int(np.flatnonzero(labels == labels[3])[1])
+    alike = int(np.flatnonzero(labels == labels[3])[-1])
     apart = int(np.flatnonzero(labels != labels[3])[0])
 
     def shows(codes):
