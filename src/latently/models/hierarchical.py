@@ -59,14 +59,18 @@ class HierarchicalVAE(VampVAE):
         """p(z2, z1)"""
         return TopDown(Mixture(self.seen(net, self.pseudo_images(net))[0]), net.between)
 
-    def kl(self, net: EncoderDecoder, q: Posterior, z: Tensor) -> Tensor:
-        """log q(z2|x) - log p(z2) of the sample z2, and KL(q(z1|x, z2) || p(z1|z2)) in closed form. -> (B,)"""
+    def draw(self, net: EncoderDecoder, q: Posterior, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """[z2, z1] ~ q(z2, z1|x), and log q(z2|x) - log p(z2) of z2 + KL(q(z1|x, z2) || p(z1|z2)) in closed form, (B,).
+        Both need p(z1|z2), which is computed once."""
         assert isinstance(q, TopDown)
+        assert isinstance(q.upper, Normal)
         assert q.known is not None
-        z2 = z[:, : net.between.n_upper]
+        of_z2, of_z1 = (None, None) if noise is None else noise.tensor_split([net.between.n_upper], 1)
+        z2 = q.upper.rsample(of_z2)
         expected = net.between(z2)  # p(z1|z2)
-        of_upper = q.upper.log_prob(z2) - self.prior(net).upper.log_prob(z2)
-        return of_upper + sum_per_image(expected.times(q.known).kl(expected))
+        lower = expected.times(q.known)  # q(z1|x, z2)
+        kl = q.upper.log_prob(z2) - self.prior(net).upper.log_prob(z2) + sum_per_image(lower.kl(expected))
+        return torch.cat([z2, lower.rsample(of_z1)], 1), kl
 
     def seen(self, net: EncoderDecoder, x: Tensor) -> tuple[Normal, Normal]:
         """q(z2|x), and N(mu(x), s(x)^2), what an image says of z1 without z2."""

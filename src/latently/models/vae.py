@@ -66,9 +66,8 @@ class VAE(ImportanceWeighted):
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         q = self.encode(net, x, y)  # q(z|x)
-        z = q.rsample()  # (B, Z)
+        z, kl = self.draw(net, q)  # (B, Z), and KL(q(z|x) || p(z)) of each dimension (B, Z)
         log_px = self.decode(net, z, y).log_prob(x)  # log p(x|z), (B,)
-        kl = self.kl(net, q, z)  # KL(q(z|x) || p(z)), of each dimension (B, Z)
         penalty = free_bits(kl, self.free_bits) if self.free_bits else sum_per_image(kl)  # (B,)
         return {
             "loss": self.weight(progress) * penalty - log_px,
@@ -94,6 +93,11 @@ class VAE(ImportanceWeighted):
         assert not isinstance(q, TopDown)
         return q.kl_to_standard_normal(z)
 
+    def draw(self, net: EncoderDecoder, q: Posterior, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z ~ q(z|x) (B, Z), from noise (B, Z) ~ N(0, I) where it is given, and its `kl`."""
+        z = q.rsample(noise)
+        return z, self.kl(net, q, z)
+
     def weight(self, progress: Tensor | float) -> Tensor | float:
         """The KL's weight: rises linearly from 0 to beta over the first `kl_warmup` of the run, then stays there."""
         if not self.kl_warmup:
@@ -105,8 +109,8 @@ class VAE(ImportanceWeighted):
     ) -> dict[str, Tensor]:
         """The terms of the reported ELBO: -ELBO = reconstruction (B,), from one z ~ q(z|x), + kl."""
         q = self.encode(net, x, y)
-        z = q.rsample(noise)
-        return {"reconstruction": -self.decode(net, z, y).log_prob(x), "kl": self.kl(net, q, z)}
+        z, kl = self.draw(net, q, noise)
+        return {"reconstruction": -self.decode(net, z, y).log_prob(x), "kl": kl}
 
     # The network ----------------------------------------------------------------------------------
 
