@@ -43,8 +43,8 @@ class Fit:
 
 
 def fits(bench: Bench) -> dict[str, Fit]:
-    """By cost: an epoch takes about 3, 37 and 6 processor seconds of the first ones, 35 of the convolutional ones.
-    Compare IWAE-50 with VAE-short, and the hierarchy with VAE-conv."""
+    """By cost: an epoch takes about 3, 37 and 6 processor seconds of the first ones, 35 of the convolutional ones, 49 of
+    the long one. Compare IWAE-50 with VAE-short, and the hierarchy with VAE-conv."""
     height, width = bench.images.image_shape[:2]
     fits_in = f"images are {width} x {height}; the convolutional networks need sides divisible by 4"
     require(height % 4 == width % 4 == 0, fits_in)
@@ -125,7 +125,8 @@ NOTES = [
     "on a CPU every fifth of them. 784-200-200-50 with ReLU; AdamW, one-cycle at 2e-3, batch 128, KL warm-up over the "
     "first fifth. The papers train for hundreds to thousands of epochs.",
     f"VAE-conv: encoder {CONV}, decoder {DECONV}, SiLU, a code of 50; hierarchy-conv: the same layers, z2 of 40 values "
-    "and z1 of 8 in each of 7 x 7 places, 100 pseudo-inputs. Batch 200, 3e-3; 500 samples, every twentieth test image.",
+    "and z1 of 8 in each of 7 x 7 places, 100 pseudo-inputs. Batch 200, 3e-3; 500 samples, every twentieth test image. "
+    f"hierarchy-long: decoder {DEEP}, updates of convolutions by Muon, KL warm-up over the first tenth.",
     "Dynamic and static binarisation give different data: bounds are comparable only within one of them.",
 ]
 
