@@ -40,7 +40,7 @@ from latently.models.views import Change, Views, is_photograph, view_sides
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
 PHOTOGRAPHS_FOR = 25, 1760  # epochs, and at least so many steps, of 32 x 32 pixels: 44 epochs of 10,000 photographs
 USUAL_PIXELS = 32 * 32  # of images whose training is as long as usual
-DEARER = 1.2  # power of the number of pixels with which the time of a step grows, measured between 32 and 64 a side
+DEARER = 1.2  # power of the number of pixels with which the time of a step grows, roughly (docs/log.md)
 DRAWINGS_FOR = 4, 860  # epochs, and at least so many steps
 LEAST_DRAWING, DRAWN_CHANNELS = 20, (32, 64)  # side of a drawing that is not small; channels of its first layers
 LITTLE = 0.01  # of a decoder's first images, beside those of the components
