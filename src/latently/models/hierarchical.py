@@ -65,12 +65,13 @@ class HierarchicalVAE(VampVAE):
         assert isinstance(q, TopDown)
         assert isinstance(q.upper, Normal)
         assert q.known is not None
-        of_z2, of_z1 = (None, None) if noise is None else noise.tensor_split([net.between.n_upper], 1)
-        z2 = q.upper.rsample(of_z2)
+        n_upper = net.between.n_upper
+        z2 = q.upper.rsample(None if noise is None else noise[:, :n_upper])
         expected = net.between(z2)  # p(z1|z2)
         lower = expected.times(q.known)  # q(z1|x, z2)
         kl = q.upper.log_prob(z2) - self.prior(net).upper.log_prob(z2) + sum_per_image(lower.kl(expected))
-        return torch.cat([z2, lower.rsample(of_z1)], 1), kl
+        z1 = lower.rsample(None if noise is None else noise[:, n_upper:])
+        return torch.cat([z2, z1], 1), kl
 
     def seen(self, net: EncoderDecoder, x: Tensor) -> tuple[Normal, Normal]:
         """q(z2|x), and N(mu(x), s(x)^2), what an image says of z1 without z2."""
