@@ -38,9 +38,7 @@ from latently.models.usual_layers import feature_encoder, upsampling_decoder
 from latently.models.views import Change, Views, is_photograph, view_sides
 
 PROJECTOR, PROJECTED = 512, 128  # widths of its hidden layers, and of what is compared
-PHOTOGRAPHS_FOR = 25, 1760  # epochs, and at least so many steps, of 32 x 32 pixels: 44 epochs of 10,000 photographs
 USUAL_PIXELS = 32 * 32  # of images whose training is as long as usual
-DEARER = 1.2  # power of the number of pixels with which the time of a step grows, roughly (docs/log.md)
 DRAWINGS_FOR = 4, 860  # epochs, and at least so many steps
 LEAST_DRAWING, DRAWN_CHANNELS = 20, (32, 64)  # side of a drawing that is not small; channels of its first layers
 LITTLE = 0.01  # of a decoder's first images, beside those of the components
@@ -159,13 +157,11 @@ class SimCLR(AE):
         return torch.cat([h, net.appearance(x)], 1) if self.appearance_dim else h
 
     def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
-        """More steps than usual for photographs, fewer for those of more than 32 x 32 pixels, so that a run takes about
-        as long; and for drawings of which layers are read: these serve early."""
-        if is_photograph(self.change, image_shape[0]):
-            epochs, steps = PHOTOGRAPHS_FOR
-        elif self.features_of == "layers":
+        """Fewer of both for photographs of more than 32 x 32 pixels, so that a run takes about as long, and for
+        drawings of which layers are read: these serve early."""
+        if self.features_of == "layers" and not is_photograph(self.change, image_shape[0]):
             return DRAWINGS_FOR
-        share = min(1.0, USUAL_PIXELS / math.prod(image_shape[1:])) ** DEARER
+        share = min(1.0, USUAL_PIXELS / math.prod(image_shape[1:]))
         return max(1, round(epochs * share)), max(1, round(steps * share))
 
     # The network ----------------------------------------------------------------------------------
