@@ -10,11 +10,11 @@ import latently
 HOUSE = Path(latently.__file__).parent
 MOST_LINES, MOST_ENTRIES = 400, 16
 PLAN = {
-    "common": "errors settings files console",
+    "common": "errors settings files console processor",
     "data": """classes ranges pixels noise preparation reading image_file folder_survey mapped imageset folder_index
         batches download cache splits arrays text columns table idx folder chunks image_names label_file code_file
         sources __init__""",
-    "models": """modules layers usual_layers code_table given networks densities flows augmentation views base readout
+    "models": """small_maps modules layers usual_layers code_table given networks densities flows augmentation views base readout
         pretrained frozen ae denoising ae_gan posterior iwae vae cvae vamp hierarchical simclr decoder feedforward
         fixmatch m2 velocity flow_matching stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
