@@ -36,9 +36,8 @@ def main() -> None:
             few, _ = within_budget(train, n_labels, draw, choosing=False)
             alone = judged(Classifier(random_state=draw), few.labelled(), test)
             helped = judged(FewLabelClassifier(encoder, random_state=draw), few, test)
-            row = {"data": asked.data.rstrip("/").split("/")[-2:], "n_labels": n_labels, "draw": draw}
+            row = {"data": asked.data, "n_labels": n_labels, "draw": draw, "refused": helped["refused"]}
             row |= {"few_label": helped["accuracy"], "alone": alone["accuracy"]}
-            row |= {"refused": helped["refused"]}
             row |= {"processor_seconds": [helped["seconds"], alone["seconds"]]}
             print(json.dumps(row), flush=True)
 

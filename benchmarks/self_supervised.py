@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from latently import Autoencoder, data
 from latently.evaluation.codes import knn_accuracy, probe_accuracy
 from latently.models import SimCLR
-from latently.models.densities import Normal, in_float32, nt_xent, sum_per_image
+from latently.models.densities import Normal, in_float32, nt_xent
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder
 
@@ -146,7 +146,7 @@ class AAVAE(Contrast):
     def compare(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
         drawn = Normal(*z.chunk(2, 1)).rsample()
         made = net.decoder(drawn).float()
-        return 0.5 * sum_per_image((x.repeat(self.n_views, 1, 1, 1) - made).square()).mean()
+        return -Normal(made, torch.zeros(())).log_prob(x.repeat(self.n_views, 1, 1, 1)).mean()
 
 
 LOSSES: dict[str, type[Contrast]] = {
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=3, help="of four views of each image")
+    parser.add_argument("--epochs", type=int, default=3, help="of four views of each image; of more, fewer")
     parser.add_argument("--lr", type=float, default=1e-3)
     asked = parser.parse_args()
     photographs = data.load(asked.folder)
@@ -194,7 +194,8 @@ def main() -> None:
     for name in asked.losses:
         model = LOSSES[name]()
         training = {"optimiser": "muon", "lr": asked.lr, "batch_size": VIEWS_A_STEP // model.n_views}
-        estimator = Autoencoder(model, epochs=asked.epochs * 4 // model.n_views, random_state=asked.seed, **training)
+        epochs = max(1, asked.epochs * 4 // model.n_views)
+        estimator = Autoencoder(model, epochs=epochs, random_state=asked.seed, **training)
         began = time.process_time()
         estimator.fit(learned.images)
         seconds = time.process_time() - began
