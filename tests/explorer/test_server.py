@@ -322,6 +322,11 @@ def test_the_second_round_keeps_the_labels_of_the_first(latently, run_of, tmp_pa
     )
 
 
+def test_explore_needs_its_port_before_it_encodes(latently, tmp_path):
+    refused = latently("explore", tmp_path / "no-run", "--no-open", "--port", "99999")
+    assert (refused.code, "--port is 99999" in refused.err) == (2, True)
+
+
 def test_explore_wants_a_decoder_and_a_place(latently, run_of, tmp_path):
     classifier = run_of("few") / "classifier"
     assert "has no decoder to explore" in latently("explore", classifier, "--no-open").err

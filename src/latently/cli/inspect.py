@@ -341,13 +341,14 @@ def explore(
     require_extra("explorer", "starlette", "uvicorn")
     from latently.explorer.saved_labels import LabelFile
     from latently.explorer.scene import Scene
-    from latently.explorer.server import serve
+    from latently.explorer.server import bound, serve
 
-    opened = open_run(run, data, device)
-    scene = Scene(opened, points)
-    first = None if labels else opened.label_file
-    kept = LabelFile(labels or run / "labels.csv", scene.all_images, first)
-    serve(scene, kept, host, port, open_browser=not no_open)
+    with bound(host, port) as listening:  # before the images are encoded, which takes longer
+        opened = open_run(run, data, device)
+        scene = Scene(opened, points)
+        first = None if labels else opened.label_file
+        kept = LabelFile(labels or run / "labels.csv", scene.all_images, first)
+        serve(scene, kept, listening, host, open_browser=not no_open)
 
 
 def export(run: tyro.conf.Positional[Path], out: Path, prior: bool = False, json: JsonFlag = False) -> None:

@@ -136,9 +136,11 @@ class PaDiM:
     scale: Tensor  # (P, d, d), L^-1 of S = L L^T
 
     def __init__(self, normal: Iterable[Tensor], device: torch.device | str = "cpu") -> None:
+        parts = iter(normal)
+        first = next(parts)
+        self.dimensions = torch.randperm(first.shape[1], generator=generator())[:DIMENSIONS]
         n, total, products = 0, torch.zeros(()), torch.zeros(())
-        for part in normal:
-            self.dimensions = torch.randperm(part.shape[1], generator=generator())[:DIMENSIONS]
+        for part in itertools.chain([first], parts):
             f = self.rows(part).double()  # (P, b, d), P = h w places
             n, total, products = n + f.shape[1], total + f.sum(1), products + f.mT @ f
         mean = total / n  # (P, d)

@@ -295,11 +295,9 @@ def as_changes(body: bytes, n_points: int) -> list[tuple[str, np.ndarray]]:
 # Serving --------------------------------------------------------------------------------------------------------------
 
 
-def serve(scene: Scene, labels: LabelFile, host: str, port: int, open_browser: bool) -> None:
-    """Serve until Ctrl-C. Prints the address on stdout; port 0 picks a free one."""
-    require(0 <= port < 65536, f"--port is {port}; expected a whole number from 0 (any free port) to 65535")
+def serve(scene: Scene, labels: LabelFile, listening: socket.socket, host: str, open_browser: bool) -> None:
+    """Serve until Ctrl-C on the socket of `bound`. Prints the address on stdout."""
     torch.set_num_threads(min(torch.get_num_threads(), 4))  # images are small: more threads only wait for each other
-    listening = bound(host, port)
     token = None if host in LOCAL_NAMES else secrets.token_urlsafe(16)
     everywhere = host in ("0.0.0.0", "::")
     shown = "localhost" if everywhere else f"[{host}]" if ":" in host else host
@@ -323,7 +321,8 @@ def web_server(application: Guard) -> uvicorn.Server:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises InputError if the address is in use or not available."""
+    """A listening socket; port 0: a free one. Raises InputError if the address is in use or not available."""
+    require(0 <= port < 65536, f"--port is {port}; expected a whole number from 0 (any free port) to 65535")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=64)
