@@ -12,10 +12,9 @@ is rebuilt, but by AAVAE. A line of JSON for each; processor seconds are those o
 import argparse
 import json
 import time
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,69 +23,76 @@ from torch import Tensor, nn
 
 from latently import Autoencoder, data
 from latently.evaluation.codes import knn_accuracy, probe_accuracy
-from latently.models import SimCLR
-from latently.models.densities import Normal, in_float32, nt_xent
+from latently.models import EMPSSL, SimCLR
+from latently.models.densities import Normal, in_float32
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder
+from latently.models.self_supervised import SelfSupervised, projector
 
 HELD_OUT = 1500
 VIEWS_A_STEP = 1024
 WIDE = 1024  # layers of the projectors that the losses without negatives ask for
 DRAWN = 128  # width of AAVAE's z
+ALONE: dict[str, Any] = {"latent_dim": 256, "appearance": 0.0, "features_of": "code"}
 
 
-@dataclass
-class Contrast(SimCLR):
-    """SimCLR without its decoder. Chen et al. 2020, eq. 1: cross-entropy of the other view of an image among all."""
+class Undecoded(SelfSupervised):
+    """A self-supervised model without its decoder."""
 
-    latent_dim: int = 256
-    appearance: float = 0.0
-    features_of: str = "code"
-    widths: ClassVar[tuple[int, ...]] = ()
-    """Of the projector's layers, where they are not SimCLR's."""
-
-    def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
-        net = super().build(image_shape, n_classes)
-        if self.widths:
-            net.projector = layers(self.latent_dim, *self.widths)
-        return net
+    monitor = "loss"
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         h = net.encoder(self.view(x.repeat(self.n_views, 1, 1, 1), net.view_sides))  # (V B, H)
-        z = net.projector(h).float()  # (V B, P)
-        return {"loss": self.compare(net, z, x).expand(len(x))}
+        return {"loss": self.compare_by(net, net.projector(h).float(), x).expand(len(x))}
 
-    def compare(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
-        return nt_xent(z, self.n_views, self.temperature)
+    def compare_by(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
+        """The loss of views z (V B, P) of images x (B, C, H, W), (B,) or one number."""
+        return self.compare(z)
+
+    def compare(self, projected: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def build_projector(self, width: int) -> nn.Module:
+        return projector(width, WIDE, WIDE, WIDE)
 
     def of_views(self, z: Tensor) -> Tensor:
         return z.view(self.n_views, -1, z.shape[1])  # (V, B, P)
 
 
-class VICReg(Contrast):
+class Contrast(Undecoded, SimCLR):
+    """Chen et al. 2020, eq. 1: cross-entropy of the other view of an image among all."""
+
+    compare = SimCLR.compare
+    build_projector = SimCLR.build_projector
+
+
+class ManyCrops(Undecoded, EMPSSL):
+    """EMP-SSL, Tong et al. 2023, eq. 5: twelve crops of each of 85 images are alike, and images spread out."""
+
+    compare = EMPSSL.compare
+
+
+class VICReg(Undecoded):
     """Bardes et al. 2022, eq. 6: 25 s + 25 v + c. s, the distance of two views; v, by how much each value's deviation
     falls short of 1; c, the squares of the covariances of different values, summed over both views."""
 
-    widths = (WIDE, WIDE, WIDE)
-
-    def compare(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
-        views = self.of_views(z)
+    def compare(self, projected: Tensor) -> Tensor:
+        views = self.of_views(projected)
+        n, width = views.shape[1:]
         centred = views - views.mean(1, keepdim=True)
         distance = mean_over_pairs(views, F.mse_loss)
-        short = F.relu(1 - (centred.square().sum(1) / (len(x) - 1) + 1e-4).sqrt()).mean()
-        covariance = product(centred.mT, centred) / (len(x) - 1)  # (V, P, P)
-        between = 2 * off_diagonal(covariance).square().sum() / z.shape[1] / self.n_views
+        short = F.relu(1 - (centred.square().sum(1) / (n - 1) + 1e-4).sqrt()).mean()
+        covariance = product(centred.mT, centred) / (n - 1)  # (V, P, P)
+        between = 2 * off_diagonal(covariance).square().sum() / width / self.n_views
         return 25 * distance + 25 * short + between
 
 
-class BarlowTwins(Contrast):
+class BarlowTwins(Undecoded):
     """Zbontar et al. 2021, eq. 1: sum (1 - C_ii)^2 + 0.005 sum C_ij^2, C the correlations of the values of one view
     with those of another."""
 
-    widths = (WIDE, WIDE, WIDE)
-
-    def compare(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
-        views = self.of_views(z)
+    def compare(self, projected: Tensor) -> Tensor:
+        views = self.of_views(projected)
         unit = F.normalize(views - views.mean(1, keepdim=True), dim=1)  # (V, B, P)
 
         def of_pair(a: Tensor, b: Tensor) -> Tensor:
@@ -96,73 +102,45 @@ class BarlowTwins(Contrast):
         return mean_over_pairs(unit, of_pair)
 
 
-class SimSiam(Contrast):
+class SimSiam(Undecoded):
     """Chen & He 2021, eq. 2 and 4: minus the cosine of predictor(z) of one view and z of another, which gets no
     gradient. No negatives, and no second network."""
-
-    widths = (WIDE, WIDE, WIDE)
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         net = super().build(image_shape, n_classes)
         net.projector.append(nn.BatchNorm1d(WIDE, affine=False, track_running_stats=False))
-        net.predictor = layers(WIDE, WIDE // 4, WIDE)
+        net.predictor = projector(WIDE, WIDE // 4, WIDE)
         return net
 
-    def compare(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
+    def compare_by(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
         predicted = self.of_views(F.normalize(net.predictor(z), dim=1))
         target = self.of_views(F.normalize(z.detach(), dim=1))
         others = target.sum(0) - target  # of each view
         return -(predicted * others).sum(2).mean() / (self.n_views - 1)
 
 
-@dataclass
-class ManyCrops(Contrast):
-    """EMP-SSL, Tong et al. 2023, eq. 5: 200 times the cosine of each crop and the mean of its image's crops, plus the
-    rate 1/2 log det(I + P / (B 0.2) Z'Z) that the crops of different images take (Ma et al. 2007); twelve crops of
-    each of 85 images."""
-
-    n_views: int = 12
-    widths = (WIDE, WIDE, WIDE)
-
-    def compare(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
-        views = self.of_views(F.normalize(z, dim=1))
-        alike = F.cosine_similarity(views, views.mean(0, keepdim=True), dim=2).mean()
-        n, width = views.shape[1:]
-        gram = product(views, views.mT) * (width / (n * 0.2))  # (V, B, B): its determinant is that of the (P, P) matrix
-        rate = 0.5 * torch.logdet(torch.eye(n, device=z.device) + gram).mean()
-        return -200 * alike - rate
-
-
-class AAVAE(Contrast):
+class AAVAE(Undecoded):
     """Falcon et al. 2021, section 4: -log N(x; decoder(z), 1), z ~ q(z|view): a VAE of weight 0 for the KL, which
     rebuilds the image from one of its views."""
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         net = super().build(image_shape, n_classes)
-        net.projector = layers(self.latent_dim, self.latent_dim, 2 * DRAWN)
         net.decoder = self.own_network(image_shape).build_decoder(image_shape, DRAWN)
         return net
 
-    def compare(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
+    def build_projector(self, width: int) -> nn.Module:
+        return projector(width, width, 2 * DRAWN)
+
+    def compare_by(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
         drawn = Normal(*z.chunk(2, 1)).rsample()
         made = net.decoder(drawn).float()
         return -Normal(made, torch.zeros(())).log_prob(x.repeat(self.n_views, 1, 1, 1)).mean()
 
 
-LOSSES: dict[str, type[Contrast]] = {
+LOSSES: dict[str, type[Undecoded]] = {
     "simclr": Contrast, "vicreg": VICReg, "barlow-twins": BarlowTwins, "simsiam": SimSiam, "emp-ssl": ManyCrops,
     "aavae": AAVAE,
 }  # fmt: skip
-
-
-def layers(width: int, *widths: int) -> nn.Sequential:
-    """Linear layers, with batch normalisation and relu between them."""
-    *hidden, last = widths
-    made: list[nn.Module] = []
-    for inner in hidden:
-        made += [nn.Linear(width, inner, bias=False), nn.BatchNorm1d(inner, track_running_stats=False), nn.ReLU()]
-        width = inner
-    return nn.Sequential(*made, nn.Linear(width, last))
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -192,7 +170,7 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(photographs))
     judged, learned = (photographs.take(np.sort(part)) for part in (order[:HELD_OUT], order[HELD_OUT:]))
     for name in asked.losses:
-        model = LOSSES[name]()
+        model = LOSSES[name](**ALONE)
         training = {"optimiser": "muon", "lr": asked.lr, "batch_size": VIEWS_A_STEP // model.n_views}
         epochs = max(1, asked.epochs * 4 // model.n_views)
         estimator = Autoencoder(model, epochs=epochs, random_state=asked.seed, **training)

@@ -15,8 +15,8 @@ PLAN = {
         batches download cache splits arrays text columns table idx folder chunks image_names label_file code_file
         sources __init__""",
     "models": """small_maps modules layers usual_layers code_table given networks densities flows augmentation views
-        base readout pretrained frozen ae denoising ae_gan posterior iwae vae cvae vamp hierarchical simclr
-        decoder feedforward fixmatch m2 velocity flow_matching stack __init__ presets""",
+        base readout pretrained frozen ae denoising ae_gan posterior iwae vae cvae vamp hierarchical self_supervised
+        simclr emp_ssl decoder feedforward fixmatch m2 velocity flow_matching stack __init__ presets""",
     "pictures": "style tiles save curves codes plane confusion sheets __init__",
     "runs": "tensors record lock folder hub outputs cached_work",
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers

@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from latently.models import AEGAN as AEGAN
     from latently.models import CVAE as CVAE
     from latently.models import DAE as DAE
+    from latently.models import EMPSSL as EMPSSL
     from latently.models import M2 as M2
     from latently.models import VAE as VAE
     from latently.models import Decoder as Decoder
     from latently.models import FeedForward as FeedForward
     from latently.models import HierarchicalVAE as HierarchicalVAE
+    from latently.models import SimCLR as SimCLR
     from latently.models import VampVAE as VampVAE
     from latently.models.augmentation import Augmentation as Augmentation
     from latently.models.code_table import CodeTable as CodeTable

@@ -4,7 +4,8 @@ from typing import Any
 
 from latently.common.errors import require
 from latently.estimator.autoencoder import Autoencoder
-from latently.models.simclr import LEAST_DRAWING, SimCLR
+from latently.models.self_supervised import LEAST_DRAWING
+from latently.models.simclr import SimCLR
 from latently.models.views import is_photograph
 from latently.training.inference import tensor_shape
 

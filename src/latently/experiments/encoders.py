@@ -19,7 +19,7 @@ from latently.estimator.label_spreading import neighbours
 from latently.experiments.trials import Bench, Trial
 from latently.models import AE, VAE, Model, SimCLR
 from latently.models.networks import Network
-from latently.models.simclr import drawings_encoder
+from latently.models.self_supervised import drawings_encoder
 from latently.runs.cached_work import cached as cached_at
 from latently.training.inference import tensor_shape
 from latently.training.settings import Training, with_defaults

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from latently.models.cvae import CVAE as CVAE
     from latently.models.decoder import Decoder as Decoder
     from latently.models.denoising import DAE as DAE
+    from latently.models.emp_ssl import EMPSSL as EMPSSL
     from latently.models.feedforward import FeedForward as FeedForward
     from latently.models.fixmatch import FixMatch as FixMatch
     from latently.models.flow_matching import FlowMatching as FlowMatching
@@ -47,6 +48,11 @@ PAGES = {
         "simclr",
         "SimCLR",
         "Self-supervised code: views of one image are alike, those of others are not; a decoder learns beside it.",
+    ),
+    "emp-ssl": (
+        "emp_ssl",
+        "EMPSSL",
+        "Self-supervised code by many crops of an image, which are alike, while images spread out; with a decoder.",
     ),
     "decoder": (
         "decoder",

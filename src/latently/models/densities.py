@@ -285,6 +285,15 @@ def nt_xent(projected: Tensor, n_views: int, temperature: float) -> Tensor:
     return per_view.view(n_views, n).mean(0)
 
 
+def coding_rate(z: Tensor, precision: float) -> Tensor:
+    """Nats that it takes to tell vectors z (..., B, P) up to an error of `precision` squared per vector (Ma et al.
+    2007): 1/2 log det(I + P / (B precision) Z^T Z) -> (...)"""
+    n, width = z.shape[-2:]
+    with in_float32(z):
+        gram = z @ z.mT * (width / (n * precision))  # (..., B, B), whose determinant here is that of (P, P)
+    return 0.5 * torch.logdet(torch.eye(n, device=z.device) + gram)
+
+
 def nats_to_bits(nats: float) -> float:
     """A nat is 1 / log 2 bits."""
     return nats / math.log(2)

@@ -1,8 +1,8 @@
 """Views of a photograph: crops, mirrored or not, in other colours, drawn anew for every batch, on the device.
 
 Two views of one image show the same thing and agree in little else; what a network must find the same in both is what
-self-supervision teaches it (simclr.py). All images of a batch are cropped by one interpolation, and recoloured by one
-3 x 3 matrix each. Chen et al. 2020, section 3, names the kinds of change; hue is turned about the grey axis.
+self-supervision teaches it (self_supervised.py). All images of a batch are cropped by one interpolation, and recoloured
+by one 3 x 3 matrix each. Chen et al. 2020, section 3, names the kinds of change; hue is turned about the grey axis.
 """
 
 import math
