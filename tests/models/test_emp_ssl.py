@@ -14,7 +14,7 @@ from latently.models.densities import coding_rate
 
 
 def test_the_loss_is_equation_5_crop_by_crop():
-    model = EMPSSL(n_views=3, alike=7.0, precision=0.3)
+    model = EMPSSL(n_views=3, alike=7.0, distortion=0.3)
     projected = torch.randn(3 * 4, 6, generator=torch.Generator().manual_seed(0))  # 3 crops of 4 images
     crops = F.normalize(projected, dim=1).double().reshape(3, 4, 6)
     mean, total = crops.mean(0), 0.0

@@ -285,12 +285,12 @@ def nt_xent(projected: Tensor, n_views: int, temperature: float) -> Tensor:
     return per_view.view(n_views, n).mean(0)
 
 
-def coding_rate(z: Tensor, precision: float) -> Tensor:
-    """Nats that it takes to tell vectors z (..., B, P) up to an error of `precision` squared per vector (Ma et al.
-    2007): 1/2 log det(I + P / (B precision) Z^T Z) -> (...)"""
+def coding_rate(z: Tensor, distortion: float) -> Tensor:
+    """Nats that it takes to tell vectors z (..., B, P) up to a squared error of `distortion` (e^2) (Ma et al.
+    2007): 1/2 log det(I + P / (B e^2) Z^T Z) -> (...)"""
     n, width = z.shape[-2:]
     with in_float32(z):
-        gram = z @ z.mT * (width / (n * precision))  # (..., B, B), whose determinant here is that of (P, P)
+        gram = z @ z.mT * (width / (n * distortion))  # (..., B, B), whose determinant here is that of (P, P)
     return 0.5 * torch.logdet(torch.eye(n, device=z.device) + gram)
 
 

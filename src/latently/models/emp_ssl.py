@@ -41,13 +41,13 @@ class EMPSSL(SelfSupervised):
     """Fraction of a batch that the decoder learns from."""
     alike: Positive = 200.0
     """lambda: weight of the crops of an image being alike, beside the rate."""
-    precision: Positive = 0.2
-    """e^2: the smaller, the more images must differ."""
+    distortion: Positive = 0.2
+    """e^2, the error that the rate allows: the smaller, the more it gains from images that differ."""
 
     def compare(self, projected: Tensor) -> Tensor:
         z = F.normalize(projected.float(), dim=1).view(self.n_views, -1, projected.shape[1])  # (V, B, P)
         cosine = F.cosine_similarity(z, z.mean(0, keepdim=True), dim=2).mean(0)  # (B,)
-        return -self.alike * cosine - coding_rate(z, self.precision).mean()
+        return -self.alike * cosine - coding_rate(z, self.distortion).mean()
 
     def build_projector(self, width: int) -> nn.Module:
         return projector(width, *PROJECTOR)
