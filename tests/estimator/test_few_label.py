@@ -1,8 +1,10 @@
 """Few labels and many images, as one scikit-learn estimator and as commands."""
 
 import csv
+import json
 import shutil
 import warnings
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ from latently import (
     Trunk,
     data,
 )
-from latently.estimator import fine_tuning, lesson, linear_head
+from latently.estimator import few_label, fine_tuning, lesson, linear_head
 from latently.estimator.default_encoder import default_encoder
 from latently.runs.folder import Run
 
@@ -254,6 +256,26 @@ def test_a_consistent_classifier_is_kept_and_found_again(colours, tmp_path):
     assert few.trial_ is not None
     again = package.load(few.save(tmp_path / "run") and tmp_path / "run")
     np.testing.assert_array_equal(again.predict(images), few.predict(images))
+    assert str(again.trial_) == str(few.trial_)
+
+
+def test_a_fit_that_was_killed_after_its_trial_does_not_repeat_it(encoder, tmp_path, monkeypatch):
+    """The file is changed in between: what it says then is believed."""
+    fresh, run = FewLabelClassifier(encoder, small(), random_state=0), Run(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(few_label, "propagated", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fresh.fit(X, FEW, run=run)
+    kept = json.loads((tmp_path / "run" / "trial.json").read_text())
+    n = len(kept["alone"])
+    worse = {"helped": [False] * n, "alone": [True] * (n - 1) + [False]}
+    (tmp_path / "run" / "trial.json").write_text(json.dumps(worse))
+    monkeypatch.setattr(FewLabelClassifier, "_tried", Mock(side_effect=AssertionError("tried again")))
+    assert fresh.fit(X, FEW, run=run).spread_ == 0.0
+    assert package.load(tmp_path / "run").trial_.alone.sum() == n - 1
+    (tmp_path / "run" / "trial.json").write_text('{"helped": [1], "alone": "yes"}')
+    with pytest.raises(InputError, match=r"trial\.json"):
+        package.load(tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         for watcher in watchers:
             watcher.started()
         self.encoder_ = self._fitted_encoder(X, run, watchers)
-        taught = self._lesson(X, labels, classifier)
+        taught = self._lesson(X, labels, classifier, run)
         self.n_taught_ = len(taught.images)
         kept = run and run.part("classifier")
         if kept is not None and kept.finished:  # killed before the last file of the whole was written
@@ -235,8 +235,9 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
             encoder.set_params(random_state=self.seed_)
         return encoder.fit(X, run=kept, watchers=watchers)
 
-    def _lesson(self, X: Images, labels: np.ndarray, classifier: Any) -> Lesson:
+    def _lesson(self, X: Images, labels: np.ndarray, classifier: Any, run: Run | None) -> Lesson:
         """What the classifier learns from, by the settings, or by a trial of what the unlabelled images are worth."""
+        helps = partial(self._helps, X, labels, run)
         self.spread_, self.consistency_ = 0.0, False
         self.trial_: Trial | None = None
         if not (labels < 0).any():
@@ -246,19 +247,19 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         features, n = self.encoder_.features(X), len(self.classes_)
         if self._can_be_consistent(self.encoder_.model_, classifier):
             guess = partial(fine_tuning.linear_classes, features)
-            self.consistency_ = self.consistency is True or self._helps(X, labels, guess)
+            self.consistency_ = self.consistency is True or helps(guess)
             if self.consistency_:
                 return fine_tuning.lesson(classifier, self.encoder_, X, labels)
-        elif self._is_linear(classifier) and self._helps(X, labels, partial(linear_head.classes, features)):
+        elif self._is_linear(classifier) and helps(partial(linear_head.classes, features)):
             self.sees_ = "codes"
             return linear_head.lesson(classifier, features, labels)
         if self.trial_ or not self.spread:
             return propagated(labels, labels, 0.0, classifier)
         way = label_spreading.spread if self.class_shares == "unknown" else poisson_learning.spread_evenly
         spread, usual = partial(way, features, n_classes=n), self.spread == "auto"
-        helps = not usual or self._helps(X, labels, lambda known: spread(known).argmax(1))
+        used = not usual or helps(lambda known: spread(known).argmax(1))
         share = USUAL_SPREAD[hasattr(self.encoder_.net_, "readout")] if usual else self.spread
-        self.spread_ = float(helps and share)
+        self.spread_ = float(used and share)
         beliefs = spread(labels)
         return propagated(labels, beliefs.argmax(1), self.spread_, classifier, beliefs.max(1))
 
@@ -282,14 +283,28 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         names: np.ndarray = self.classes_[classes]
         return np.where(classes < 0, None, names) if (classes < 0).any() else names  # type: ignore[call-overload]
 
-    def _helps(self, X: Images, labels: np.ndarray, guess: Callable[[np.ndarray], np.ndarray]) -> bool:
+    def _helps(self, X: Images, labels: np.ndarray, run: Run | None, guess: Callable[[np.ndarray], np.ndarray]) -> bool:
         """Whether no trial shows that unlabelled images do harm: what `guess` makes of four fifths of the labels with
         their help, and a classifier of these alone, on the other fifth. guess: class indices (n,), -1 = unlabelled ->
-        those of all images."""
+        those of all images. run: a folder that keeps the trial, so that a killed fit does not repeat it."""
         parts = trial_split(labels, len(self.classes_), self.seed_)
         if parts is None:
             return True
-        kept, held = parts
+        self.trial_ = None if run is None else Trial.of_run(run)
+        if self.trial_ is None:
+            self.trial_ = self._tried(X, labels, guess, *parts)
+            if run is not None:
+                self.trial_.write(run)
+        return not self.trial_.is_harmful
+
+    def _tried(
+        self,
+        X: Images,
+        labels: np.ndarray,
+        guess: Callable[[np.ndarray], np.ndarray],
+        kept: np.ndarray,
+        held: np.ndarray,
+    ) -> Trial:
         known = np.full_like(labels, -1)
         known[kept] = labels[kept]
         alone, learned = self._own_classifier(), (self._features(taken(X, kept)), self.classes_[labels[kept]])
@@ -298,8 +313,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         else:
             alone.fit(*learned)
         predicted = alone.predict(self._features(taken(X, held)))
-        self.trial_ = Trial(guess(known)[held] == labels[held], np.asarray(predicted == self.classes_[labels[held]]))
-        return not self.trial_.is_harmful
+        return Trial(guess(known)[held] == labels[held], np.asarray(predicted == self.classes_[labels[held]]))
 
     # Using ----------------------------------------------------------------------------------------
 
@@ -376,6 +390,8 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         with run.writing(self.describe(self.classifier_)):
             self.encoder_.save(run.path / "encoder")
             self.classifier_.save(run.path / "classifier")
+            if self.trial_ is not None:
+                self.trial_.write(run)
             run.write_history(self.history_)
         return self
 
@@ -392,6 +408,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         require(run.finished, f"{run.path} is not trained to its end; go on with: {run.resume_command()}")
         few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device, modules)
         few.classifier_ = Classifier.of_run(Run(run.path / "classifier"), device)
+        few.trial_ = Trial.of_run(run)
         few.autoencoder, few.classifier = clone(few.encoder_), clone(few.classifier_)
         few.seed_, few.classes_ = seed, few.classifier_.classes_
         few.image_shape_, few.n_features_in_ = few.encoder_.image_shape_, few.encoder_.n_features_in_

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 from torch import nn
 
 from latently.common.errors import require
+from latently.common.files import input_errors_for, read_json, write_json
 from latently.estimator.classifier import Classifier
 from latently.models import FeedForward
+from latently.runs.folder import TRIAL_FILE, Run
 
 LEAST_TRIED = 10  # labels that are held out for a trial; fewer tell nothing
 CLEAR = 2.0  # standard errors; with one, a single image of 20 decides, and digits lose seven points by chance
@@ -61,6 +63,22 @@ class Trial:
         """
         difference = self.alone.astype(float) - self.helped
         return bool(difference.mean() > CLEAR * difference.std(ddof=1) / math.sqrt(len(difference)))
+
+    def write(self, run: Run) -> None:
+        write_json(run.path / TRIAL_FILE, {"helped": self.helped.tolist(), "alone": self.alone.tolist()})
+
+    @classmethod
+    def of_run(cls, run: Run) -> Self | None:
+        """None where none was made, or not yet. Raises InputError if the file is damaged."""
+        path = run.path / TRIAL_FILE
+        if not path.exists():
+            return None
+        kept = read_json(path)
+        with input_errors_for(path):
+            trial = cls(np.array(kept["helped"]), np.array(kept["alone"]))
+            same = trial.helped.shape == trial.alone.shape and trial.helped.dtype == trial.alone.dtype == bool
+            require(same and trial.helped.ndim == 1, "expected true and false, as many helped as alone")
+        return trial
 
     def __str__(self) -> str:
         """`on 200 labels held out, the codes of all images are right on 63.0 %, a classifier ... on 67.3 %`"""

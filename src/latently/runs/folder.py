@@ -41,10 +41,11 @@ from latently.runs.record import DataRecord
 from latently.runs.tensors import fit_into, read_tensors, write_tensors
 
 FORMAT = 1  # of params.json; incremented when older readers would misread it
+TRIAL_FILE = "trial.json"  # whether the unlabelled images help, of few-label
 # Files of ours in a run folder; params.json is deleted last: while it exists, the folder is a run.
 RUN_FILES = ("model.safetensors", "mixture.safetensors", "prior", "history.csv", "metrics.json", "split.json",
-        "train.log", "report.html", "card.md", "checkpoint", "figures", "tensorboard", "encoder", "classifier", "judge",
-        "explorer", "params.json")  # fmt: skip
+        TRIAL_FILE, "train.log", "report.html", "card.md", "checkpoint", "figures", "tensorboard", "encoder",
+        "classifier", "judge", "explorer", "params.json")  # fmt: skip
 
 
 class NonFiniteLoss(InputError):
