@@ -127,7 +127,7 @@ def shorter(words: list[str]) -> list[str]:
     words = words[1:]
     if words[0] == "train" and "--resume" not in words:
         words += ["--epochs", "3"]
-    if words[:2] == ["train", "simclr"]:
+    if words[:2] in (["train", "simclr"], ["train", "emp-ssl"]):
         words += ["--encoder", "conv(4, 3, norm=group) mean()"]
     if words[:2] == ["train", "few-label"]:
         words += ["--layers", "dense(32)"]
