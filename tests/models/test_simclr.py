@@ -107,6 +107,15 @@ def test_the_decoder_begins_with_the_image_of_the_components(likelihood):
     torch.testing.assert_close(rebuilt, expected.clamp(0.01, 0.99), atol=0.01, rtol=0)
 
 
+def test_runs_from_before_still_fit():
+    """The names of the weights, which a run folder holds."""
+    names = [name for name, _ in SimCLR(12).build((1, 8, 8)).named_parameters() if name.startswith("projector")]
+    norms = [f"projector.{place}.{what}" for place in (1, 4) for what in ("weight", "bias")]
+    assert sorted(names) == sorted(
+        ["projector.0.weight", "projector.3.weight", "projector.6.weight", "projector.6.bias", *norms]
+    )
+
+
 def test_only_what_averages_over_places_gets_views_smaller_than_images():
     assert SimCLR().build((3, 32, 32)).view_sides == (20, 20)
     assert SimCLR(network=Network("conv(4, 3) dense(8)")).build((3, 32, 32)).view_sides == (32, 32)

@@ -265,6 +265,6 @@ def projector(width: int, *widths: int) -> nn.Sequential:
     *inner, last = widths
     layers: list[nn.Module] = []
     for each in inner:
-        layers += [nn.Linear(width, each), nn.BatchNorm1d(each, track_running_stats=False), nn.ReLU()]
+        layers += [nn.Linear(width, each, bias=False), nn.BatchNorm1d(each, track_running_stats=False), nn.ReLU()]
         width = each
     return nn.Sequential(*layers, nn.Linear(width, last))
