@@ -81,6 +81,9 @@ def test_padim_is_the_mahalanobis_distance_at_each_place():
         inverse, mean = np.linalg.inv(covariance + ridge), maps[:, :, i, j].mean(0)
         by_hand = [mahalanobis(query[:, i, j], mean, inverse) for query in queries]
         assert np.allclose(found[:, i, j], by_hand, rtol=1e-4)
+    alike = PaDiM([torch.ones(4, 3, 2, 2)]).distances(torch.stack([torch.ones(3, 2, 2), torch.zeros(3, 2, 2)]))
+    assert (alike[0] == 0).all()
+    assert (alike[1] > 0).all(), "maps that do not vary"
 
 
 def test_the_coreset_leaves_nothing_far_away():

@@ -25,6 +25,14 @@ def test_scikit_learn(estimator, check):
     check(estimator)
 
 
+def test_a_loaded_one_has_the_rate_that_was_decided(tmp_path):
+    fitted = Classifier(FeedForward(Trunk("dense(8)")), epochs=1, random_state=0).fit(X, Y)
+    fitted.save(tmp_path / "run")
+    assert load(tmp_path / "run").training_.lr == fitted.training_.lr > 0
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        fitted.score(X[:5], Y[:4])
+
+
 @pytest.mark.parametrize("names", [list("zwei"), [10.0, 2.0, 7.0], [True, False]], ids=str)
 def test_labels_of_any_kind_come_back_as_they_were_given(names, tmp_path):
     y = np.array(names)[Y % len(names)]

@@ -1,9 +1,12 @@
 """The learned prior over codes: its formula where the flow is known, its draws, its folder."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from matplotlib.text import Text
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 import latently as package
@@ -184,6 +187,8 @@ def test_bad_input_is_a_sentence(ae, digits):
         (lambda: ae.sample(2, y=77), "knows no class 77"),
         (lambda: ae.sample(2, guidance=-1.0), "guidance is -1.0"),
         (lambda: ae.sample(0), "n is 0"),
+        (lambda: ae.sample(2.5), "n is 2.5"),
+        (lambda: ae.prior_moments(), "no prior of its own"),
         (lambda: ae.variations(digits[0][:2], strength=2.0), "strength is 2.0"),
         (lambda: ae.interpolate(digits[0][:2], digits[0][:3]), "got 2 and 3 images; expected pairs"),
         (lambda: ae.interpolate(digits[0][:2], digits[0][:2], 1), "n is 1; expected at least 2"),
@@ -194,6 +199,16 @@ def test_bad_input_is_a_sentence(ae, digits):
     ):
         with pytest.raises(InputError, match=sentence):
             ask()
+
+
+def test_codes_are_no_pixels_and_a_prior_that_was_given_stays_as_it_was(ae, digits):
+    given = CodePrior(SMALL, **SHORT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a note on the range of pixels
+        given.fit(np.random.default_rng(0).normal(3, 2, (60, 2)))
+        other = clone(ae).fit(digits[0]).fit_prior(digits[0], prior=given)
+    assert given.encoder == ""
+    assert other.prior_.encoder
 
 
 def test_guidance_that_has_no_classes_is_refused(ae, digits):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -257,6 +258,7 @@ def test_a_consistent_classifier_is_kept_and_found_again(colours, tmp_path):
     again = package.load(few.save(tmp_path / "run") and tmp_path / "run")
     np.testing.assert_array_equal(again.predict(images), few.predict(images))
     assert str(again.trial_) == str(few.trial_)
+    assert clone(again).set_params(autoencoder=encoder).fit(images, FEW).consistency_ == few.consistency_
 
 
 def test_a_fit_that_was_killed_after_its_trial_does_not_repeat_it(encoder, tmp_path, monkeypatch):
@@ -270,6 +272,8 @@ def test_a_fit_that_was_killed_after_its_trial_does_not_repeat_it(encoder, tmp_p
     n = len(kept["alone"])
     worse = {"helped": [False] * n, "alone": [True] * (n - 1) + [False]}
     (tmp_path / "run" / "trial.json").write_text(json.dumps(worse))
+    with pytest.raises(InputError, match="was started with class_shares 'unknown', not 'equal'"):
+        clone(fresh).set_params(class_shares="equal").fit(X, FEW, run=run)
     monkeypatch.setattr(FewLabelClassifier, "_tried", Mock(side_effect=AssertionError("tried again")))
     assert fresh.fit(X, FEW, run=run).spread_ == 0.0
     assert package.load(tmp_path / "run").trial_.alone.sum() == n - 1
@@ -311,8 +315,12 @@ def test_the_default_for_photographs_is_a_linear_head_on_features(tmp_path):
     features = encoder.features(images)
     assert (few.predict(images) == linear_head.classes(features, FEW)).mean() > 0.99
     again = package.load(few.save(tmp_path / "run") and tmp_path / "run")
-    assert again.sees_ == "codes"
+    assert (again.sees_, again.spread_, again.consistency_, again.n_taught_) == ("codes", 0.0, False, len(FEW))
     np.testing.assert_array_equal(again.predict(images), few.predict(images))
+    fresh = clone(again)
+    assert fresh.classifier.model == FeedForward(), "as it was given, not as the lesson made it"
+    fresh.set_params(autoencoder=encoder).fit(images, FEW)
+    np.testing.assert_array_equal(fresh.predict(images), few.predict(images))
     pixels = FewLabelClassifier(encoder, small(), random_state=0).fit(images, FEW)
     assert pixels.sees_ == "pixels", "a classifier with layers of its own"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latently.data import label_budget, load
-from latently.estimator.label_spreading import N_NEIGHBOURS, neighbours, spread
+from latently.estimator.label_spreading import N_NEIGHBOURS, neighbours, similarities, spread
 
 
 def test_a_label_fills_its_own_island():
@@ -42,6 +42,15 @@ def test_the_graph_is_symmetric_and_its_largest_eigenvalue_is_one():
     np.testing.assert_allclose(graph, graph.T, rtol=1e-6)
     assert ((graph > 0).sum(1) >= N_NEIGHBOURS).all()
     assert np.linalg.eigvalsh(graph).max() == pytest.approx(1, abs=1e-5)
+
+
+def test_no_image_is_its_own_neighbour_where_there_are_copies():
+    codes = np.random.default_rng(1).normal(size=(30, 3))
+    graph = similarities(np.concatenate([codes, codes[:9], codes[:4]]))
+    assert graph.diagonal().sum() == 0
+    same = similarities(np.zeros((40, 2)))
+    assert same.diagonal().sum() == 0
+    assert (graph[np.arange(9), 30 + np.arange(9)] == 1).all(), "a copy is"
 
 
 @pytest.mark.parametrize("n", [2, 3, 11])

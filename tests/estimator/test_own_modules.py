@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 import latently
-from latently import AE, CVAE, VAE, Autoencoder, InputError, Network
+from latently import AE, CVAE, VAE, Autoencoder, Decoder, InputError, Network
 from latently.cli.main import main
 from latently.runs.folder import Run
 from latently.training.state import Watcher
@@ -39,6 +39,19 @@ def test_it_trains_a_copy_and_the_weights_it_starts_from_are_those_that_were_giv
         assert torch.equal(value, before[name]), "a fit leaves its parameters as they were"
     torch.testing.assert_close(model.net_.encoder[1].weight, before["1.weight"], atol=1e-5, rtol=0)
     assert not torch.equal(model.net_.encoder[2].running_mean, before["2.running_mean"])
+
+
+@pytest.mark.parametrize("model", [Decoder, AE], ids=lambda model: model.name)
+def test_what_a_given_encoder_takes_from_images_stays_as_it_was(model):
+    """Its whitening, which a network by words learns before the first step."""
+    whitening = Network("whiten(2) conv(4, 3) mean()").build_encoder((1, 8, 8), 5)
+    whitening[0].learn(torch.rand(50, 1, 8, 8))
+    before = {name: value.clone() for name, value in whitening[0].state_dict().items()}
+    fitted = Autoencoder(model(5, network=Network(whitening)), epochs=1, lr=1e-9, random_state=0).fit(IMAGES[:50])
+    inside = [part for part in fitted.net_.modules() if isinstance(part, type(whitening[0]))]
+    assert len(inside) == 1
+    for name, value in inside[0].state_dict().items():
+        assert torch.equal(value, before[name])
 
 
 def test_params_clone_and_search():

@@ -191,6 +191,12 @@ def test_m1_and_m2_learn_classes_from_codes(tmp_path):
     assert np.array_equal(load(tmp_path / "run").predict(X[:9]), both.predict(X[:9]))
 
 
+def test_labels_of_validation_are_as_many_as_images():
+    for labels, sentence in ((Y[:3], "inconsistent numbers of samples"), (None, "no pair of images")):
+        with pytest.raises(ValueError, match=sentence):
+            Autoencoder(M2(2), epochs=1).fit(X[:50], FEW[:50], validation=(X[:5], labels))
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [({"importance_samples": 5}, "importance_samples is 5"), ({"free_bits": 0.1}, "free_bits is 0.1")],

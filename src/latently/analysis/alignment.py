@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latently.models.views import LUMA
+from latently.data.preparation import LUMA
 
 SIDE = 32  # of the images that are compared, which are larger ones averaged down
 ROUGH, FINE = 16, 20  # pixels per side of a window

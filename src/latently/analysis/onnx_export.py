@@ -75,7 +75,8 @@ def plans(estimator: Any) -> dict[str, Plan]:
     encoder = estimator.encoder_ if isinstance(estimator, FewLabelClassifier) else estimator
     classifier = estimator.classifier_ if isinstance(estimator, FewLabelClassifier) else estimator
     if isinstance(estimator, FewLabelClassifier):
-        alone = "a classifier that takes both codes and pixels cannot be exported; its RUN/encoder can"
+        seen = "both codes and pixels" if estimator.sees_ == "both" else "features, not pixels,"
+        alone = f"a classifier that takes {seen} cannot be exported; its RUN/encoder can"
         require(estimator.sees_ == "pixels", alone)
     images = {"images": torch.rand(TRIED, *encoder._tensor_shape)}
     nets: list[nn.Module] = []

@@ -9,7 +9,7 @@ from latently.common.errors import InputError, require
 from latently.common.settings import accepts
 from latently.data.ranges import Scale, maximum_of
 
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601: grey = weighted R, G, B
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey (ITU-R BT.601)
 
 
 Fit = Literal["auto", "crop", "pad", "stretch", "none"]
@@ -139,7 +139,7 @@ def over_black(image: np.ndarray) -> np.ndarray:
 def _grey(image: np.ndarray) -> np.ndarray:
     if image.ndim == 2:
         return image
-    return image[..., 0] if image.shape[2] == 1 else _like(image, image @ LUMA)
+    return image[..., 0] if image.shape[2] == 1 else _like(image, image @ np.array(LUMA, np.float32))
 
 
 def _fitted(image: np.ndarray, size: tuple[int, int] | None, fit: Fit) -> np.ndarray:

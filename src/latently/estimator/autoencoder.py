@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -266,7 +266,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
             codes = np.concatenate([codes, self.map_images(X, lambda x: self._trained.code_means(x.flip(3)))])
             y = None if y is None else np.tile(as_labels(y), 2)
         grid = self.model_.code_grid(self._tensor_shape) if can(self.model_, "code_grid") else None
-        self.prior_ = prior.set_params(encoder=weights_hash(self.net_), grid=grid).fit(codes, y, **fit_params)
+        self.prior_ = clone(prior).set_params(encoder=weights_hash(self.net_), grid=grid).fit(codes, y, **fit_params)
         return self
 
     def sample(
@@ -312,6 +312,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
     def interpolate(self, X: Any, to: Any, n: int = 9, y: Any = None, straight: bool = False) -> np.ndarray:
         """n images from each of X to its partner in `to`, ends rebuilt, (len(X), n, *the shape of an image): by
         `CodePrior.paths`, or straight between their codes, which needs no prior. y: the class of both, if any."""
+        require_setting("n", n, Count)
         require(n >= 2, f"n is {n}; expected at least 2, for both ends")
         require(n_images(X) == n_images(to), f"got {n_images(X)} and {n_images(to)} images; expected pairs")
         ends = self.transform(X, y), self.transform(to, y)
@@ -339,8 +340,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         return self.mixture_.sample(n, seed)
 
     def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each dimension of the prior, (Z,) and (Z,)."""
+        """Mean and standard deviation of each dimension of the model's prior, (Z,) and (Z,). Raises InputError for a
+        model without one."""
         check_is_fitted(self)
+        require(can(self.model_, "prior"), f"{model_name(self.model_)} has no prior of its own")
         with torch.no_grad():
             prior = self.model_.prior(self.net_)
             return prior.mean[0].cpu().numpy(), prior.stddev[0].cpu().numpy()

@@ -39,7 +39,7 @@ from latently.training.resolve import build_on_meta, check_memory, resolve
 from latently.training.settings import LEAST_STEPS, USUAL_EPOCHS, Training
 from latently.training.state import Watcher
 
-RESOLVED = ("batch_size", "optimiser", "epochs", "device", "precision", "compile")  # settings that may be "auto"
+RESOLVED = ("batch_size", "optimiser", "lr", "epochs", "device", "precision", "compile")  # settings that may be "auto"
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
 
     kind: ClassVar[str]
     """Name of the estimator in params.json."""
+    sees_pixels: ClassVar[bool] = True
+    """Whether X are pixels, of which an unusual range is told."""
     usual_epochs: ClassVar[int] = USUAL_EPOCHS
     least_steps: ClassVar[int] = LEAST_STEPS
     """`epochs="auto"`: this many epochs, or more for at least this many steps."""
@@ -196,7 +198,8 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
         self.model_.settle(self._tensor_shape)
         self.pixel_limits_ = seen_limits(images)
         self._check_pixels(self.pixel_limits_)
-        if getattr(X, "dtype", None) not in (np.uint8, np.float32):  # what `data.load` reads, which has told of a range
+        read = getattr(X, "dtype", None) in (np.uint8, np.float32)
+        if self.sees_pixels and not read:  # what `data.load` reads, which has told of a range
             note_as_they_are(self.pixel_limits_, "X")
         return images
 
@@ -244,7 +247,7 @@ class ImageEstimator(Face, BaseEstimator, Training):  # type: ignore[misc]  # sc
         images = self._images(X)
         limits = seen_limits(images)
         self._check_pixels(limits)
-        if hasattr(self, "pixel_limits_"):
+        if self.sees_pixels and hasattr(self, "pixel_limits_"):
             note_other_scale(limits, self.pixel_limits_, "X")
         return images
 

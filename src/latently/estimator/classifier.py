@@ -22,6 +22,7 @@ from latently.common.settings import NonNegative, Positive
 from latently.data import Images, taken
 from latently.data.classes import as_labels, class_indices, encode_labels, is_missing
 from latently.estimator.base import ImageEstimator
+from latently.estimator.inputs import labelled_pair
 from latently.models import FeedForward, Model
 from latently.runs.folder import Run
 from latently.training.distributed import SINGLE_PROCESS, Processes
@@ -44,6 +45,7 @@ class ClassPredictor(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy on the labelled images. Raises InputError if none has a label."""
+        check_consistent_length(X, y)
         y = as_labels(y)
         labelled = ~is_missing(y)
         require(bool(labelled.any()), "none of these images carries a label, so there is nothing to judge by")
@@ -117,7 +119,7 @@ class Classifier(ClassPredictor, ImageEstimator):
         elif self.model_.learns_from_unlabelled:
             repeats = balanced(codes)
         members = None if repeats is None else np.repeat(np.arange(len(images)), repeats)
-        held_out = None if validation is None else self._held_out(*validation)
+        held_out = None if validation is None else self._held_out(*labelled_pair(validation))
         return self._fit_net(images, codes, held_out, run, watchers, processes, members, begin)
 
     def _learnable(self, X: Any, y: Any) -> tuple[Images, np.ndarray]:

@@ -50,6 +50,7 @@ class CodePrior(ImageEstimator):
     """
 
     kind: ClassVar[str] = "prior"
+    sees_pixels: ClassVar[bool] = False
     usual_epochs: ClassVar[int] = 40
     least_steps: ClassVar[int] = 2000
 
@@ -170,7 +171,7 @@ class CodePrior(ImageEstimator):
     ) -> np.ndarray:
         """n new codes, (n, width) float32. y: as in `labels_for`. guidance, for codes with classes (1.5 unless given):
         1 for the distribution itself; more for codes surer of their class, and less varied; 0 for none of the class."""
-        require(n >= 1, f"n is {n}; expected at least 1")
+        require_setting("n", n, Count)
         seed = fresh_seed() if random_state is None else random_state
         require_setting("random_state", seed, Seed)
         return self._flow(self._noise(n, seed), self.labels_for(n, y, seed), self._guidance(guidance, GUIDANCE))
@@ -190,7 +191,7 @@ class CodePrior(ImageEstimator):
         strength: 0 leaves a code as it is, 1 draws any. y: the classes of the new codes, as in `labels_for`;
         None: none. guidance: as in `sample`, but 1 unless given.
         """
-        require(n >= 1, f"n is {n}; expected at least 1")
+        require_setting("n", n, Count)
         require_setting("random_state", random_state, Seed)
         require_setting("strength", strength, Fraction)
         self._images(Z)  # of the shape that was fitted, and finite
@@ -207,6 +208,7 @@ class CodePrior(ImageEstimator):
         y: the class of both ends of each path, as in `labels_for`; None: none. The ends are those given, but for the
         solver's error.
         """
+        require_setting("n", n, Count)
         require(n >= 2, f"n is {n}; expected at least 2, for both ends")
         for codes in (Z, to):
             self._images(codes)  # of the shape that was fitted, and finite

@@ -11,6 +11,7 @@ from latently.common.errors import require
 from latently.data import Images
 from latently.data.classes import as_labels, class_indices, encode_labels, is_missing
 from latently.estimator.base import ImageEstimator
+from latently.estimator.inputs import labelled_pair
 from latently.training.inference import label_tensors, wants_labels
 
 
@@ -31,11 +32,12 @@ class Conditional(ImageEstimator):
     def _held_out(self, validation: Any) -> tuple[Images, np.ndarray | None]:
         if not self.model_.takes_labels:
             return self._pixels(validation), None
-        pair = isinstance(validation, tuple) and len(validation) == 2
-        require(pair, f"{wants_labels(self.model_)}, those of validation, too: validation=(X, y)")
-        X, y = validation
-        known = self.model_.needs_labels
-        return self._pixels(X), self._labels(y, n_images(X))[0].numpy() if known else class_indices(y, self.classes_)
+        X, y = labelled_pair(validation)
+        images = self._pixels(X)
+        if self.model_.needs_labels:
+            return images, self._labels(y, len(images))[0].numpy()
+        check_consistent_length(images, y)
+        return images, class_indices(y, self.classes_)
 
     def _labels(self, y: Any, n: int) -> tuple[Tensor, ...]:
         """Raises InputError if a label is missing or not of a fitted class."""

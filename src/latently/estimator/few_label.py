@@ -42,13 +42,14 @@ from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor, balanced
 from latently.estimator.default_encoder import given_encoder
 from latently.estimator.face import Face, last_terms, show
-from latently.estimator.inputs import as_array
+from latently.estimator.inputs import as_array, labelled_pair
 from latently.estimator.lesson import Lesson, Trial, default_classifier, is_open, propagated, repeats, trial_split
-from latently.models import VAE, FeedForward, Model, model_to_json
+from latently.models import VAE, FeedForward, Model, model_from_json, model_to_json
 from latently.models.views import is_photograph
 from latently.runs.folder import Run, versions
 from latently.training.inference import tensor_shape
 from latently.training.loop import require_validation
+from latently.training.settings import Training
 from latently.training.state import Watcher
 
 Sees = Literal["auto", "codes", "pixels", "both"]
@@ -127,6 +128,8 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         """
         X = self._images(X, reset=True)
         check_consistent_length(X, y)
+        if validation is not None:
+            check_consistent_length(*labelled_pair(validation))
         self.image_shape_ = X.shape[1:]
         require_setting("spread", self.spread, Fraction | Literal["auto"])
         require_setting("sees", self.sees, Sees)
@@ -159,6 +162,8 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         self.encoder_ = self._fitted_encoder(X, run, watchers)
         taught = self._lesson(X, labels, classifier, run)
         self.n_taught_ = len(taught.images)
+        if run is not None:
+            run.add(self._describe_lesson())
         kept = run and run.part("classifier")
         if kept is not None and kept.finished:  # killed before the last file of the whole was written
             self.classifier_ = Classifier.of_run(kept, classifier.device)
@@ -257,9 +262,10 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
             return propagated(labels, labels, 0.0, classifier)
         way = label_spreading.spread if self.class_shares == "unknown" else poisson_learning.spread_evenly
         spread, usual = partial(way, features, n_classes=n), self.spread == "auto"
-        used = not usual or helps(lambda known: spread(known).argmax(1))
+        if usual and not helps(lambda known: spread(known).argmax(1)):
+            return propagated(labels, labels, 0.0, classifier)
         share = USUAL_SPREAD[hasattr(self.encoder_.net_, "readout")] if usual else self.spread
-        self.spread_ = float(used and share)
+        self.spread_ = float(share)
         beliefs = spread(labels)
         return propagated(labels, beliefs.argmax(1), self.spread_, classifier, beliefs.max(1))
 
@@ -372,6 +378,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
             "training": classifier.training().to_json(),
             "resolved": {},
             "sees": self.sees_,
+            "sees_given": self.sees,
             "spread": self.spread,
             "class_shares": self.class_shares,
             "consistency": self.consistency,
@@ -381,13 +388,17 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
             "versions": versions(),
         }
 
+    def _describe_lesson(self) -> dict[str, Any]:
+        lesson = {"spread": self.spread_, "consistency": self.consistency_, "n_taught": self.n_taught_}
+        return {"lesson": lesson}
+
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
         """Write a run folder with encoder/ and classifier/. `latently.load` reads it."""
         check_is_fitted(self)
         require(isinstance(self.classifier_, Classifier), "only a latently.Classifier can be kept in a run folder")
         run = Run(path, overwrite)
         run.require_free()
-        with run.writing(self.describe(self.classifier_)):
+        with run.writing(self.describe(self._own_classifier()) | self._describe_lesson()):
             self.encoder_.save(run.path / "encoder")
             self.classifier_.save(run.path / "classifier")
             if self.trial_ is not None:
@@ -401,17 +412,31 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         if the run is missing, unfinished, damaged or foreign."""
         params = run.params
         with input_errors_for(run.path / "params.json"):
-            sees, seed = params["sees"], params["seed"]
-            require_setting("sees", sees, Sees)
-            settings = {name: params.get(name, older) for name, older in OLDER.items()}
-            few = cls(sees=sees, spread=params["spread"], random_state=seed, **settings)
+            few, classifier = cls._of_params(params)
         require(run.finished, f"{run.path} is not trained to its end; go on with: {run.resume_command()}")
         few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device, modules)
         few.classifier_ = Classifier.of_run(Run(run.path / "classifier"), device)
         few.trial_ = Trial.of_run(run)
-        few.autoencoder, few.classifier = clone(few.encoder_), clone(few.classifier_)
-        few.seed_, few.classes_ = seed, few.classifier_.classes_
+        few.autoencoder = clone(few.encoder_)
+        few.classifier = classifier.set_params(device=device, random_state=few.classifier_.random_state)
+        few.seed_, few.classes_ = params["seed"], few.classifier_.classes_
         few.image_shape_, few.n_features_in_ = few.encoder_.image_shape_, few.encoder_.n_features_in_
         of_images = few.classifier_.image_shape_ == few.image_shape_
-        few.sees_ = sees if sees != "pixels" or of_images else "codes"  # decided after the file was written
+        sees = params["sees"]
+        few.sees_ = "codes" if sees == "pixels" and not of_images else sees  # decided after the file was written
         return few
+
+    @classmethod
+    def _of_params(cls, params: dict[str, Any]) -> tuple[Self, Classifier]:
+        """The estimator of params.json without its parts, and its unfitted classifier."""
+        seed, given = params["seed"], params.get("sees_given", params["sees"])
+        for sees in (given, params["sees"]):
+            require_setting("sees", sees, Sees)
+        settings = {name: params.get(name, older) for name, older in OLDER.items()}
+        few = cls(sees=given, spread=params["spread"], random_state=seed, **settings)
+        lesson = params.get("lesson")  # not of older runs
+        if lesson is not None:
+            few.spread_, few.consistency_ = float(lesson["spread"]), bool(lesson["consistency"])
+            few.n_taught_ = int(lesson["n_taught"])
+        training = Training.from_json(params["training"])
+        return few, Classifier(model_from_json(params["model"]), **training.get_params())

@@ -40,6 +40,14 @@ def as_array(X: Any) -> Any:
     return X
 
 
+def labelled_pair(validation: Any) -> tuple[Any, Any]:
+    """(X, y) of `validation`. Raises InputError if it is no such pair."""
+    pair = isinstance(validation, tuple) and len(validation) == 2 and validation[1] is not None
+    require(pair, "validation is no pair of images and their labels: validation=(X, y)")
+    X, y = validation
+    return X, y
+
+
 def _require_images(X: Any) -> None:
     """Of what people hand in by mistake."""
     if isinstance(X, str | Path):

@@ -48,7 +48,9 @@ def similarities(codes: np.ndarray) -> sparse.csr_matrix:
     from sklearn.neighbors import NearestNeighbors  # not at the top: it slows the start of every command
 
     distance, index = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(codes).kneighbors(codes)
-    distance, index = distance[:, 1:], index[:, 1:]  # without itself
+    others = index != np.arange(n)[:, None]
+    others[others.all(1), -1] = False  # among copies of it, which may stand before it, itself may be missing
+    distance, index = distance[others].reshape(n, k), index[others].reshape(n, k)
     scale = np.maximum(distance[:, -1:], 1e-12)
     similarity = np.exp(-(distance**2) / (scale * scale[index][:, :, 0]))
     one_way = sparse.csr_matrix((similarity.ravel(), index.ravel(), np.arange(0, n * k + 1, k)), (n, n))

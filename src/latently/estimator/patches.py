@@ -29,7 +29,8 @@ BLUR, MAP_BLUR = 0.7, 1.0  # standard deviation in pixels, of images and of maps
 SAME = 1e-6  # relative distance below which two images are the same, up to rounding
 BANK, KEPT = 25_000, 0.1  # patches of PatchCore's bank, drawn at random from more, and the share that it keeps
 PROJECTED = 128  # dimensions of its random projection
-DIMENSIONS, RIDGE = 100, 0.01  # of PaDiM's Gaussians, and e beside the mean variance
+DIMENSIONS, RIDGE = 100, 0.01  # of PaDiM's Gaussians, and e beside the mean variance,
+LEAST = 1e-12  # which is 0 where maps do not vary
 
 
 class Patches:
@@ -145,7 +146,8 @@ class PaDiM:
             n, total, products = n + f.shape[1], total + f.sum(1), products + f.mT @ f
         mean = total / n  # (P, d)
         covariance = (products - n * mean[:, :, None] * mean[:, None]) / (n - 1)  # (P, d, d)
-        ridge = RIDGE * covariance.diagonal(dim1=1, dim2=2).mean() * torch.eye(mean.shape[1])
+        variance = covariance.diagonal(dim1=1, dim2=2).mean().clamp(min=LEAST)
+        ridge = RIDGE * variance * torch.eye(mean.shape[1])
         self.mean = mean.float().to(device)
         self.scale = torch.linalg.inv(torch.linalg.cholesky(covariance + ridge)).float().to(device)
 

@@ -103,9 +103,11 @@ class Model(Settings):
 
     def prepare(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:
         """Before the first step, what the network takes from training images without a gradient: the whitening of
-        patches, principal components. `some(n)` gives up to n of them, (n, C, H, W)."""
+        patches, principal components. `some(n)` gives up to n of them, (n, C, H, W). A module that was given keeps what
+        it has."""
+        kept = {part for name in self.modules for part in getattr(net, name).modules()}
         for module in net.modules():
-            if isinstance(module, WhitenedPatches | PrincipalComponents):
+            if isinstance(module, WhitenedPatches | PrincipalComponents) and module not in kept:
                 module.learn(some(PREPARED_FROM))
 
     def finish(self, net: nn.Module, some: Callable[[int], Tensor]) -> None:

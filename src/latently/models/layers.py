@@ -295,6 +295,7 @@ def parse(spec: str, out: Shape) -> list[Layer]:
     calls = re.findall(r"(\w+)\(([^()]*)\)", spec)
     rest = re.sub(r"\w+\([^()]*\)", "", spec).strip(" ,")
     require(not rest, f"cannot read {rest!r} in the network {spec!r}; expected layers like 'conv(32, 5) dense(512)'")
+    require(bool(calls) or not spec, f"the network {spec!r} names no layer; expected some, like 'dense(512)'")
     return [parse_layer(kind, arguments, out) for kind, arguments in calls]
 
 
@@ -303,16 +304,21 @@ def parse_layer(kind: str, arguments: str, out: Shape) -> Layer:
     require(kind in LAYERS, f"there is no layer {kind!r} in {call!r}; there are {', '.join(LAYERS)}")
     names = positional(LAYERS[kind])
     values: dict[str, Any] = {}
+    position, named = 0, False
     for argument in filter(None, (word.strip() for word in arguments.split(","))):
         name, equals, text = argument.partition("=")
         if equals:
-            values[name.strip()] = parse_value(text.strip(), kind, out)
+            name, value = name.strip(), parse_value(text.strip(), kind, out)
+            named = True
         elif argument in ACTIVATIONS:
-            values["activation"] = argument
+            name, value = "activation", argument
         else:
-            position = len([name for name in values if name in names])
+            require(not named, f"{call!r} has the value {argument} after one with a name; put it first, or name it")
             require(position < len(names), f"{call!r} has too many values; {kind} takes {', '.join(names)}")
-            values[names[position]] = parse_value(argument, kind, out)
+            name, value = names[position], parse_value(argument, kind, out)
+            position += 1
+        require(name not in values, f"{call!r} gives {name} twice")
+        values[name] = value
     try:
         return check_layer(LAYERS[kind](**values), call)
     except TypeError as error:

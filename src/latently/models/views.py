@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latently.common.settings import Fraction, Settings
+from latently.data.preparation import LUMA
 from latently.models.augmentation import affine_grid
 from latently.models.layers import Layer, Mean, Shape
 
 Change = Literal["auto", "photograph", "drawing"]  # what is altered at random: crops and colours, or warps
-LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey (ITU-R BT.601)
 LEAST_SIDE = 8  # of a view, in pixels, where the image has so many
 GREY = 0.5  # of pixels in 0..1
 LONGEST = 4 / 3  # aspect ratio of a crop, either way

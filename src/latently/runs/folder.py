@@ -205,14 +205,22 @@ class Run:
             write_text(self.path / "split.json", json.dumps(self.context.split) + "\n")
 
     def write_failed(self, reason: str) -> None:
-        write_json(self.path / "params.json", self.params | {"failed": reason})
+        self.add({"failed": reason})
+
+    def add(self, entries: dict[str, Any]) -> None:
+        """Write entries to params.json that are known only now."""
+        write_json(self.path / "params.json", self.params | entries)
 
     def require_same(self, params: dict[str, Any]) -> None:
         """Raise InputError if the run to resume was started with other settings."""
         then = self.params
         with input_errors_for(self.path / "params.json"):
             then = resolved_settings(then)
-        for name, now in resolved_settings(json.loads(as_json(params))).items():
+        now_all = resolved_settings(json.loads(as_json(params)))
+        for name, value in then["training"].items():
+            if value == "auto":  # an earlier version did not record how it was decided
+                now_all["training"][name] = value
+        for name, now in now_all.items():
             if then[name] is None:  # not recorded by an earlier version
                 continue
             require(
@@ -300,7 +308,8 @@ class Run:
 
 def resolved_settings(params: dict[str, Any]) -> dict[str, Any]:
     """The settings that define a run, with every `auto` resolved."""
-    names = ("model", "binarise", "classes", "seed", "image_shape", "sees", "spread", "encoder")
+    names = ("model", "binarise", "classes", "seed", "image_shape", "sees", "spread", "consistency", "class_shares",
+        "encoder")  # fmt: skip
     same = {name: params.get(name) for name in names}
     model = model_to_json(model_from_json(params["model"]))  # with settings that are newer than the run
     return same | {"model": model, "training": params["training"] | params["resolved"]}

@@ -1,8 +1,10 @@
 """Several processes that train one net together: `torchrun --nproc-per-node 2 -m latently train ...` starts them.
 
 Every process holds the net and computes its share of each batch. The gradient of a batch of B images is the sum over
-the shares, each divided by B, even if they are unequal: apart from rounding, the gradient of one process. All processes
-then do the same (clipping, the optimiser's step, moving averages, early stopping). Only rank 0 writes.
+the shares, each divided by B, even if they are unequal: apart from rounding, the gradient of one process, for models
+whose loss is a sum over images. Where images are compared with one another (SimCLR, EMP-SSL) or their labels counted
+(M2), it is with those of the same share, as in a smaller batch. All processes then do the same (clipping, the
+optimiser's step, moving averages, early stopping). Only rank 0 writes.
 """
 
 import os

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from latently.common.errors import require
 from latently.common.files import input_errors_for
-from latently.common.settings import Seed, require_setting
+from latently.common.settings import Count, Seed, require_setting
 from latently.data.batches import Batches
 from latently.data.classes import as_labels, class_indices, stored_classes
 from latently.models import can, model_from_json
@@ -117,7 +117,7 @@ class Trained:
         labels, for a conditional model: one for all images or one each; None: the classes in turn. Raises InputError if
         the model has no prior.
         """
-        require(n >= 1, f"n is {n}; expected at least 1")
+        require_setting("n", n, Count)
         require_setting("random_state", seed, Seed)
         if labels is None and self.classes is not None:
             labels = np.resize(self.classes, n)
