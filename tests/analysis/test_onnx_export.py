@@ -14,7 +14,7 @@ from latently import AE, Autoencoder, Classifier, FeedForward, FewLabelClassifie
 from latently.common.errors import InputError
 from latently.data import load
 from latently.estimator.code_prior import CodePrior
-from latently.models import CVAE, VAE
+from latently.models import CVAE, VAE, SimCLR
 from latently.models.flow_matching import FlowMatching
 from latently.runs.record import weights_hash
 
@@ -50,6 +50,24 @@ def session(path):
 
 def seen(images):
     return (images[:, None] / 255).astype(np.float32)
+
+
+def test_a_classifier_of_photographs_features_gives_its_probabilities(latently, tmp_path):
+    """The default of `train few-label` there: a linear classifier of what the encoder's layers give."""
+    tint = np.random.default_rng(0).integers(1, 16, (200, 1, 1, 3))
+    images = (np.repeat(np.repeat(DIGITS.images[:200, ..., None] / 255, 2, 1), 2, 2) * tint * 16).astype(np.uint8)
+    layers = Network(
+        "whiten(2) conv(16, 3, gelu, norm=weight) pool(2) conv(16, 3, gelu, norm=weight) mean()", "dense(out)"
+    )
+    encoder = Autoencoder(SimCLR(20, layers, appearance=0.2), epochs=1, random_state=0).fit(images)
+    few = FewLabelClassifier(encoder, random_state=0)
+    few.fit(images, np.where(np.arange(200) < 40, DIGITS.labels[:200], -1)).save(tmp_path / "run")
+    assert few.sees_ == "codes"
+    ran = latently("export", tmp_path / "run", "--out", tmp_path / "model.onnx")
+    assert ran.code == 0, ran.err
+    given = {"images": np.moveaxis(images[:7] / 255, 3, 1).astype(np.float32)}
+    (p,) = session(tmp_path / "model.onnx").run(["probabilities"], given)
+    np.testing.assert_allclose(p, few.predict_proba(images[:7]), atol=1e-4)
 
 
 def test_a_few_label_run_is_codes_images_and_classes(latently, tmp_path):

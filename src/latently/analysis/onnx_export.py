@@ -38,6 +38,7 @@ from latently.common.errors import require
 from latently.common.files import atomic_write
 from latently.estimator import Autoencoder, Classifier, FewLabelClassifier
 from latently.estimator.code_prior import GUIDANCE
+from latently.models import can
 from latently.models.flow_matching import STEPS
 
 OPSET = 18
@@ -75,9 +76,9 @@ def plans(estimator: Any) -> dict[str, Plan]:
     encoder = estimator.encoder_ if isinstance(estimator, FewLabelClassifier) else estimator
     classifier = estimator.classifier_ if isinstance(estimator, FewLabelClassifier) else estimator
     if isinstance(estimator, FewLabelClassifier):
-        seen = "both codes and pixels" if estimator.sees_ == "both" else "features, not pixels,"
-        alone = f"a classifier that takes {seen} cannot be exported; its RUN/encoder can"
-        require(estimator.sees_ == "pixels", alone)
+        alone = "a classifier that takes both codes and pixels cannot be exported; its RUN/encoder can"
+        require(estimator.sees_ != "both", alone)
+    sees_codes = isinstance(estimator, FewLabelClassifier) and estimator.sees_ == "codes"
     images = {"images": torch.rand(TRIED, *encoder._tensor_shape)}
     nets: list[nn.Module] = []
     steps: list[Callable[..., tuple[Tensor, ...]]] = []
@@ -101,13 +102,25 @@ def plans(estimator: Any) -> dict[str, Plan]:
             nets, steps, outputs = [net], [rebuild], ["codes", "reconstructed"]
     if isinstance(classifier, Classifier):
         nets.append(classifier.net_)
-        steps.append(lambda x, *y: (classifier.model_.classify(classifier.net_, x).log_probabilities.exp(),))
+
+        def classify(x: Tensor, *y: Tensor) -> tuple[Tensor, ...]:
+            seen = features(encoder, x)[:, None, None] if sees_codes else x  # (B, 1, 1, D), or (B, C, H, W)
+            return (classifier.model_.classify(classifier.net_, seen).log_probabilities.exp(),)
+
+        steps.append(classify)
         outputs.append("probabilities")
 
     def all_steps(*inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(output for step in steps for output in step(*inputs))
 
     return ({"model": Plan(Graph(nets, all_steps), images, outputs)} if outputs else {}) | made
+
+
+def features(encoder: Autoencoder, x: Tensor) -> Tensor:
+    """As `Autoencoder.features`. (B, C, H, W) -> (B, D)"""
+    model: Any = encoder.model_
+    made: Tensor = model.features(encoder.net_, x) if can(model, "features") else model.encode(encoder.net_, x).mean
+    return made
 
 
 def prior_plans(autoencoder: Autoencoder) -> dict[str, Plan]:
