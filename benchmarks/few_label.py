@@ -6,8 +6,8 @@
 The default encoder learns codes from the 55,000 training images, or RUN has learned them; for each draw of labels,
 `FewLabelClassifier` by its defaults, or with the settings given. With --alone: the same convolutional classifier, with
 as many images shown, on the labelled images alone. With --vote, its probabilities are added to a vote of the five
-nearest training images, which have the labels that spread to them. A line of JSON for each draw; accuracy on the 10,000 test images,
-processor seconds of the classifier's part.
+nearest training images, which have the labels that spread to them. A line of JSON for each draw; accuracy on the
+10,000 test images, processor seconds of the classifier's part.
 """
 
 import argparse
