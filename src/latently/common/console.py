@@ -35,6 +35,16 @@ def note(text: str) -> None:
         print(text, file=sys.stdout if in_notebook() else sys.stderr)  # which a notebook shows as an error
 
 
+@contextlib.contextmanager
+def good_enough() -> Iterator[None]:
+    """Around scikit-learn's fits that serve even where they stop at their last step, which it warns of."""
+    from sklearn.exceptions import ConvergenceWarning  # not at the top: it slows the start of every command
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
 def data_note(text: str) -> None:
     """Warn of how images or labels were read; the command line prints it as a note."""
     warnings.warn(DataNote(text), stacklevel=3)

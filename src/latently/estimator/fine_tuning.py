@@ -10,6 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from latently.common.console import good_enough
 from latently.data import Images
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.classifier import Classifier, balanced
@@ -32,7 +33,8 @@ def linear_head(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     """Weights (classes, d) and biases (classes,) of a softmax over features (n, d), standardised before they are
     punished. labels: (n,), -1 = unlabelled."""
     scaler, known = StandardScaler().fit(features), labels >= 0
-    head = LogisticRegression(C=STRENGTH, max_iter=MOST_STEPS).fit(scaler.transform(features[known]), labels[known])
+    with good_enough():
+        head = LogisticRegression(C=STRENGTH, max_iter=MOST_STEPS).fit(scaler.transform(features[known]), labels[known])
     slopes, biases = as_softmax(head)
     slopes = slopes / scaler.scale_
     return slopes, biases - slopes @ scaler.mean_

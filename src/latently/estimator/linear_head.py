@@ -22,6 +22,7 @@ import torch
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from latently.common.console import good_enough
 from latently.estimator.classifier import Classifier
 from latently.estimator.label_spreading import TINY, similarities
 from latently.estimator.lesson import Lesson, default_classifier
@@ -48,7 +49,8 @@ def smoothed(features: np.ndarray) -> np.ndarray:
 def taught(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Class indices (n,) of features (n, d): the labels where these are known, -1 = unlabelled, else the teacher's."""
     known, seen = labels >= 0, smoothed(features)
-    teacher = LogisticRegression(max_iter=MOST_STEPS).fit(seen[known], labels[known])
+    with good_enough():
+        teacher = LogisticRegression(max_iter=MOST_STEPS).fit(seen[known], labels[known])
     return np.where(known, labels, teacher.predict(seen))
 
 
@@ -56,7 +58,8 @@ def student(features: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> Lo
     """Of features (n, d), the labels (n,), -1 = unlabelled, and the teacher's classes (n,)."""
     known = labels >= 0
     weights = np.where(known, 0.5 / known.sum(), 0.5 / max((~known).sum(), 1))
-    return LogisticRegression(C=STRENGTH, max_iter=MOST_STEPS).fit(features, classes, sample_weight=weights)
+    with good_enough():
+        return LogisticRegression(C=STRENGTH, max_iter=MOST_STEPS).fit(features, classes, sample_weight=weights)
 
 
 def as_softmax(head: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:

@@ -4,15 +4,14 @@ A plain autoencoder has no prior at all, and a VAE's codes do not fill its prior
 density estimation").
 """
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
 
+from latently.common.console import good_enough
 from latently.common.errors import require
 from latently.common.files import input_errors_for
 from latently.runs.tensors import read_tensors, write_tensors
@@ -37,8 +36,7 @@ class CodeMixture:
         enough = f"{len(codes):,} codes cannot bear a mixture of {components} components; give more images, or fewer"
         require(len(codes) >= max(2, components), enough)
         mixture = GaussianMixture(components, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # good enough for sampling
+        with good_enough():
             mixture.fit(codes.astype(np.float64))
         return cls(mixture.weights_, mixture.means_, np.linalg.cholesky(mixture.covariances_))
 

@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
+from latently.common.console import good_enough
 from latently.data.classes import class_indices, encode_labels
 from latently.data.reading import require_memory
 
@@ -99,6 +100,7 @@ def knn_accuracy(train: np.ndarray, y: np.ndarray, judged: np.ndarray, true: np.
     return float((neighbours.predict(judged) == true).mean())
 
 
+@good_enough()
 def linear_probe(features: np.ndarray, y: np.ndarray, seed: int) -> LogisticRegression:
     """Fitted on features (N, Z) with classes y (N,). Without a penalty it overfits codes of thousands of dimensions; a
     tenth of the images chooses the penalty. Each fit starts from the one before: a quarter fewer steps on MNIST."""

@@ -10,16 +10,15 @@ class is more probable than their label. The least probable label comes first: w
 half as many again as the margin to the best other class (docs/log.md).
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
+from latently.common.console import good_enough
 from latently.common.errors import require
 
 FOLDS = 5
@@ -49,8 +48,7 @@ def held_out_probabilities(features: np.ndarray, labels: np.ndarray, seed: int =
 
 
 def fitted(x: np.ndarray, labels: np.ndarray, strength: float) -> LogisticRegression:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with good_enough():
         return LogisticRegression(C=strength, max_iter=MOST_STEPS).fit(x, labels)
 
 
