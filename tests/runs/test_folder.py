@@ -88,6 +88,19 @@ def test_an_unfinished_run_is_taken_up_by_its_settings_alone(tmp_path):
     Run(tmp_path).begin(decided)  # `auto` and what it was decided to be are one
 
 
+def test_what_an_older_version_did_not_record_of_an_auto_is_not_compared(tmp_path):
+    older = PARAMS | {"training": {"epochs": 3, "lr": "auto"}}
+    now = older | {"resolved": {"device": "cpu", "lr": 0.003}}
+    Run(tmp_path / "auto").begin(older)
+    Run(tmp_path / "auto").begin(now)
+    Run(tmp_path / "given").begin(older | {"training": {"epochs": 3, "lr": 0.01}})
+    with pytest.raises(InputError, match="started with training"):
+        Run(tmp_path / "given").begin(now)
+    Run(tmp_path / "whole").begin(older | {"resolved": {}})
+    with pytest.raises(InputError, match="started with training"):
+        Run(tmp_path / "whole").begin(older | {"resolved": {}, "training": {"epochs": 3, "lr": 0.01}})
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_only_a_free_place_or_a_run_of_ours_may_be_written(tmp_path, overwrite):
     (tmp_path / "full").mkdir()

@@ -389,8 +389,9 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         }
 
     def _describe_lesson(self) -> dict[str, Any]:
-        lesson = {"spread": self.spread_, "consistency": self.consistency_, "n_taught": self.n_taught_}
-        return {"lesson": lesson}
+        if not hasattr(self, "n_taught_"):  # read from an older run
+            return {}
+        return {"lesson": {"spread": self.spread_, "consistency": self.consistency_, "n_taught": self.n_taught_}}
 
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
         """Write a run folder with encoder/ and classifier/. `latently.load` reads it."""

@@ -217,9 +217,9 @@ class Run:
         with input_errors_for(self.path / "params.json"):
             then = resolved_settings(then)
         now_all = resolved_settings(json.loads(as_json(params)))
-        for name, value in then["training"].items():
-            if value == "auto":  # an earlier version did not record how it was decided
-                now_all["training"][name] = value
+        for name in params["resolved"].keys() - self.params["resolved"].keys():
+            if then["training"][name] == "auto":  # an earlier version did not record how it was decided
+                now_all["training"][name] = "auto"
         for name, now in now_all.items():
             if then[name] is None:  # not recorded by an earlier version
                 continue
