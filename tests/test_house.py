@@ -22,8 +22,8 @@ PLAN = {
     "training": """settings hardware resolve updates optimiser memory compiled distributed objective state loop watchers
         inference ray_cluster""",
     "estimator": """inputs face base classifier mixture code_prior conditional autoencoder default_encoder patches
-        anomalies anomaly_detector label_spreading poisson_learning lesson linear_head fine_tuning few_label
-        __init__ stacked""",
+        anomalies anomaly_detector label_spreading poisson_learning lesson linear_head fine_tuning few_label_run
+        few_label __init__ stacked""",
     "evaluation": "intervals figures codes label_noise samples verdict",
     "analysis": """run_images measure nearest alignment duplicates similar copies cluster odd_ones wrong_labels watch
         label_curve plots onnx_export parquet_export""",

@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from latently.cli import flags
 from latently.common import files
 from latently.data import download, load, split
+from latently.training.inference import Trained
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 8, 8), dtype=np.uint8)
@@ -671,8 +672,10 @@ def test_no_right_to_read(refused, damaged, monkeypatch):
     refused("evaluate r", "params.json: Permission denied", "get permission to write there")
 
 
-def test_memory_that_runs_out(refused, damaged):
-    refused("sample r -n 9999999999999", "out of memory")
+def test_memory_that_runs_out(refused, damaged, monkeypatch):
+    refused("sample r -n 9999999999999", "n is 9999999999999")
+    monkeypatch.setattr(Trained, "sample", lambda *_, **__: torch.empty(2**50))
+    refused("sample r -n 5", "out of memory")
 
 
 # In a process of its own

@@ -111,7 +111,7 @@ def test_a_prior_of_grids_keeps_their_places_and_learns_from_mirrored_images_too
     ae = Autoencoder(model, epochs=1, random_state=0, **AEGAN.suited_training).fit(X)
     assert ae.model_.latent_dim == 64
     prior = CodePrior(FlowMatching(width=16, blocks=1), epochs=2, random_state=0)
-    ae.fit_prior(X, y, prior)
+    prior = ae.fit_prior(X, y, prior).prior_
     assert prior.grid == (4, 4, 4)
     assert prior.image_shape_ == (4, 4, 4)
     assert prior.training_.batch_size == 64

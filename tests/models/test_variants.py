@@ -72,7 +72,8 @@ def test_it_is_a_transformer_with_every_picture_of_its_abilities(model, digits):
     fit = clone(Autoencoder(model, epochs=1, random_state=0)).fit(digits.images, digits.labels)
     assert fit.transform(digits.images, digits.labels).shape == (300, 2)
     scores = fit.score_samples(digits.images, digits.labels)
-    assert np.array_equal(fit.score_samples(digits.images[::-1], digits.labels[::-1])[::-1], scores)
+    reverse = fit.score_samples(digits.images[::-1], digits.labels[::-1])[::-1]
+    np.testing.assert_allclose(reverse, scores, rtol=1e-5)  # an image's place in a batch may change its last bits
     assert fit.sample(3, random_state=0).shape == (3, 8, 8)
     for kind in available_kinds(fit):
         assert draw(kind, fit, digits).axes

@@ -31,7 +31,7 @@ from latently.data.noise import image_normal
 from latently.data.ranges import Limits
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import balanced
-from latently.estimator.code_prior import FOLDER, STRENGTH, CodePrior, unfinished
+from latently.estimator.code_prior import FOLDER, STRENGTH, CodePrior, require_path, unfinished
 from latently.estimator.conditional import Conditional, n_images
 from latently.estimator.face import MOST_IMAGES, embedded, strip
 from latently.estimator.mixture import FILE, CodeMixture
@@ -312,14 +312,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
     def interpolate(self, X: Any, to: Any, n: int = 9, y: Any = None, straight: bool = False) -> np.ndarray:
         """n images from each of X to its partner in `to`, ends rebuilt, (len(X), n, *the shape of an image): by
         `CodePrior.paths`, or straight between their codes, which needs no prior. y: the class of both, if any."""
-        require_setting("n", n, Count)
-        require(n >= 2, f"n is {n}; expected at least 2, for both ends")
+        require_path(n)
         require(n_images(X) == n_images(to), f"got {n_images(X)} and {n_images(to)} images; expected pairs")
         ends = self.transform(X, y), self.transform(to, y)
         if straight:
             return self._decoded(np.linspace(*ends, n, axis=1, dtype=np.float32), y)
-        prior = self.current_prior()
-        return self._decoded(prior.paths(*ends, n, y if prior.knows_classes else None), y)
+        told = y if self.current_prior().knows_classes else None
+        return self._decoded(self.current_prior().paths(*ends, n, told), y)
 
     def _decoded(self, codes: np.ndarray, y: Any) -> np.ndarray:
         """Codes (m, n, Z) of m images, each with one label or none -> (m, n, *the shape of an image)"""
@@ -340,10 +339,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conditional
         return self.mixture_.sample(n, seed)
 
     def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each dimension of the model's prior, (Z,) and (Z,). Raises InputError for a
-        model without one."""
-        check_is_fitted(self)
-        require(can(self.model_, "prior"), f"{model_name(self.model_)} has no prior of its own")
+        """Mean and standard deviation of each dimension of the model's own prior, (Z,) and (Z,)."""
+        require(can(self._trained.model, "prior"), f"{model_name(self.model_)} has no prior of its own")
         with torch.no_grad():
             prior = self.model_.prior(self.net_)
             return prior.mean[0].cpu().numpy(), prior.stddev[0].cpu().numpy()

@@ -41,6 +41,12 @@ def unfinished(folder: Path) -> str:
     return f"the prior in {folder} is not finished, and is not used: latently train prior {folder.parent} --resume"
 
 
+def require_path(n: Any) -> None:
+    """Raise InputError unless n images or codes make a path."""
+    require_setting("n", n, Count)
+    require(n >= 2, f"n is {n}; expected at least 2, for both ends")
+
+
 @dataclass(eq=False, repr=False)
 class CodePrior(ImageEstimator):
     """The distribution of codes (n, width), learned by flow matching; told the classes of those that have one.
@@ -208,8 +214,7 @@ class CodePrior(ImageEstimator):
         y: the class of both ends of each path, as in `labels_for`; None: none. The ends are those given, but for the
         solver's error.
         """
-        require_setting("n", n, Count)
-        require(n >= 2, f"n is {n}; expected at least 2, for both ends")
+        require_path(n)
         for codes in (Z, to):
             self._images(codes)  # of the shape that was fitted, and finite
         require(len(Z) == len(to), f"got {len(Z)} and {len(to)} codes; expected as many ends as beginnings")

@@ -36,25 +36,23 @@ from latently.data import Images, Mapped, taken, unit
 from latently.data.arrays import require_channels_last
 from latently.data.classes import encode_labels
 from latently.data.mapped import left_on_disk
-from latently.estimator import fine_tuning, label_spreading, lesson, linear_head, poisson_learning
+from latently.estimator import few_label_run, fine_tuning, label_spreading, lesson, linear_head, poisson_learning
 from latently.estimator.autoencoder import Autoencoder
 from latently.estimator.base import fresh_seed
 from latently.estimator.classifier import Classifier, ClassPredictor, balanced
 from latently.estimator.default_encoder import given_encoder
 from latently.estimator.face import Face, last_terms, show
+from latently.estimator.few_label_run import Sees, Shares
 from latently.estimator.inputs import as_array, labelled_pair
 from latently.estimator.lesson import Lesson, Trial, default_classifier, is_open, propagated, repeats, trial_split
-from latently.models import VAE, FeedForward, Model, model_from_json, model_to_json
+from latently.models import VAE, Model
 from latently.models.views import is_photograph
-from latently.runs.folder import Run, versions
+from latently.runs.folder import Run
 from latently.training.inference import tensor_shape
 from latently.training.loop import require_validation
-from latently.training.settings import Training
 from latently.training.state import Watcher
 
-Sees = Literal["auto", "codes", "pixels", "both"]
-Shares = Literal["unknown", "equal"]
-OLDER = {"consistency": False, "class_shares": "unknown"}  # of runs that do not name them
+Guess = Callable[[np.ndarray], np.ndarray]
 USUAL_SPREAD = {False: 0.8, True: 0.95}  # by whether layers are read, which lead fewer labels astray
 
 
@@ -143,7 +141,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         self._rehearse(X, labels, classifier, validation is not None)
         if run is not None:
             require(isinstance(classifier, Classifier), "only a latently.Classifier can be kept in a run folder")
-        with nullcontext() if run is None else run.writing(self.describe(classifier)):
+        with nullcontext() if run is None else run.writing(few_label_run.described(self, classifier)):
             self._fit_parts(X, labels, classifier, validation, run, watchers)
         return self
 
@@ -163,7 +161,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         taught = self._lesson(X, labels, classifier, run)
         self.n_taught_ = len(taught.images)
         if run is not None:
-            run.add(self._describe_lesson())
+            run.add(few_label_run.lesson_of(self))
         kept = run and run.part("classifier")
         if kept is not None and kept.finished:  # killed before the last file of the whole was written
             self.classifier_ = Classifier.of_run(kept, classifier.device)
@@ -289,7 +287,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         names: np.ndarray = self.classes_[classes]
         return np.where(classes < 0, None, names) if (classes < 0).any() else names  # type: ignore[call-overload]
 
-    def _helps(self, X: Images, labels: np.ndarray, run: Run | None, guess: Callable[[np.ndarray], np.ndarray]) -> bool:
+    def _helps(self, X: Images, labels: np.ndarray, run: Run | None, guess: Guess) -> bool:
         """Whether no trial shows that unlabelled images do harm: what `guess` makes of four fifths of the labels with
         their help, and a classifier of these alone, on the other fifth. guess: class indices (n,), -1 = unlabelled ->
         those of all images. run: a folder that keeps the trial, so that a killed fit does not repeat it."""
@@ -303,14 +301,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
                 self.trial_.write(run)
         return not self.trial_.is_harmful
 
-    def _tried(
-        self,
-        X: Images,
-        labels: np.ndarray,
-        guess: Callable[[np.ndarray], np.ndarray],
-        kept: np.ndarray,
-        held: np.ndarray,
-    ) -> Trial:
+    def _tried(self, X: Images, labels: np.ndarray, guess: Guess, kept: np.ndarray, held: np.ndarray) -> Trial:
         known = np.full_like(labels, -1)
         known[kept] = labels[kept]
         alone, learned = self._own_classifier(), (self._features(taken(X, kept)), self.classes_[labels[kept]])
@@ -369,37 +360,13 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
 
     # Keeping --------------------------------------------------------------------------------------
 
-    def describe(self, classifier: Classifier) -> dict[str, Any]:
-        """The entries of params.json: enough to load it and, with encoder/ and classifier/, to fit it again."""
-        encoder = given_encoder(self.autoencoder, self.image_shape_)
-        return {
-            "estimator": self.kind,
-            "model": model_to_json(classifier.model or FeedForward()),
-            "training": classifier.training().to_json(),
-            "resolved": {},
-            "sees": self.sees_,
-            "sees_given": self.sees,
-            "spread": self.spread,
-            "class_shares": self.class_shares,
-            "consistency": self.consistency,
-            "encoder": {"model": model_to_json(encoder.model or VAE()), "training": encoder.training().to_json()},
-            "seed": self.seed_,
-            "classes": self.classes_.tolist(),
-            "versions": versions(),
-        }
-
-    def _describe_lesson(self) -> dict[str, Any]:
-        if not hasattr(self, "n_taught_"):  # read from an older run
-            return {}
-        return {"lesson": {"spread": self.spread_, "consistency": self.consistency_, "n_taught": self.n_taught_}}
-
     def save(self, path: str | Path, overwrite: bool = False) -> Self:
         """Write a run folder with encoder/ and classifier/. `latently.load` reads it."""
         check_is_fitted(self)
         require(isinstance(self.classifier_, Classifier), "only a latently.Classifier can be kept in a run folder")
         run = Run(path, overwrite)
         run.require_free()
-        with run.writing(self.describe(self._own_classifier()) | self._describe_lesson()):
+        with run.writing(few_label_run.described(self, self._own_classifier()) | few_label_run.lesson_of(self)):
             self.encoder_.save(run.path / "encoder")
             self.classifier_.save(run.path / "classifier")
             if self.trial_ is not None:
@@ -413,7 +380,7 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         if the run is missing, unfinished, damaged or foreign."""
         params = run.params
         with input_errors_for(run.path / "params.json"):
-            few, classifier = cls._of_params(params)
+            few, classifier = few_label_run.unfitted(cls, params)
         require(run.finished, f"{run.path} is not trained to its end; go on with: {run.resume_command()}")
         few.encoder_ = Autoencoder.of_run(Run(run.path / "encoder"), device, modules)
         few.classifier_ = Classifier.of_run(Run(run.path / "classifier"), device)
@@ -426,18 +393,3 @@ class FewLabelClassifier(Face, ClassPredictor, BaseEstimator):  # type: ignore[m
         sees = params["sees"]
         few.sees_ = "codes" if sees == "pixels" and not of_images else sees  # decided after the file was written
         return few
-
-    @classmethod
-    def _of_params(cls, params: dict[str, Any]) -> tuple[Self, Classifier]:
-        """The estimator of params.json without its parts, and its unfitted classifier."""
-        seed, given = params["seed"], params.get("sees_given", params["sees"])
-        for sees in (given, params["sees"]):
-            require_setting("sees", sees, Sees)
-        settings = {name: params.get(name, older) for name, older in OLDER.items()}
-        few = cls(sees=given, spread=params["spread"], random_state=seed, **settings)
-        lesson = params.get("lesson")  # not of older runs
-        if lesson is not None:
-            few.spread_, few.consistency_ = float(lesson["spread"]), bool(lesson["consistency"])
-            few.n_taught_ = int(lesson["n_taught"])
-        training = Training.from_json(params["training"])
-        return few, Classifier(model_from_json(params["model"]), **training.get_params())
