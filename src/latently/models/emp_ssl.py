@@ -4,7 +4,8 @@
     R(Z) = 1/2 log det(I + P / (B e^2) Z^T Z),               Z_v (B, P): crop v of each image, vectors of length 1
 
 R is the coding rate (Ma et al. 2007): how far the images spread, in all directions together. The crops of an image are
-drawn to their mean, and no pair of images is told apart one by one, as in SimCLR (simclr.py).
+drawn to their mean, and no pair of images is told apart one by one, as in SimCLR (simclr.py). R grows with the
+batch, so that this loss compares with others of the same batch size alone.
 
 Views, network and the decoder that learns beside it are every self-supervised model's (self_supervised.py).
 """
