@@ -49,12 +49,6 @@ class Undecoded(SelfSupervised):
         """The loss of views z (V B, P) of images x (B, C, H, W), (B,) or one number."""
         return self.compare(z)
 
-    def compare(self, projected: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def build_projector(self, width: int) -> nn.Module:
-        return projector(width, WIDE, WIDE, WIDE)
-
     def of_views(self, z: Tensor) -> Tensor:
         return z.view(self.n_views, -1, z.shape[1])  # (V, B, P)
 
@@ -62,19 +56,16 @@ class Undecoded(SelfSupervised):
 class Contrast(Undecoded, SimCLR):
     """Chen et al. 2020, eq. 1: cross-entropy of the other view of an image among all."""
 
-    compare = SimCLR.compare
-    build_projector = SimCLR.build_projector
-
 
 class ManyCrops(Undecoded, EMPSSL):
     """EMP-SSL, Tong et al. 2023, eq. 5: twelve crops of each of 85 images are alike, and images spread out."""
-
-    compare = EMPSSL.compare
 
 
 class VICReg(Undecoded):
     """Bardes et al. 2022, eq. 6: 25 s + 25 v + c. s, the distance of two views; v, by how much each value's deviation
     falls short of 1; c, the squares of the covariances of different values, summed over both views."""
+
+    projector_widths = (WIDE, WIDE, WIDE)
 
     def compare(self, projected: Tensor) -> Tensor:
         views = self.of_views(projected)
@@ -91,6 +82,8 @@ class BarlowTwins(Undecoded):
     """Zbontar et al. 2021, eq. 1: sum (1 - C_ii)^2 + 0.005 sum C_ij^2, C the correlations of the values of one view
     with those of another."""
 
+    projector_widths = (WIDE, WIDE, WIDE)
+
     def compare(self, projected: Tensor) -> Tensor:
         views = self.of_views(projected)
         unit = F.normalize(views - views.mean(1, keepdim=True), dim=1)  # (V, B, P)
@@ -105,6 +98,8 @@ class BarlowTwins(Undecoded):
 class SimSiam(Undecoded):
     """Chen & He 2021, eq. 2 and 4: minus the cosine of predictor(z) of one view and z of another, which gets no
     gradient. No negatives, and no second network."""
+
+    projector_widths = (WIDE, WIDE, WIDE)
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         net = super().build(image_shape, n_classes)
@@ -123,13 +118,12 @@ class AAVAE(Undecoded):
     """Falcon et al. 2021, section 4: -log N(x; decoder(z), 1), z ~ q(z|view): a VAE of weight 0 for the KL, which
     rebuilds the image from one of its views."""
 
+    projector_widths = (ALONE["latent_dim"], 2 * DRAWN)
+
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         net = super().build(image_shape, n_classes)
         net.decoder = self.own_network(image_shape).build_decoder(image_shape, DRAWN)
         return net
-
-    def build_projector(self, width: int) -> nn.Module:
-        return projector(width, width, 2 * DRAWN)
 
     def compare_by(self, net: EncoderDecoder, z: Tensor, x: Tensor) -> Tensor:
         drawn = Normal(*z.chunk(2, 1)).rsample()

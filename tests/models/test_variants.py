@@ -73,7 +73,7 @@ def test_it_is_a_transformer_with_every_picture_of_its_abilities(model, digits):
     assert fit.transform(digits.images, digits.labels).shape == (300, 2)
     scores = fit.score_samples(digits.images, digits.labels)
     reverse = fit.score_samples(digits.images[::-1], digits.labels[::-1])[::-1]
-    np.testing.assert_allclose(reverse, scores, rtol=1e-5)  # an image's place in a batch may change its last bits
+    np.testing.assert_allclose(reverse, scores, rtol=1e-6)  # an image's place in a batch may change its last bit
     assert fit.sample(3, random_state=0).shape == (3, 8, 8)
     for kind in available_kinds(fit):
         assert draw(kind, fit, digits).axes

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from latently.common.settings import Count, Fraction, Positive
 from latently.models.densities import coding_rate
 from latently.models.layers import Shape
-from latently.models.self_supervised import SelfSupervised, projector
+from latently.models.self_supervised import SelfSupervised
 
-PROJECTOR = 1024, 1024, 1024  # widths of its layers; the last is of what is compared
 USUAL_VIEWS = 4  # of an image in an epoch, of runs that take as long as usual
 
 
@@ -34,6 +33,7 @@ class EMPSSL(SelfSupervised):
 
     name: ClassVar[str] = "emp-ssl"
     monitor: ClassVar[str] = "crops"
+    projector_widths: ClassVar[tuple[int, ...]] = (1024, 1024, 1024)
     suited_training: ClassVar[dict[str, Any]] = {"optimiser": "muon", "lr": 1e-3, "batch_size": 85}
 
     n_views: Count = 12
@@ -49,9 +49,6 @@ class EMPSSL(SelfSupervised):
         z = F.normalize(projected.float(), dim=1).view(self.n_views, -1, projected.shape[1])  # (V, B, P)
         cosine = F.cosine_similarity(z, z.mean(0, keepdim=True), dim=2).mean(0)  # (B,)
         return -self.alike * cosine - coding_rate(z, self.distortion).mean()
-
-    def build_projector(self, width: int) -> nn.Module:
-        return projector(width, *PROJECTOR)
 
     def length(self, image_shape: Shape, epochs: int, steps: int) -> tuple[int, int]:
         """Fewer epochs, as each has more views."""

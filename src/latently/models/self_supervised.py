@@ -10,7 +10,6 @@ is each model's own page: simclr.py, emp_ssl.py.
 """
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self, cast
@@ -40,7 +39,10 @@ READ_VALUES = 2 * 10**8  # or as many as hold so many values
 
 @dataclass
 class SelfSupervised(AE):
-    """A model whose code is learned by comparing views of images. Its page has `compare`, and `build_projector`."""
+    """A model whose code is learned by comparing views of images. Its page has `compare`."""
+
+    projector_widths: ClassVar[tuple[int, ...]]
+    """Of the layers from h to what is compared; the last is P."""
 
     suited_training: ClassVar[dict[str, Any]] = {"optimiser": "muon", "lr": 1e-3, "batch_size": 256}
     older: ClassVar[dict[str, Any]] = {"features_of": "code", "appearance_by": "network", "rebuilt": 1.0}
@@ -69,13 +71,9 @@ class SelfSupervised(AE):
     views: Views = field(default_factory=Views)
     warps: Augmentation = field(default_factory=lambda: Augmentation(0.15, 20.0, 0.25, 0.04))
 
-    @abstractmethod
     def compare(self, projected: Tensor) -> Tensor:
         """The loss of views (V I B, P) of I B images, all first views first. -> (I B,)"""
-
-    @abstractmethod
-    def build_projector(self, width: int) -> nn.Module:
-        """From h, of this width, to what is compared: (B, H) -> (B, P)."""
+        raise NotImplementedError
 
     def loss(self, net: EncoderDecoder, x: Tensor, y: Tensor | None, progress: Tensor | float) -> dict[str, Tensor]:
         instances = torch.cat(self.instances(x))  # (I B, C, H, W)
@@ -187,7 +185,7 @@ class SelfSupervised(AE):
             net.appearance = self.build_appearance(image_shape)
         if has_components(net):
             begin_near_nothing(net.decoder)
-        net.projector = self.build_projector(width)
+        net.projector = projector(width, *self.projector_widths)
         levels = self.levels(encoder, image_shape)
         if levels:
             net.readout = Readout(levels, width)

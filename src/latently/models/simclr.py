@@ -15,16 +15,14 @@ Views, network and the decoder that learns beside it are every self-supervised m
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from latently.common.errors import require
 from latently.common.settings import Positive
 from latently.models.densities import nt_xent
 from latently.models.layers import Shape
 from latently.models.networks import EncoderDecoder
-from latently.models.self_supervised import SelfSupervised, projector
-
-PROJECTOR = 512, 512, 128  # widths of its layers; the last is of what is compared
+from latently.models.self_supervised import SelfSupervised
 
 
 @dataclass
@@ -37,6 +35,7 @@ class SimCLR(SelfSupervised):
 
     name: ClassVar[str] = "simclr"
     monitor: ClassVar[str] = "contrast"
+    projector_widths: ClassVar[tuple[int, ...]] = (512, 512, 128)
 
     temperature: Positive = 0.2
     """T: smaller, and the most similar other images count for more."""
@@ -54,9 +53,6 @@ class SimCLR(SelfSupervised):
     @property
     def n_instances(self) -> int:
         return 4 if self.rotations else 1
-
-    def build_projector(self, width: int) -> nn.Module:
-        return projector(width, *PROJECTOR)
 
     def build(self, image_shape: Shape, n_classes: int = 0) -> EncoderDecoder:
         height, across = image_shape[1:]

@@ -53,8 +53,9 @@ def resolve(
         pays = epochs * steps_per_epoch >= COMPILE_FROM_STEPS and not faster_eager
         pays = pays and not has_running_statistics(net)
         compiled = "on" if pays and has_compiler(device) else "off"
-    missing = {"cuda": "Triton is not", "cpu": "no C++ compiler (g++) is"}.get(device.type, "none for this device is")
-    require(compiled == "off" or has_compiler(device), f"compile is 'on', but {missing} there; give 'off'")
+    missing = {"cuda": "Triton is not there", "cpu": "no C++ compiler (g++) is there"}
+    why = missing.get(device.type, f"nothing compiles for {device.type}")
+    require(compiled == "off" or has_compiler(device), f"compile is 'on', but {why}; give 'off'")
     moves = compiled == "on" and has_running_statistics(net)
     require(
         not moves, "compile is 'on', but a network keeps running statistics, which a compiled step cannot: give 'off'"
